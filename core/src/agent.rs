@@ -1,0 +1,353 @@
+//! Plugins, a pipeline and perhaps a target: put together, started, controlled, finished.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::resource::{UsageWho, getrusage};
+
+use crate::host::Host;
+use crate::interval::Interval;
+use crate::pipeline::{ElementReport, Overflow, Parts, Pipeline, SamplingReport, Settings, panic_message};
+use crate::plugin::{Missing, Plugin};
+use crate::registry::Registry;
+use crate::setup::Setup;
+use crate::target::{Command, Exit, LaunchError, Survivor, Target};
+use crate::time::{Anchor, Clock, RealClock, Time};
+
+/// A measurement tool before it runs.
+///
+/// ```
+/// use alumet::{Agent, Batch, Command, Interval, Metric, Series};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> anyhow::Result<()> {
+/// let mut agent = Agent::new();
+/// agent.launch(&Command::new(["sleep", "0.05"]))?;
+/// let mut setup = agent.setup();
+/// let answer = setup.series(Series::new(Metric::gauge("answer", "1", "to everything")))?;
+/// setup.source("answer", Interval::from_millis(10), move |out: &mut Batch| {
+///     out.push(answer, 42.0);
+///     Ok(())
+/// });
+/// setup.output("print", |batch: &Batch| {
+///     batch.points().iter().for_each(|p| println!("{:.3} {}", batch.seconds(p.time), p.value));
+///     Ok(())
+/// });
+/// let report = agent.start().await?.wait().await;
+/// assert!(report.exit.unwrap().is_success());
+/// # Ok(())
+/// # }
+/// ```
+pub struct Agent {
+    host: Host,
+    clock: Arc<dyn Clock>,
+    registry: Arc<Registry>,
+    target: Option<Arc<Target>>,
+    parts: Parts,
+    missing: Vec<Missing>,
+    overflow: Overflow,
+    hang_after: Duration,
+}
+
+/// Why an agent did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The application could not be executed.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// No thread could be created.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl Default for Agent {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Agent {
+    /// An agent on this machine.
+    pub fn new() -> Self {
+        Self::on(Host::default(), Arc::new(RealClock))
+    }
+
+    /// An agent that finds the machine's files in `host` and its time on `clock`.
+    pub fn on(host: Host, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            host,
+            clock,
+            registry: Registry::new(),
+            target: None,
+            parts: Parts::default(),
+            missing: Vec::new(),
+            overflow: Overflow::default(),
+            hang_after: Duration::from_secs(2),
+        }
+    }
+
+    /// What happens when an output does not keep up; [`Overflow::Wait`] unless said otherwise.
+    pub fn overflow(&mut self, overflow: Overflow) -> &mut Self {
+        self.overflow = overflow;
+        self
+    }
+
+    /// After this time a reading that has not returned counts as hung (2 s unless said otherwise).
+    pub fn hang_after(&mut self, limit: Duration) -> &mut Self {
+        self.hang_after = limit;
+        self
+    }
+
+    /// Creates the application's process, which waits at the gate until the agent starts. To be called before plugins
+    /// are added: they look at it.
+    ///
+    /// # Errors
+    /// The process cannot be created.
+    pub fn launch(&mut self, command: &Command) -> Result<&Arc<Target>, LaunchError> {
+        Ok(self.target.insert(Arc::new(Target::launch(command)?)))
+    }
+
+    /// For adding sources, transforms and outputs without a plugin.
+    pub fn setup(&mut self) -> Setup<'_> {
+        self.setup_for("")
+    }
+
+    fn setup_for<'a>(&'a mut self, plugin: &'a str) -> Setup<'a> {
+        Setup {
+            plugin,
+            host: &self.host,
+            target: self.target.as_ref(),
+            registry: &self.registry,
+            parts: &mut self.parts,
+            missing: &mut self.missing,
+        }
+    }
+
+    /// Starts a plugin.
+    ///
+    /// # Errors
+    /// It cannot start; the agent is as it was before.
+    pub fn plugin<P: Plugin>(&mut self, config: P::Config) -> anyhow::Result<()> {
+        self.start_plugin(P::NAME, |setup| P::start(config, setup))
+    }
+
+    /// Starts a plugin through a function. A panic in it is an error like others.
+    ///
+    /// # Errors
+    /// As for [`Self::plugin`].
+    pub fn start_plugin(
+        &mut self,
+        name: &str,
+        start: impl FnOnce(&mut Setup<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let before = self.parts.lengths();
+        let missing = self.missing.len();
+        let result = catch_unwind(AssertUnwindSafe(|| start(&mut self.setup_for(name))))
+            .unwrap_or_else(|panic| Err(anyhow::anyhow!("it panicked: {}", panic_message(&*panic))));
+        if result.is_err() {
+            self.parts.truncate(before);
+            self.missing.truncate(missing);
+        }
+        result
+    }
+
+    /// Takes the first readings, sets the start mark and opens the gate. To be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The application cannot be executed, or no thread can be created.
+    pub async fn start(self) -> Result<Running, StartError> {
+        let settings = Settings { overflow: self.overflow, hang_after: self.hang_after };
+        let pipeline =
+            Pipeline::new(self.parts, settings, Arc::clone(&self.clock), Arc::clone(&self.registry))?;
+        let pipeline = Arc::new(pipeline);
+        pipeline.prime().await;
+        let suspended = self.clock.suspended();
+        let start = Anchor { time: self.clock.now(), wall: self.clock.wall() };
+        self.registry.set_start(start);
+        pipeline.go(start.time).await;
+        if let Some(Err(error)) = self.target.as_ref().map(|target| target.open_gate()) {
+            pipeline.finish(start.time).await;
+            return Err(error.into());
+        }
+        let housekeeper = tokio::spawn(keep_house(Arc::clone(&pipeline), self.target.clone()));
+        Ok(Running {
+            pipeline,
+            clock: self.clock,
+            target: self.target,
+            missing: self.missing,
+            start,
+            suspended,
+            housekeeper,
+        })
+    }
+}
+
+/// Reaps orphans so that they do not pile up, and looks for sources that hang.
+async fn keep_house(pipeline: Arc<Pipeline>, target: Option<Arc<Target>>) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if let Some(target) = &target {
+            target.reap_orphans();
+        }
+        pipeline.watch();
+    }
+}
+
+/// A measurement in progress.
+pub struct Running {
+    pipeline: Arc<Pipeline>,
+    clock: Arc<dyn Clock>,
+    target: Option<Arc<Target>>,
+    missing: Vec<Missing>,
+    start: Anchor,
+    suspended: Duration,
+    housekeeper: tokio::task::JoinHandle<()>,
+}
+
+/// Steers a running agent; can be cloned and sent elsewhere.
+#[derive(Clone)]
+pub struct Control(Arc<Pipeline>, Time, Arc<dyn Clock>);
+
+impl Control {
+    /// Stops all sampling until [`Self::resume`]. Counters go on counting: their next increase covers the pause.
+    pub async fn pause(&self) {
+        self.0.pause().await;
+    }
+
+    /// Ends a pause.
+    pub async fn resume(&self) {
+        self.0.go(self.2.now().max(self.1)).await;
+    }
+
+    /// Gives the source `plugin/name` another interval.
+    ///
+    /// # Errors
+    /// There is no such source, or it is just being polled.
+    pub async fn set_interval(&self, source: &str, interval: Interval) -> anyhow::Result<()> {
+        self.0.set_interval(source, interval).await
+    }
+
+    /// Returns when every point polled so far has been written by every output.
+    pub async fn flush(&self) {
+        self.0.flush().await;
+    }
+
+    /// Leaves an element out from now on.
+    ///
+    /// # Errors
+    /// There is no such element.
+    pub fn stop(&self, element: &str) -> anyhow::Result<()> {
+        self.0.stop(element)
+    }
+
+    /// All elements and how they fare.
+    pub fn list(&self) -> Vec<ElementReport> {
+        self.0.elements()
+    }
+}
+
+/// What became of a run.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The start mark.
+    pub start: Anchor,
+    /// The end mark; no point is later.
+    pub end: Time,
+    /// From the opening of the gate to the application's end; without an application from mark to mark.
+    pub wall: Duration,
+    /// How the application ended; `None` if there was none or it still runs.
+    pub exit: Option<Exit>,
+    /// What lives on of the application's tree.
+    pub survivors: Vec<Survivor>,
+    /// All elements.
+    pub elements: Vec<ElementReport>,
+    /// The sampling of each sampler, the shortest interval first.
+    pub sampling: Vec<SamplingReport>,
+    /// 99 of 100 ticks of all intervals were less late than this.
+    pub late_p99: Option<Duration>,
+    /// For how long the machine was suspended during the run.
+    pub suspended: Duration,
+    /// What this process has cost.
+    pub own: OwnCost,
+    /// What could not be measured.
+    pub missing: Vec<Missing>,
+}
+
+/// What a measuring process has cost, since it was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnCost {
+    /// CPU time of all its threads.
+    pub cpu: Duration,
+    /// Its peak resident memory, in bytes.
+    pub peak_resident: u64,
+}
+
+impl OwnCost {
+    fn now() -> Self {
+        let time = |t: nix::sys::time::TimeVal| {
+            Duration::new(t.tv_sec().unsigned_abs(), (t.tv_usec().unsigned_abs() as u32).saturating_mul(1000))
+        };
+        let usage = getrusage(UsageWho::RUSAGE_SELF).expect("RUSAGE_SELF is valid");
+        Self {
+            cpu: time(usage.user_time()) + time(usage.system_time()),
+            peak_resident: usage.max_rss().unsigned_abs() * 1024,
+        }
+    }
+}
+
+impl Running {
+    /// The application.
+    pub fn target(&self) -> Option<&Arc<Target>> {
+        self.target.as_ref()
+    }
+
+    /// The start mark.
+    pub fn start(&self) -> Anchor {
+        self.start
+    }
+
+    /// The means to steer it.
+    pub fn control(&self) -> Control {
+        Control(Arc::clone(&self.pipeline), self.start.time, Arc::clone(&self.clock))
+    }
+
+    /// Waits for the application's end and finishes. Without an application it finishes at once.
+    pub async fn wait(self) -> Report {
+        if let Some(target) = &self.target {
+            // Where the runtime cannot wait for descriptors, looking now and then will do.
+            if target.exited().await.is_err() {
+                while !target.has_exited() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+        }
+        self.finish().await
+    }
+
+    /// Ends the run: last reading, reaping, end mark, outputs. If the application still runs, it is left alone.
+    pub async fn finish(self) -> Report {
+        self.pipeline.last().await;
+        self.housekeeper.abort();
+        if let Some(target) = &self.target {
+            target.reap_the_ending().await;
+        }
+        let end = self.clock.now();
+        self.pipeline.finish(end).await;
+        let target = self.target.as_deref();
+        let seen = target.and_then(Target::ended).unwrap_or(end);
+        Report {
+            start: self.start,
+            end,
+            wall: seen.since(self.start.time),
+            exit: target.and_then(Target::exit),
+            survivors: target.map(Target::survivors).unwrap_or_default(),
+            elements: self.pipeline.elements(),
+            sampling: self.pipeline.sampling(),
+            late_p99: self.pipeline.late_p99(),
+            suspended: self.clock.suspended().saturating_sub(self.suspended),
+            own: OwnCost::now(),
+            missing: self.missing,
+        }
+    }
+}

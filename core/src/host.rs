@@ -1,0 +1,34 @@
+//! Where the machine's own files are.
+
+use std::path::{Path, PathBuf};
+
+/// The roots of the host's file systems. In a container they may be mounted elsewhere than at `/sys` and `/proc`; the
+/// application itself is always followed in the real `/proc`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    sysfs: PathBuf,
+    procfs: PathBuf,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self { sysfs: "/sys".into(), procfs: "/proc".into() }
+    }
+}
+
+impl Host {
+    /// A host whose `/sys` and `/proc` are these directories.
+    pub fn new(sysfs: impl Into<PathBuf>, procfs: impl Into<PathBuf>) -> Self {
+        Self { sysfs: sysfs.into(), procfs: procfs.into() }
+    }
+
+    /// A file below the host's `/sys`.
+    pub fn sysfs(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.sysfs.join(path)
+    }
+
+    /// A file below the host's `/proc`.
+    pub fn procfs(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.procfs.join(path)
+    }
+}

@@ -1,0 +1,57 @@
+//! A framework to build measurement tools: what does an application, or a machine, cost?
+//!
+//! Ten concepts make it up. A [`Metric`] is a quantity; a [`Series`] is a metric of something, with its
+//! [`Provenance`]; a [`Point`] is a value of a series at a time; a [`Batch`] is points on their way. A [`Source`] reads
+//! meters and fills batches, a [`Transform`] edits them, an [`Output`] writes them. A [`Plugin`] brings such elements
+//! for one subject and adds them to a [`Setup`]; an [`Agent`] puts plugins together and runs them, with or without an
+//! application as their [`Target`].
+//!
+//! The data flows in one line: sources of the same interval share one sampler thread with an absolute timer; batches
+//! go through the transforms in order and to all outputs side by side; then they are used again. In steady state
+//! nothing is allocated. Every element is isolated: its error or panic is reported, and the rest goes on.
+//!
+//! [`Agent`] shows a whole tool, [`Source`], [`Transform`], [`Output`] and [`Plugin`] show one each, and [`testing`]
+//! has what tests need.
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
+mod agent;
+mod batch;
+mod counter;
+pub mod file;
+mod host;
+mod interval;
+mod metric;
+mod output;
+mod pipeline;
+mod plugin;
+mod point;
+pub mod process;
+mod registry;
+mod series;
+mod setup;
+mod source;
+pub mod target;
+pub mod testing;
+mod time;
+mod totals;
+mod transform;
+
+pub use agent::{Agent, Control, OwnCost, Report, Running, StartError};
+pub use batch::Batch;
+pub use counter::Increase;
+pub use host::Host;
+pub use interval::{Interval, IntervalError};
+pub use metric::{Kind, Metric};
+pub use output::{Lost, Output};
+pub use pipeline::{ElementKind, ElementReport, ElementState, Overflow, SamplingReport};
+pub use plugin::{Availability, Missing, Plugin, PluginEntry};
+pub use point::Point;
+pub use registry::{Contradiction, Registry};
+pub use series::{Consumer, Provenance, Resource, Series, SeriesId};
+pub use setup::Setup;
+pub use source::Source;
+pub use target::{Command, LaunchError, Target};
+pub use time::{Anchor, Bell, Clock, RealClock, Time};
+pub use totals::{Total, Totals};
+pub use transform::Transform;

@@ -1,0 +1,52 @@
+//! Where points go.
+
+use crate::batch::Batch;
+
+/// Writes batches somewhere. Outputs run side by side, each on a thread of its own, and get the same batches.
+///
+/// ```
+/// use alumet::{Batch, Output};
+///
+/// struct Print;
+///
+/// impl Output for Print {
+///     fn write(&mut self, batch: &Batch) -> anyhow::Result<()> {
+///         for point in batch.points() {
+///             println!("{:.3} {} {}", batch.seconds(point.time), batch.series(point.series), point.value);
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait Output: Send {
+    /// Writes one batch, and makes it safe: what was written survives a kill of the process.
+    ///
+    /// # Errors
+    /// The points of the batch count as lost (an output that knows better returns [`Lost`]); the next batch is tried
+    /// again.
+    fn write(&mut self, batch: &Batch) -> anyhow::Result<()>;
+
+    /// Called once, after the last batch.
+    ///
+    /// # Errors
+    /// Reported as the output's failure.
+    fn finish(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+impl<F: FnMut(&Batch) -> anyhow::Result<()> + Send> Output for F {
+    fn write(&mut self, batch: &Batch) -> anyhow::Result<()> {
+        self(batch)
+    }
+}
+
+/// A failed write of which some points arrived all the same.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}")]
+pub struct Lost {
+    /// How many points of the batch did not arrive.
+    pub points: usize,
+    /// Why.
+    pub cause: std::io::Error,
+}

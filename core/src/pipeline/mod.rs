@@ -1,0 +1,271 @@
+//! The running pipeline: samplers, then transforms in order, then outputs side by side.
+
+mod dispatch;
+mod element;
+mod lateness;
+mod sampler;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+pub use dispatch::Overflow;
+pub(crate) use element::panic_message;
+pub use element::{ElementKind, ElementReport, ElementState};
+pub use sampler::SamplingReport;
+
+use crate::batch::Pool;
+use crate::interval::Interval;
+use crate::output::Output;
+use crate::registry::Registry;
+use crate::source::Source;
+use crate::time::{Clock, Time};
+use crate::transform::Transform;
+use dispatch::{Dispatcher, Lane, Message};
+use element::Element;
+use lateness::Lateness;
+use sampler::{NamedSource, Request, Sampler};
+
+/// A source before the pipeline runs.
+pub(crate) struct NewSource {
+    pub(crate) name: String,
+    pub(crate) interval: Interval,
+    /// Gets a thread of its own.
+    pub(crate) blocking: bool,
+    pub(crate) source: Box<dyn Source>,
+}
+
+/// What a pipeline is made of.
+#[derive(Default)]
+pub(crate) struct Parts {
+    pub(crate) sources: Vec<NewSource>,
+    pub(crate) transforms: Vec<(String, Box<dyn Transform>)>,
+    pub(crate) outputs: Vec<(String, Box<dyn Output>)>,
+}
+
+impl Parts {
+    /// How many elements there are, to go back to with [`Self::truncate`].
+    pub(crate) fn lengths(&self) -> (usize, usize, usize) {
+        (self.sources.len(), self.transforms.len(), self.outputs.len())
+    }
+
+    pub(crate) fn truncate(&mut self, (sources, transforms, outputs): (usize, usize, usize)) {
+        self.sources.truncate(sources);
+        self.transforms.truncate(transforms);
+        self.outputs.truncate(outputs);
+    }
+}
+
+pub(crate) struct Settings {
+    pub(crate) overflow: Overflow,
+    pub(crate) hang_after: Duration,
+}
+
+pub(crate) struct Pipeline {
+    samplers: Mutex<Vec<Arc<Sampler>>>,
+    elements: Vec<Arc<Element>>,
+    clock: Arc<dyn Clock>,
+    pool: Arc<Pool>,
+    registry: Arc<Registry>,
+    to_dispatcher: mpsc::Sender<Message>,
+    dispatcher: Mutex<Option<JoinHandle<()>>>,
+    hang_after: Duration,
+    paused: AtomicBool,
+}
+
+impl Pipeline {
+    /// Starts all threads; nothing is polled before [`Self::prime`].
+    pub(crate) fn new(
+        parts: Parts,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        registry: Arc<Registry>,
+    ) -> std::io::Result<Self> {
+        let pool = Arc::new(Pool::new(Arc::clone(&registry)));
+        let (to_dispatcher, from_samplers) = mpsc::channel(dispatch::QUEUE);
+        let mut elements = Vec::new();
+        let mut element = |name: String, kind| {
+            let element = Element::new(name, kind);
+            elements.push(Arc::clone(&element));
+            element
+        };
+
+        let mut groups: Vec<(Interval, bool, Vec<NamedSource>)> = Vec::new();
+        for NewSource { name, interval, blocking, source } in parts.sources {
+            let new = (element(name, ElementKind::Source), source);
+            match groups.iter_mut().find(|(i, alone, _)| *i == interval && !*alone && !blocking) {
+                Some((_, _, group)) => group.push(new),
+                None => groups.push((interval, blocking, vec![new])),
+            }
+        }
+        let transforms =
+            parts.transforms.into_iter().map(|(n, t)| (element(n, ElementKind::Transform), t)).collect();
+        let outputs: Vec<_> =
+            parts.outputs.into_iter().map(|(n, o)| (element(n, ElementKind::Output), o)).collect();
+
+        // Samplers may all send at once.
+        let output_queue = dispatch::OUTPUT_QUEUE + groups.len();
+        pool.allow(dispatch::QUEUE + outputs.len() * (output_queue + 1));
+        let lanes = outputs.into_iter().map(|(element, output)| Lane::start(element, output, output_queue));
+        let dispatcher = Dispatcher {
+            transforms,
+            lanes: lanes.collect::<std::io::Result<_>>()?,
+            pool: Arc::clone(&pool),
+            overflow: settings.overflow,
+            untold: Vec::new(),
+        };
+        let dispatcher = tokio::spawn(dispatcher.run(from_samplers));
+        let pipeline = Self {
+            samplers: Mutex::default(),
+            elements,
+            clock,
+            pool,
+            registry,
+            to_dispatcher,
+            dispatcher: Mutex::new(Some(dispatcher)),
+            hang_after: settings.hang_after,
+            paused: AtomicBool::new(true),
+        };
+        for (interval, _, sources) in groups {
+            let sampler = pipeline.sampler(interval.get(), sources)?;
+            pipeline.samplers().push(sampler);
+        }
+        Ok(pipeline)
+    }
+
+    fn sampler(&self, interval: Duration, sources: Vec<NamedSource>) -> std::io::Result<Arc<Sampler>> {
+        self.pool.allow(1);
+        Sampler::spawn(
+            interval,
+            sources,
+            Arc::clone(&self.clock),
+            Arc::clone(&self.pool),
+            &self.registry,
+            self.to_dispatcher.clone(),
+        )
+    }
+
+    /// `None` when the run has ended.
+    fn dispatcher(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.dispatcher.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn samplers(&self) -> MutexGuard<'_, Vec<Arc<Sampler>>> {
+        self.samplers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets every source set its baselines.
+    pub(crate) async fn prime(&self) {
+        self.ask(Request::Prime).await;
+    }
+
+    /// Ticking begins: the start mark has been set to `start`, or a pause ends then.
+    pub(crate) async fn go(&self, start: Time) {
+        if self.paused.swap(false, Ordering::Relaxed) {
+            self.ask(Request::Go(start)).await;
+        }
+    }
+
+    pub(crate) async fn pause(&self) {
+        self.paused.store(true, Ordering::Relaxed);
+        self.ask(Request::Pause).await;
+    }
+
+    /// Everything polled so far has been written by every output when this returns.
+    pub(crate) async fn flush(&self) {
+        self.ask(Request::Flush).await;
+        let (done, flushed) = oneshot::channel();
+        if self.to_dispatcher.send(Message::Flush(done)).await.is_ok() {
+            let _ = flushed.await;
+        }
+    }
+
+    /// The last reading of every source.
+    pub(crate) async fn last(&self) {
+        self.ask(Request::Last).await;
+    }
+
+    /// Finishes sources, transforms and outputs, in this order.
+    pub(crate) async fn finish(&self, end: Time) {
+        self.ask(Request::Finish(end)).await;
+        // If the dispatcher has gone, so have the outputs.
+        let _ = self.to_dispatcher.send(Message::End(end)).await;
+        let dispatcher = self.dispatcher().take();
+        if let Some(dispatcher) = dispatcher {
+            let _ = dispatcher.await;
+        }
+    }
+
+    /// Asks all samplers and waits for them, but not for sources that hang.
+    async fn ask(&self, request: Request) {
+        let waiting: Vec<_> = self.samplers().iter().map(|s| (Arc::clone(s), s.request(request))).collect();
+        for (sampler, mut done) in waiting {
+            while tokio::time::timeout(self.hang_after, &mut done).await.is_err() {
+                sampler.replace_hung_thread(self.hang_after);
+            }
+        }
+    }
+
+    /// Looks for sources that hang and lets the others go on without them.
+    pub(crate) fn watch(&self) {
+        for sampler in self.samplers().iter() {
+            sampler.replace_hung_thread(self.hang_after);
+        }
+    }
+
+    /// Gives the source `name` a sampler of its own with another interval.
+    ///
+    /// # Errors
+    /// There is no such source, or it is just being polled, or no thread can be had.
+    pub(crate) async fn set_interval(&self, name: &str, interval: Interval) -> anyhow::Result<()> {
+        let element = self.element(name)?;
+        anyhow::ensure!(self.dispatcher().is_some(), "the run has ended");
+        let source = self.samplers().iter().find_map(|sampler| sampler.take(&element));
+        let source = source.ok_or_else(|| anyhow::anyhow!("source `{name}` is busy; try again"))?;
+        let sampler = self.sampler(interval.get(), vec![(element, source)])?;
+        self.samplers().push(Arc::clone(&sampler));
+        if !self.paused.load(Ordering::Relaxed) {
+            // The thread was just started and answers, or the process is ending.
+            let _ = sampler.request(Request::Go(self.clock.now())).await;
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// There is no such element.
+    pub(crate) fn stop(&self, name: &str) -> anyhow::Result<()> {
+        self.element(name)?.set(ElementState::Stopped);
+        Ok(())
+    }
+
+    fn element(&self, name: &str) -> anyhow::Result<Arc<Element>> {
+        self.elements
+            .iter()
+            .find(|element| element.name() == name)
+            .map(Arc::clone)
+            .ok_or_else(|| anyhow::anyhow!("no element is named `{name}`"))
+    }
+
+    pub(crate) fn elements(&self) -> Vec<ElementReport> {
+        self.elements.iter().map(|element| element.report()).collect()
+    }
+
+    /// One report a sampler, the shortest interval first.
+    pub(crate) fn sampling(&self) -> Vec<SamplingReport> {
+        let mut reports: Vec<_> = self.samplers().iter().map(|sampler| sampler.report()).collect();
+        reports.sort_by_key(|report| report.interval);
+        reports
+    }
+
+    /// Over all ticks of all samplers.
+    pub(crate) fn late_p99(&self) -> Option<Duration> {
+        let mut all = Lateness::new();
+        for sampler in self.samplers().iter() {
+            sampler.merge_lateness(&mut all);
+        }
+        all.quantile(0.99)
+    }
+}

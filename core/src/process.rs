@@ -1,0 +1,203 @@
+//! The kernel's text about one process: parsers only, no file access.
+//!
+//! Formats: proc_pid_stat(5), proc_pid_statm(5), proc_pid_status(5), proc_pid_io(5).
+
+/// A text from `/proc` that does not look as it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is not in the expected form")]
+pub struct Malformed(pub &'static str);
+
+/// `/proc/PID/stat`. Times are in clock ticks (sysconf(_SC_CLK_TCK)), usually of 10 ms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stat<'a> {
+    /// The command name, at most 15 bytes, as it is (it may hold spaces, parentheses and newlines).
+    pub comm: &'a [u8],
+    /// `R`, `S`, `D`, `Z`, `T`, ...
+    pub state: char,
+    /// Parent.
+    pub ppid: i32,
+    /// Whether it is ending: no code of its own runs any more (PF_EXITING).
+    pub exiting: bool,
+    /// Page faults without I/O, of all threads.
+    pub minor_faults: u64,
+    /// The same, of children that it has waited for.
+    pub children_minor_faults: u64,
+    /// Page faults with I/O, of all threads.
+    pub major_faults: u64,
+    /// The same, of children that it has waited for.
+    pub children_major_faults: u64,
+    /// CPU time in user mode, of all threads.
+    pub user_ticks: u64,
+    /// CPU time in kernel mode, of all threads.
+    pub system_ticks: u64,
+    /// User time of children that it has waited for.
+    pub children_user_ticks: u64,
+    /// Kernel time of children that it has waited for.
+    pub children_system_ticks: u64,
+    /// Living threads.
+    pub threads: u64,
+    /// When it started, in ticks since boot.
+    pub start_ticks: u64,
+    /// Resident memory, in pages. Since Linux 6.2 it lags behind by up to some pages per CPU.
+    pub resident_pages: u64,
+}
+
+impl<'a> Stat<'a> {
+    /// # Errors
+    /// The text is no `stat` file.
+    pub fn parse(text: &'a [u8]) -> Result<Self, Malformed> {
+        const WHAT: Malformed = Malformed("/proc/PID/stat");
+        // The name may hold anything, so it ends at the last parenthesis.
+        let open = text.iter().position(|b| *b == b'(').ok_or(WHAT)?;
+        let close = text.iter().rposition(|b| *b == b')').filter(|close| *close > open).ok_or(WHAT)?;
+        let comm = &text[open + 1..close];
+        let rest = std::str::from_utf8(&text[close + 1..]).map_err(|_| WHAT)?;
+        let mut fields = rest.split_ascii_whitespace();
+        let state = fields.next().and_then(|field| field.chars().next()).ok_or(WHAT)?;
+        let ppid = fields.next().and_then(|field| field.parse().ok()).ok_or(WHAT)?;
+        // `skip` fields are passed over before the next one is read.
+        let mut number = |skip: usize| -> Result<u64, Malformed> {
+            // Some of these fields are negative for some processes; such a value is never one that is used here.
+            fields.nth(skip).and_then(|field| field.parse().ok()).ok_or(WHAT)
+        };
+        Ok(Self {
+            comm,
+            state,
+            ppid,
+            exiting: number(4)? & 0x4 != 0,
+            minor_faults: number(0)?,
+            children_minor_faults: number(0)?,
+            major_faults: number(0)?,
+            children_major_faults: number(0)?,
+            user_ticks: number(0)?,
+            system_ticks: number(0)?,
+            children_user_ticks: number(0)?,
+            children_system_ticks: number(0)?,
+            threads: number(2)?,
+            start_ticks: number(1)?,
+            resident_pages: number(1)?,
+        })
+    }
+}
+
+/// The context switches in `/proc/PID/task/TID/status`: of that one thread (the file of the process is that of its
+/// main thread).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Switches {
+    /// The thread gave up the CPU.
+    pub voluntary: u64,
+    /// The scheduler took it away.
+    pub involuntary: u64,
+}
+
+impl Switches {
+    /// # Errors
+    /// The lines are not there.
+    pub fn parse(status: &[u8]) -> Result<Self, Malformed> {
+        Ok(Self {
+            voluntary: field(status, b"\nvoluntary_ctxt_switches:").ok_or(Malformed("/proc/PID/status"))?,
+            involuntary: field(status, b"\nnonvoluntary_ctxt_switches:")
+                .ok_or(Malformed("/proc/PID/status"))?,
+        })
+    }
+}
+
+/// The peak resident memory in `/proc/PID/status` (`VmHWM`), in bytes; `None` for zombies and kernel threads.
+pub fn peak_resident(status: &[u8]) -> Option<u64> {
+    field(status, b"\nVmHWM:").map(|kib| kib * 1024)
+}
+
+/// The storage I/O in `/proc/PID/io`, in bytes: of all threads, and of children that were waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Io {
+    /// Fetched from the storage layer.
+    pub read: u64,
+    /// Sent to the storage layer, or dirtied in the page cache.
+    pub written: u64,
+}
+
+impl Io {
+    /// # Errors
+    /// The lines are not there.
+    pub fn parse(text: &[u8]) -> Result<Self, Malformed> {
+        Ok(Self {
+            read: field(text, b"\nread_bytes:").ok_or(Malformed("/proc/PID/io"))?,
+            written: field(text, b"\nwrite_bytes:").ok_or(Malformed("/proc/PID/io"))?,
+        })
+    }
+}
+
+/// The number after `key`, which names the line and its newline before it.
+fn field(text: &[u8], key: &[u8]) -> Option<u64> {
+    // The lines that are wanted stand near the end of their files, and a name chosen by a user near the start.
+    let at = text.windows(key.len()).rposition(|window| window == key)?;
+    let rest = text[at + key.len()..].trim_ascii_start();
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAT: &[u8] =
+        b"4242 (a) b\n) S 17 4242 4242 34816 4242 4194560 1500 20 3 4 70 8 900 10 20 0 5 0 8876543 \
+        12345678 321 18446744073709551615 1 1 0 0 0 0 0 0 65536 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
+
+    #[test]
+    fn a_name_with_parentheses_spaces_and_newlines_does_not_shift_the_fields() {
+        let stat = Stat::parse(STAT).unwrap();
+        let expected = Stat {
+            comm: b"a) b\n",
+            state: 'S',
+            ppid: 17,
+            exiting: false,
+            minor_faults: 1500,
+            children_minor_faults: 20,
+            major_faults: 3,
+            children_major_faults: 4,
+            user_ticks: 70,
+            system_ticks: 8,
+            children_user_ticks: 900,
+            children_system_ticks: 10,
+            threads: 5,
+            start_ticks: 8_876_543,
+            resident_pages: 321,
+        };
+        assert_eq!(stat, expected);
+    }
+
+    #[test]
+    fn a_cut_or_empty_stat_is_an_error() {
+        for end in 0..130 {
+            let _ = Stat::parse(&STAT[..end]);
+        }
+        for text in [&b""[..], b"1", b"1 (a", b"1 )a(", b"1 (a) S 1"] {
+            assert_eq!(Stat::parse(text), Err(Malformed("/proc/PID/stat")));
+        }
+    }
+
+    #[test]
+    fn switches_and_peak_are_found_in_status() {
+        let status = b"Name:\tx\nVmPeak:\t    9999 kB\nVmHWM:\t    1536 kB\nThreads:\t1\n\
+            voluntary_ctxt_switches:\t150\nnonvoluntary_ctxt_switches:\t545\n";
+        assert_eq!(Switches::parse(status).unwrap(), Switches { voluntary: 150, involuntary: 545 });
+        assert_eq!(peak_resident(status), Some(1536 * 1024));
+        assert_eq!(peak_resident(b"Name:\tkthreadd\n"), None);
+    }
+
+    #[test]
+    fn io_counts_storage_bytes_and_not_all_characters() {
+        let io = b"rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 4096\nwrite_bytes: 8192\n\
+            cancelled_write_bytes: 0\n";
+        assert_eq!(Io::parse(io).unwrap(), Io { read: 4096, written: 8192 });
+        assert!(Io::parse(b"rchar: 1\n").is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_a_parser_panic(text in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+            let _ = (Stat::parse(&text), Switches::parse(&text), Io::parse(&text), peak_resident(&text));
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! A cgroup v2 of the application's own, where one can be made: then membership is exact, and so is the CPU time of
+//! all members, also of those that nobody waits for (cgroups(7); Documentation/admin-guide/cgroup-v2.rst).
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The cgroup; removed when dropped.
+#[derive(Debug)]
+pub struct Cgroup {
+    path: PathBuf,
+    directory: File,
+    procs: File,
+    cpu_stat: File,
+}
+
+/// CPU time of a cgroup's members, past and present (`cpu.stat`). The sum is exact; how it splits into the two is the
+/// kernel's estimate from its ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CpuStat {
+    /// In user mode.
+    pub user: Duration,
+    /// In kernel mode.
+    pub system: Duration,
+}
+
+impl CpuStat {
+    /// Reads the text of a `cpu.stat` file; `None` if a line is missing.
+    pub fn parse(text: &str) -> Option<Self> {
+        let field = |name: &str| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+                .map(Duration::from_micros)
+        };
+        // user + system can be a microsecond off usage, which alone is exact.
+        let usage = field("usage_usec ")?;
+        let system = field("system_usec ")?.min(usage);
+        Some(Self { user: usage - system, system })
+    }
+}
+
+impl Cgroup {
+    /// Makes a cgroup below the one that this process is in.
+    ///
+    /// # Errors
+    /// In words for a person.
+    pub(super) fn create() -> Result<Self, String> {
+        let parent = own_cgroup()?;
+        remove_leftovers(&parent);
+        let pid = std::process::id();
+        // More than one run in one process is possible; the first free name is ours.
+        let path = (0..)
+            .map(|n| parent.join(format!("alumet-{pid}-{n}")))
+            .find(|path| !path.exists())
+            .ok_or("no free name")?;
+        fs::create_dir(&path).map_err(|error| format!("{}: {}", parent.display(), reason(&error)))?;
+        Self::open(path.clone()).map_err(|error| {
+            // The cause is what matters; an empty directory is removed by a later run.
+            let _ = fs::remove_dir(&path);
+            format!("{}: {}", path.display(), reason(&error))
+        })
+    }
+
+    fn open(path: PathBuf) -> io::Result<Self> {
+        Ok(Self {
+            directory: File::open(&path)?,
+            procs: File::open(path.join("cgroup.procs"))?,
+            cpu_stat: File::open(path.join("cpu.stat"))?,
+            path,
+        })
+    }
+
+    pub(super) fn directory(&self) -> RawFd {
+        self.directory.as_raw_fd()
+    }
+
+    /// CPU time of all members so far.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn cpu(&self) -> io::Result<CpuStat> {
+        let mut text = [0; 512];
+        let n = self.cpu_stat.read_at(&mut text, 0)?;
+        std::str::from_utf8(&text[..n])
+            .ok()
+            .and_then(CpuStat::parse)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "cpu.stat is not in the expected form"))
+    }
+
+    /// The peak of the members' memory together, in bytes; only where the memory controller is on.
+    pub fn memory_peak(&self) -> Option<u64> {
+        fs::read_to_string(self.path.join("memory.peak")).ok()?.trim().parse().ok()
+    }
+
+    /// The living processes in it and below it.
+    pub(super) fn members(&self, out: &mut Vec<i32>) -> io::Result<()> {
+        read_pids(&self.procs, out)?;
+        if self.has_descendants() {
+            below(&self.path, out);
+        }
+        Ok(())
+    }
+
+    /// An application that makes cgroups of its own is rare: a look at the link count (of the subdirectories) is enough.
+    fn has_descendants(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        self.directory.metadata().is_ok_and(|metadata| metadata.nlink() > 2)
+    }
+
+    /// Kills every member at once.
+    pub(super) fn kill(&self) -> io::Result<()> {
+        fs::write(self.path.join("cgroup.kill"), "1")
+    }
+}
+
+impl Drop for Cgroup {
+    /// Whoever still lives goes back to where alumet is, and the cgroup is removed.
+    fn drop(&mut self) {
+        for _ in 0..10 {
+            let mut members = Vec::new();
+            let _ = self.members(&mut members);
+            if let Some(parent) = self.path.parent() {
+                for pid in members {
+                    let _ = fs::write(parent.join("cgroup.procs"), pid.to_string());
+                }
+            }
+            if fs::remove_dir(&self.path).is_ok() {
+                return;
+            }
+        }
+    }
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "not delegated to this user".into(),
+        io::ErrorKind::ReadOnlyFilesystem => "mounted read-only".into(),
+        _ => error.to_string(),
+    }
+}
+
+fn below(path: &Path, out: &mut Vec<i32>) {
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            if let Ok(procs) = File::open(entry.path().join("cgroup.procs")) {
+                // A cgroup that was just removed has no members.
+                let _ = read_pids(&procs, out);
+            }
+            below(&entry.path(), out);
+        }
+    }
+}
+
+fn read_pids(file: &File, out: &mut Vec<i32>) -> io::Result<()> {
+    let mut chunk = [0; 4096];
+    let mut offset = 0;
+    let mut pid = 0i32;
+    loop {
+        let n = file.read_at(&mut chunk, offset)?;
+        if n == 0 {
+            return Ok(());
+        }
+        offset += n as u64;
+        for byte in &chunk[..n] {
+            match byte {
+                b'0'..=b'9' => pid = pid.wrapping_mul(10).wrapping_add(i32::from(byte - b'0')),
+                _ => {
+                    // A process of another pid namespace reads as 0.
+                    if pid > 0 {
+                        out.push(pid);
+                    }
+                    pid = 0;
+                }
+            }
+        }
+    }
+}
+
+/// The directory of the cgroup v2 that this process is in.
+fn own_cgroup() -> Result<PathBuf, String> {
+    let read = |path: &str| fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
+    let path = own_path(&read("/proc/self/cgroup")?).ok_or("no cgroup v2 on this machine")?;
+    let mount = mount_point(&read("/proc/self/mountinfo")?).ok_or("no cgroup v2 is mounted")?;
+    Ok(mount.join(path))
+}
+
+/// From /proc/PID/cgroup: the path in the v2 hierarchy (cgroups(7)).
+fn own_path(text: &str) -> Option<String> {
+    let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    // A process outside its cgroup namespace's root has no path below the mount.
+    (!path.starts_with("..")).then(|| path.to_owned())
+}
+
+/// From /proc/PID/mountinfo: where the v2 hierarchy is mounted, whole (proc_pid_mountinfo(5)).
+fn mount_point(text: &str) -> Option<PathBuf> {
+    text.lines().find_map(|line| {
+        let (mount, kind) = line.split_once(" - ")?;
+        let mut fields = mount.split(' ');
+        let root = fields.nth(3)?;
+        let at = fields.next()?;
+        (kind.starts_with("cgroup2 ") && root == "/").then(|| PathBuf::from(at))
+    })
+}
+
+/// Removes the empty cgroups of runs that were killed. One that still has members cannot be removed and stays.
+fn remove_leftovers(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix("alumet-")?.split('-').next());
+        if pid.is_some_and(|pid| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists()) {
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_and_system_add_up_to_the_exact_usage() {
+        let stat = CpuStat::parse("usage_usec 1000\nuser_usec 700\nsystem_usec 299\nnice_usec 0\n").unwrap();
+        assert_eq!(stat.user + stat.system, Duration::from_micros(1000));
+        assert_eq!(CpuStat::parse("user_usec 700\n"), None);
+    }
+
+    #[test]
+    fn the_v2_hierarchy_is_found_beside_v1_ones() {
+        let cgroup = "8:pids:/\n4:memory:/x\n0::/user.slice/a.scope\n";
+        assert_eq!(own_path(cgroup).as_deref(), Some("user.slice/a.scope"));
+        assert_eq!(own_path("4:memory:/x\n"), None);
+        assert_eq!(own_path("0::/../outside\n"), None);
+        let mounts = "30 1 0:26 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
+            31 1 0:27 /part /mnt rw - cgroup2 cgroup2 rw\n\
+            32 1 0:27 / /sys/fs/cgroup/unified rw,nosuid shared:1 - cgroup2 cgroup2 rw\n";
+        assert_eq!(mount_point(mounts).as_deref(), Some(Path::new("/sys/fs/cgroup/unified")));
+    }
+}

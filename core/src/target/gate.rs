@@ -1,0 +1,352 @@
+//! Creates the application's process and holds it at a gate just before it becomes the application.
+//!
+//! Between `clone3` and `execvp` the child only makes async-signal-safe calls: everything that allocates is done before.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
+use nix::unistd::{Gid, Uid, User, getgrouplist, pipe2};
+
+/// What to launch, and as whom.
+#[derive(Debug, Clone)]
+pub struct Command {
+    arguments: Vec<OsString>,
+    user: Option<Credentials>,
+    inherited: Inherited,
+}
+
+/// What the application would have got from its parent if that parent were not alumet.
+///
+/// A program that changes its own signal mask, dispositions or descriptors captures this first; otherwise the
+/// application gets the present mask, and the default dispositions of SIGPIPE and SIGCHLD.
+#[derive(Debug, Clone, Default)]
+pub struct Inherited {
+    /// The signals that are blocked.
+    pub mask: Option<SigSet>,
+    /// Of SIGPIPE and SIGCHLD those that are ignored (the Rust runtime ignores SIGPIPE in every program).
+    pub ignored: Vec<libc::c_int>,
+    /// The standard descriptors that are closed (the Rust runtime opens /dev/null for them).
+    pub closed: Vec<RawFd>,
+}
+
+#[derive(Debug, Clone)]
+struct Credentials {
+    uid: Uid,
+    gid: Gid,
+    groups: Vec<Gid>,
+}
+
+/// Why the application could not be launched.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// There is no such program: 127.
+    #[error("{program}: not found")]
+    NotFound {
+        /// As it was given.
+        program: String,
+    },
+    /// There is, but it cannot be executed: 126.
+    #[error("{program}: cannot be executed: {reason}")]
+    NotExecutable {
+        /// As it was given.
+        program: String,
+        /// From the kernel.
+        reason: String,
+    },
+    /// An argument holds a NUL byte, which no program can be given.
+    #[error("argument {0} holds a NUL byte")]
+    Nul(usize),
+    /// No such user.
+    #[error("no user is named `{0}`")]
+    NoUser(String),
+    /// The process may not become this user.
+    #[error("cannot become user `{0}`: only root may; run alumet with sudo, or without --user")]
+    NotPermitted(String),
+    /// No process could be created.
+    #[error("cannot create a process: {0}")]
+    Fork(io::Error),
+}
+
+impl Command {
+    /// A program, looked up in PATH as the shell does, with its arguments.
+    ///
+    /// # Panics
+    /// If there is not even a program.
+    pub fn new<A: Into<OsString>>(arguments: impl IntoIterator<Item = A>) -> Self {
+        let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+        assert!(!arguments.is_empty(), "a command has at least one word");
+        Self { arguments, user: None, inherited: Inherited::default() }
+    }
+
+    /// The program and its arguments.
+    pub fn arguments(&self) -> &[OsString] {
+        &self.arguments
+    }
+
+    /// Launches it as this user (a name or a uid), with the user's groups.
+    ///
+    /// # Errors
+    /// There is no such user, or the process may not become another one.
+    pub fn user(&mut self, name: &str) -> Result<&mut Self, LaunchError> {
+        let found = match name.parse() {
+            Ok(uid) => User::from_uid(Uid::from_raw(uid)),
+            Err(_) => User::from_name(name),
+        };
+        let user = found.ok().flatten().ok_or_else(|| LaunchError::NoUser(name.to_owned()))?;
+        if !Uid::effective().is_root() && Uid::effective() != user.uid {
+            return Err(LaunchError::NotPermitted(name.to_owned()));
+        }
+        if Uid::effective().is_root() {
+            let login = CString::new(user.name.as_str()).map_err(|_| LaunchError::NoUser(name.to_owned()))?;
+            let groups = getgrouplist(&login, user.gid).map_err(|_| LaunchError::NoUser(name.to_owned()))?;
+            self.user = Some(Credentials { uid: user.uid, gid: user.gid, groups });
+        }
+        Ok(self)
+    }
+
+    /// Launches it with what it would have inherited.
+    pub fn inherited(&mut self, inherited: Inherited) -> &mut Self {
+        self.inherited = inherited;
+        self
+    }
+
+    fn program(&self) -> String {
+        self.arguments[0].to_string_lossy().into_owned()
+    }
+}
+
+/// A child that waits. If this is dropped before [`Gate::open`], the child ends without having been the application.
+#[derive(Debug)]
+pub(super) struct Gate {
+    open: std::fs::File,
+    /// At its end when the child has become the application; else the errno of exec is in it.
+    result: std::fs::File,
+    program: String,
+}
+
+pub(super) struct Held {
+    pub(super) pid: i32,
+    pub(super) pidfd: OwnedFd,
+    pub(super) gate: Gate,
+    pub(super) in_cgroup: bool,
+}
+
+/// What the child needs, prepared before it exists.
+struct Plan<'a> {
+    argv: Vec<*const libc::c_char>,
+    wait: RawFd,
+    report: RawFd,
+    /// The parent's ends, which the child must not keep open: it would never see the gate's end.
+    parents: [RawFd; 2],
+    mask: SigSet,
+    command: &'a Command,
+}
+
+/// Whether there is certainly no such program, where execvp(3) would look for it. Known before anything is created; what
+/// cannot be said before is said by exec.
+fn is_missing(program: &OsStr) -> bool {
+    let missing =
+        |path: &Path| path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    if program.as_bytes().contains(&b'/') {
+        return missing(Path::new(program));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    std::env::split_paths(&path).all(|directory| missing(&directory.join(program)))
+}
+
+/// Creates the process, in `cgroup` (an open directory) if that works, and holds it.
+pub(super) fn hold(command: &Command, cgroup: Option<RawFd>) -> Result<Held, LaunchError> {
+    if is_missing(&command.arguments[0]) {
+        return Err(LaunchError::NotFound { program: command.program() });
+    }
+    let arguments = command
+        .arguments
+        .iter()
+        .enumerate()
+        .map(|(i, argument)| CString::new(argument.clone().into_vec()).map_err(|_| LaunchError::Nul(i)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let pipe = || pipe2(OFlag::O_CLOEXEC).map_err(|errno| LaunchError::Fork(errno.into()));
+    let (wait, open) = pipe()?;
+    let (result, report) = pipe()?;
+    let mut present = SigSet::empty();
+    pthread_sigmask(SigmaskHow::SIG_BLOCK, None, Some(&mut present))
+        .map_err(|errno| LaunchError::Fork(errno.into()))?;
+    let plan = Plan {
+        argv: arguments.iter().map(|a| a.as_ptr()).chain([std::ptr::null()]).collect(),
+        wait: wait.as_raw_fd(),
+        report: report.as_raw_fd(),
+        parents: [open.as_raw_fd(), result.as_raw_fd()],
+        mask: command.inherited.mask.unwrap_or(present),
+        command,
+    };
+    let (pid, pidfd, in_cgroup) = clone_child(&plan, cgroup).map_err(LaunchError::Fork)?;
+    let gate = Gate { open: open.into(), result: result.into(), program: command.program() };
+    Ok(Held { pid, pidfd, gate, in_cgroup })
+}
+
+impl Gate {
+    /// Lets the child become the application.
+    pub(super) fn open(mut self) -> Result<(), LaunchError> {
+        // A child that was killed at the gate cannot read; its end is seen as the application's.
+        let _ = self.open.write_all(&[1]);
+        let mut errno = [0; 4];
+        if self.result.read_exact(&mut errno).is_err() {
+            return Ok(());
+        }
+        let program = self.program;
+        Err(match Errno::from_raw(i32::from_ne_bytes(errno)) {
+            Errno::ENOENT if !Path::new(&program).exists() => LaunchError::NotFound { program },
+            Errno::ENOENT => {
+                LaunchError::NotExecutable { program, reason: "its interpreter does not exist".into() }
+            }
+            errno => LaunchError::NotExecutable { program, reason: errno.desc().to_lowercase() },
+        })
+    }
+}
+
+fn clone_child(plan: &Plan<'_>, cgroup: Option<RawFd>) -> io::Result<(i32, OwnedFd, bool)> {
+    let attempts = cgroup.map(Some).into_iter().chain([None]);
+    let mut last = io::Error::from(Errno::ENOSYS);
+    for cgroup in attempts {
+        match clone3(plan, cgroup) {
+            Ok((pid, pidfd)) => return Ok((pid, pidfd, cgroup.is_some())),
+            Err(error) => last = error,
+        }
+    }
+    // Sandboxes that do not know clone3 refuse it with ENOSYS or EPERM.
+    if !matches!(last.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) {
+        return Err(last);
+    }
+    // SAFETY: the child makes only async-signal-safe calls (see `become_application`) and does not return.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        // SAFETY: this is the new child.
+        0 => unsafe { become_application(plan) },
+        pid => {
+            // SAFETY: pidfd_open takes two numbers and returns a new descriptor (close-on-exec) or -1.
+            let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+            if fd < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            // SAFETY: the descriptor is new and ours.
+            Ok((pid, unsafe { OwnedFd::from_raw_fd(fd as RawFd) }, false))
+        }
+    }
+}
+
+/// From linux/sched.h; the constant in libc is of a type that is too small for it.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+fn clone3(plan: &Plan<'_>, cgroup: Option<RawFd>) -> io::Result<(i32, OwnedFd)> {
+    let mut pidfd: RawFd = -1;
+    // SAFETY: all-zero is a valid `clone_args`.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = libc::CLONE_PIDFD as u64;
+    args.pidfd = std::ptr::from_mut(&mut pidfd) as u64;
+    args.exit_signal = libc::SIGCHLD as u64;
+    if let Some(cgroup) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup as u64;
+    }
+    // SAFETY: without CLONE_VM this is a fork (clone(2)): the child has a copy of the memory, makes only
+    // async-signal-safe calls and does not return; `args` outlives the call.
+    match unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) } {
+        -1 => Err(io::Error::last_os_error()),
+        // SAFETY: this is the new child.
+        0 => unsafe { become_application(plan) },
+        // SAFETY: with CLONE_PIDFD the kernel has stored a new descriptor (close-on-exec), which is ours.
+        pid => Ok((pid as i32, unsafe { OwnedFd::from_raw_fd(pidfd) })),
+    }
+}
+
+/// The child's side: restore, wait, exec.
+///
+/// # Safety
+/// To be called only in a child just forked. Every call in here is async-signal-safe (signal-safety(7); glibc's
+/// `execvp` takes no lock and allocates on the stack).
+unsafe fn become_application(plan: &Plan<'_>) -> ! {
+    let inherited = &plan.command.inherited;
+    // SAFETY: all are plain system calls on values prepared by the parent, which the child has copies of.
+    unsafe {
+        for signal in [libc::SIGPIPE, libc::SIGCHLD] {
+            let ignored = inherited.ignored.contains(&signal);
+            libc::signal(signal, if ignored { libc::SIG_IGN } else { libc::SIG_DFL });
+        }
+        for fd in plan.parents.iter().chain(&inherited.closed) {
+            libc::close(*fd);
+        }
+        if let Some(user) = &plan.command.user {
+            let groups = user.groups.as_ptr().cast::<libc::gid_t>();
+            let gid = user.gid.as_raw();
+            let uid = user.uid.as_raw();
+            if libc::setgroups(user.groups.len(), groups) != 0
+                || libc::setresgid(gid, gid, gid) != 0
+                || libc::setresuid(uid, uid, uid) != 0
+            {
+                fail(plan.report);
+            }
+        }
+        let mut byte = 0u8;
+        let read = loop {
+            let read = libc::read(plan.wait, (&raw mut byte).cast(), 1);
+            if read >= 0 || Errno::last_raw() != libc::EINTR {
+                break read;
+            }
+        };
+        if read != 1 {
+            // The gate will never open.
+            libc::_exit(125);
+        }
+        libc::sigprocmask(libc::SIG_SETMASK, plan.mask.as_ref(), std::ptr::null_mut());
+        libc::execvp(plan.argv[0], plan.argv.as_ptr());
+        fail(plan.report)
+    }
+}
+
+/// # Safety
+/// As for [`become_application`].
+unsafe fn fail(report: RawFd) -> ! {
+    let errno = Errno::last_raw().to_ne_bytes();
+    // SAFETY: writes four bytes that live on the stack.
+    unsafe {
+        libc::write(report, errno.as_ptr().cast(), errno.len());
+        libc::_exit(127)
+    }
+}
+
+/// The name that the summary shows: the arguments as a person would type them.
+pub(super) fn display(arguments: &[OsString]) -> String {
+    let quote = |argument: &OsString| {
+        let text = String::from_utf8_lossy(argument.as_bytes()).into_owned();
+        let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%^~".contains(c);
+        if !text.is_empty() && text.chars().all(plain) {
+            text
+        } else {
+            format!("'{}'", text.replace('\'', r"'\''"))
+        }
+    };
+    arguments.iter().map(quote).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_as_it_could_be_typed() {
+        let words = ["./a b", "--x=1", "", "it's"].map(OsString::from);
+        assert_eq!(display(&words), r"'./a b' --x=1 '' 'it'\''s'");
+    }
+
+    #[test]
+    fn an_unknown_user_is_named() {
+        let error = Command::new(["true"]).user("no-such-user-here").unwrap_err();
+        assert_eq!(error.to_string(), "no user is named `no-such-user-here`");
+    }
+}

@@ -1,0 +1,174 @@
+//! Time as the pipeline knows it: CLOCK_MONOTONIC everywhere, and one wall-clock anchor per run.
+//!
+//! A stepping wall clock changes nothing: timestamps are the anchor plus monotonic time.
+
+use std::fmt::Debug;
+use std::ops::Add;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::time::{ClockId, clock_gettime};
+
+/// An instant of the clock of a run, in nanoseconds; for the real clock, CLOCK_MONOTONIC (clock_gettime(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Time(u64);
+
+impl Time {
+    /// `nanos` nanoseconds after the clock's zero.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the clock's zero.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// The time from `earlier` to this; zero if it is not earlier.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The instant halfway to `later`.
+    pub const fn middle(self, later: Self) -> Self {
+        Self(self.0 + later.0.saturating_sub(self.0) / 2)
+    }
+}
+
+impl Add<Duration> for Time {
+    type Output = Self;
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// The start mark of a run: the same instant on the monotonic and on the wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Anchor {
+    /// On the run's clock.
+    pub time: Time,
+    /// On the wall clock.
+    pub wall: SystemTime,
+}
+
+impl Anchor {
+    /// Nanoseconds from the start mark to `time`; 0 for a time before it.
+    pub fn nanos(&self, time: Time) -> u64 {
+        time.0.saturating_sub(self.time.0)
+    }
+
+    /// Nanoseconds from the Unix epoch to `time`, on the wall clock as it was at the start mark.
+    pub fn unix_nanos(&self, time: Time) -> u64 {
+        let start = self.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(start.as_nanos()).unwrap_or(u64::MAX).saturating_add(self.nanos(time))
+    }
+}
+
+/// Where the pipeline takes its time from. There is the [`RealClock`], and for tests a
+/// [`ManualClock`](crate::testing::ManualClock).
+pub trait Clock: Send + Sync + Debug {
+    /// Now.
+    fn now(&self) -> Time;
+
+    /// Now, on the wall clock.
+    fn wall(&self) -> SystemTime;
+
+    /// How long the machine has been suspended since it booted.
+    fn suspended(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Sleeps until `deadline` or until the bell rings, whichever is first; without a deadline until the bell rings.
+    fn sleep(&self, bell: &Arc<Bell>, deadline: Option<Time>);
+
+    /// A thread that will sleep on this clock is about to start.
+    fn enter(&self) {}
+
+    /// Such a thread has ended.
+    fn leave(&self) {}
+}
+
+/// The kernel's clocks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealClock;
+
+fn read(clock: ClockId) -> Duration {
+    clock_gettime(clock).expect("this clock is part of Linux").into()
+}
+
+impl Clock for RealClock {
+    fn now(&self) -> Time {
+        Time::default() + read(ClockId::CLOCK_MONOTONIC)
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    /// CLOCK_BOOTTIME runs on during a suspend, CLOCK_MONOTONIC does not (clock_gettime(2)).
+    fn suspended(&self) -> Duration {
+        read(ClockId::CLOCK_BOOTTIME).saturating_sub(read(ClockId::CLOCK_MONOTONIC))
+    }
+
+    /// The condition variable waits on a futex with an absolute CLOCK_MONOTONIC timeout, so waking is one system call
+    /// and the schedule does not drift.
+    fn sleep(&self, bell: &Arc<Bell>, deadline: Option<Time>) {
+        let mut rung = bell.lock();
+        while !*rung {
+            match deadline.map(|deadline| deadline.since(self.now())) {
+                Some(Duration::ZERO) => break,
+                Some(left) => {
+                    rung = bell.changed.wait_timeout(rung, left).unwrap_or_else(PoisonError::into_inner).0;
+                }
+                None => rung = bell.changed.wait(rung).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+        *rung = false;
+    }
+}
+
+/// Wakes a sleeping sampler before its time.
+#[derive(Debug, Default)]
+pub struct Bell {
+    rung: Mutex<bool>,
+    pub(crate) changed: Condvar,
+}
+
+impl Bell {
+    /// Wakes the sleeper; if nobody sleeps, the next sleep ends at once.
+    pub fn ring(&self) {
+        *self.lock() = true;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, bool> {
+        self.rung.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_before_the_start_mark_is_at_it() {
+        let anchor = Anchor { time: Time::from_nanos(50), wall: UNIX_EPOCH + Duration::from_secs(1) };
+        assert_eq!(anchor.nanos(Time::from_nanos(20)), 0);
+        assert_eq!(anchor.unix_nanos(Time::from_nanos(57)), 1_000_000_007);
+    }
+
+    #[test]
+    fn a_rung_bell_ends_the_next_sleep_at_once() {
+        let bell = Arc::new(Bell::default());
+        bell.ring();
+        RealClock.sleep(&bell, None);
+        assert!(!*bell.lock());
+    }
+
+    #[test]
+    fn a_sleep_does_not_end_before_its_deadline() {
+        let deadline = RealClock.now() + Duration::from_millis(3);
+        RealClock.sleep(&Arc::new(Bell::default()), Some(deadline));
+        assert!(RealClock.now() >= deadline);
+    }
+}

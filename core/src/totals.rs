@@ -1,0 +1,216 @@
+//! An output that keeps the total of every series: what summaries and profiles are made from.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::batch::Batch;
+use crate::metric::Kind;
+use crate::output::Output;
+use crate::series::{Consumer, Series, SeriesId};
+
+/// What a run amounts to for one series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Total {
+    /// Which.
+    pub series: Arc<Series>,
+    /// For a counter the sum of its points (correctly rounded, whatever their number); for a gauge their mean.
+    pub value: f64,
+    /// The smallest point.
+    pub min: f64,
+    /// The largest point.
+    pub max: f64,
+    /// The last point.
+    pub last: f64,
+    /// How many points there were.
+    pub points: u64,
+}
+
+/// The totals of a run so far. A clone is another handle to the same totals: one is added as an output, the other is
+/// read when the run has finished.
+///
+/// The totals of processes and threads that have ended are kept for the [`Totals::ENDED`] that used the most.
+#[derive(Debug, Clone, Default)]
+pub struct Totals(Arc<Mutex<Table>>);
+
+#[derive(Debug, Default)]
+struct Table {
+    /// By series id.
+    living: Vec<Option<Running>>,
+    ended: Vec<Total>,
+    ended_consumers: usize,
+    omitted: usize,
+}
+
+#[derive(Debug)]
+struct Running {
+    series: Arc<Series>,
+    sum: f64,
+    /// The part of the sum that is too small for `sum` (Neumaier's compensation).
+    rest: f64,
+    min: f64,
+    max: f64,
+    last: f64,
+    points: u64,
+}
+
+impl Running {
+    fn new(series: Arc<Series>) -> Self {
+        Self { series, sum: 0.0, rest: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY, last: 0.0, points: 0 }
+    }
+
+    fn add(&mut self, value: f64) {
+        let sum = self.sum + value;
+        let (larger, smaller) =
+            if self.sum.abs() >= value.abs() { (self.sum, value) } else { (value, self.sum) };
+        self.rest += (larger - sum) + smaller;
+        self.sum = sum;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        self.last = value;
+        self.points += 1;
+    }
+
+    fn total(&self) -> Total {
+        let sum = self.sum + self.rest;
+        let value = match self.series.metric.kind {
+            Kind::Counter => sum,
+            Kind::Gauge => sum / self.points as f64,
+        };
+        Total {
+            series: Arc::clone(&self.series),
+            value,
+            min: self.min,
+            max: self.max,
+            last: self.last,
+            points: self.points,
+        }
+    }
+}
+
+impl Totals {
+    /// Of so many ended processes and threads the totals are kept.
+    pub const ENDED: usize = 1000;
+
+    /// No totals yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The totals of all series that had a point, those of ended processes last.
+    pub fn get(&self) -> Vec<Total> {
+        let table = self.table();
+        table.living.iter().flatten().map(Running::total).chain(table.ended.iter().cloned()).collect()
+    }
+
+    /// How many ended processes and threads were left out because others used more.
+    pub fn omitted(&self) -> usize {
+        self.table().omitted
+    }
+}
+
+impl Table {
+    fn end(&mut self, id: SeriesId) {
+        let Some(running) = self.living.get_mut(id.index()).and_then(Option::take) else { return };
+        let total = running.total();
+        if self.ended.last().is_none_or(|last| last.series.consumer != total.series.consumer) {
+            self.ended_consumers += 1;
+        }
+        self.ended.push(total);
+        if self.ended_consumers >= 2 * Totals::ENDED {
+            self.prune();
+        }
+    }
+
+    /// Keeps the ended consumers with the most CPU time.
+    fn prune(&mut self) {
+        let mut cpu: HashMap<Consumer, f64> = HashMap::new();
+        for total in &self.ended {
+            let time = if total.series.metric.name == "process.cpu.time" { total.value } else { 0.0 };
+            *cpu.entry(total.series.consumer).or_default() += time;
+        }
+        let before = cpu.len();
+        let mut order: Vec<_> = cpu.into_iter().collect();
+        order.sort_by(|a, b| b.1.total_cmp(&a.1));
+        order.truncate(Totals::ENDED);
+        let keep: std::collections::HashSet<_> = order.into_iter().map(|(consumer, _)| consumer).collect();
+        self.ended.retain(|total| keep.contains(&total.series.consumer));
+        self.omitted += before - keep.len();
+        self.ended_consumers = keep.len();
+    }
+}
+
+impl Output for Totals {
+    fn write(&mut self, batch: &Batch) -> anyhow::Result<()> {
+        let mut table = self.table();
+        for point in batch.points() {
+            let index = point.series.index();
+            if index >= table.living.len() {
+                table.living.resize_with(index + 1, || None);
+            }
+            table.living[index]
+                .get_or_insert_with(|| Running::new(batch.series(point.series)))
+                .add(point.value);
+        }
+        for id in batch.retired() {
+            table.end(*id);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Metric, Registry};
+
+    fn sum(values: &[f64]) -> f64 {
+        let registry = Registry::new();
+        let id = registry.series(Series::new(Metric::counter("c", "1", ""))).unwrap();
+        let mut batch = Batch::new(registry);
+        values.iter().for_each(|value| batch.push(id, *value));
+        let mut totals = Totals::new();
+        totals.write(&batch).unwrap();
+        totals.get()[0].value
+    }
+
+    #[test]
+    fn a_total_keeps_what_a_plain_sum_would_lose() {
+        assert_eq!(sum(&[1e16, 1.0, -1e16]), 1.0);
+        assert_eq!(sum(&[0.1; 10]), 1.0);
+    }
+
+    #[test]
+    fn a_gauge_has_mean_min_max_and_last() {
+        let registry = Registry::new();
+        let id = registry.series(Series::new(Metric::gauge("g", "1", ""))).unwrap();
+        let mut batch = Batch::new(registry);
+        [2.0, 6.0, 1.0].iter().for_each(|value| batch.push(id, *value));
+        let mut totals = Totals::new();
+        totals.write(&batch).unwrap();
+        let total = &totals.get()[0];
+        assert_eq!((total.value, total.min, total.max, total.last), (3.0, 1.0, 6.0, 1.0));
+    }
+
+    #[test]
+    fn ended_processes_are_bounded_and_the_largest_stay() {
+        let registry = Registry::new();
+        let mut totals = Totals::new();
+        for pid in 0..10_000 {
+            let metric = Metric::counter("process.cpu.time", "s", "");
+            let id = registry.series(Series::new(metric).consumer(Consumer::Process(pid))).unwrap();
+            let mut batch = Batch::new(Arc::clone(&registry));
+            batch.push(id, f64::from(pid));
+            batch.retire(id);
+            totals.write(&batch).unwrap();
+            registry.free(&[id]);
+        }
+        let kept = totals.get();
+        assert!(kept.len() < 2 * Totals::ENDED, "{}", kept.len());
+        assert_eq!(kept.len() + totals.omitted(), 10_000);
+        assert!(kept.iter().any(|total| total.series.consumer == Consumer::Process(9_999)));
+    }
+}
