@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 
+use crate::availability::Missing;
 use crate::host::Host;
 use crate::interval::Interval;
 use crate::pipeline::{ElementReport, Overflow, Parts, Pipeline, SamplingReport, Settings, panic_message};
-use crate::plugin::{Missing, Plugin};
+use crate::plugin::Plugin;
 use crate::registry::Registry;
 use crate::setup::Setup;
 use crate::target::{Command, Exit, LaunchError, Survivor, Target};
@@ -161,13 +162,19 @@ impl Agent {
         let pipeline =
             Pipeline::new(self.parts, settings, Arc::clone(&self.clock), Arc::clone(&self.registry))?;
         let pipeline = Arc::new(pipeline);
+        if let Some(target) = &self.target {
+            target.wait_at_gate()?;
+        }
         pipeline.prime().await;
         let suspended = self.clock.suspended();
         let start = Anchor { time: self.clock.now(), wall: self.clock.wall() };
         self.registry.set_start(start);
         pipeline.go(start.time).await;
-        if let Some(Err(error)) = self.target.as_ref().map(|target| target.open_gate()) {
+        if let Some(target) = &self.target
+            && let Err(error) = target.open_gate()
+        {
             pipeline.finish(start.time).await;
+            target.leave();
             return Err(error.into());
         }
         let housekeeper = tokio::spawn(keep_house(Arc::clone(&pipeline), self.target.clone()));
@@ -289,9 +296,12 @@ impl OwnCost {
             Duration::new(t.tv_sec().unsigned_abs(), (t.tv_usec().unsigned_abs() as u32).saturating_mul(1000))
         };
         let usage = getrusage(UsageWho::RUSAGE_SELF).expect("RUSAGE_SELF is valid");
+        // The peak in rusage survives exec: it may be that of whoever has started this process.
+        let status = std::fs::read("/proc/self/status").unwrap_or_default();
+        let peak = crate::process::peak_resident(&status);
         Self {
             cpu: time(usage.user_time()) + time(usage.system_time()),
-            peak_resident: usage.max_rss().unsigned_abs() * 1024,
+            peak_resident: peak.unwrap_or(usage.max_rss().unsigned_abs() * 1024),
         }
     }
 }
@@ -336,12 +346,17 @@ impl Running {
         self.pipeline.finish(end).await;
         let target = self.target.as_deref();
         let seen = target.and_then(Target::ended).unwrap_or(end);
+        let survivors = target.map(Target::survivors).unwrap_or_default();
+        // Now, and not when the last of those who share it lets go: that may be a thread that does not live so long.
+        if let Some(target) = target {
+            target.leave();
+        }
         Report {
             start: self.start,
             end,
             wall: seen.since(self.start.time),
             exit: target.and_then(Target::exit),
-            survivors: target.map(Target::survivors).unwrap_or_default(),
+            survivors,
             elements: self.pipeline.elements(),
             sampling: self.pipeline.sampling(),
             late_p99: self.pipeline.late_p99(),

@@ -36,6 +36,7 @@ impl Batch {
     /// Says that no further point of `series` will come. Outputs drop what they keep for it after this batch; then its
     /// id is used again.
     pub fn retire(&mut self, series: SeriesId) {
+        self.registry.retire(series);
         self.retired.push(series);
     }
 

@@ -16,6 +16,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod agent;
+mod availability;
 mod batch;
 mod counter;
 pub mod file;
@@ -38,6 +39,7 @@ mod totals;
 mod transform;
 
 pub use agent::{Agent, Control, OwnCost, Report, Running, StartError};
+pub use availability::{Availability, Missing};
 pub use batch::Batch;
 pub use counter::Increase;
 pub use host::Host;
@@ -45,7 +47,7 @@ pub use interval::{Interval, IntervalError};
 pub use metric::{Kind, Metric};
 pub use output::{Lost, Output};
 pub use pipeline::{ElementKind, ElementReport, ElementState, Overflow, SamplingReport};
-pub use plugin::{Availability, Missing, Plugin, PluginEntry};
+pub use plugin::{Plugin, PluginEntry};
 pub use point::Point;
 pub use registry::{Contradiction, Registry};
 pub use series::{Consumer, Provenance, Resource, Series, SeriesId};

@@ -43,7 +43,7 @@ impl<F: FnMut(&Batch) -> anyhow::Result<()> + Send> Output for F {
 
 /// A failed write of which some points arrived all the same.
 #[derive(Debug, thiserror::Error)]
-#[error("{cause}")]
+#[error("{}", crate::file::reason(cause))]
 pub struct Lost {
     /// How many points of the batch did not arrive.
     pub points: usize,

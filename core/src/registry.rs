@@ -76,12 +76,13 @@ impl Registry {
         slots.series.get(id.index()).and_then(Clone::clone).expect("a series in a batch is alive")
     }
 
-    /// How many series are alive.
+    /// How many series there are, those included whose last points are still on their way.
     pub fn len(&self) -> usize {
-        self.slots.read().unwrap_or_else(PoisonError::into_inner).ids.len()
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        slots.series.len() - slots.free.len()
     }
 
-    /// Whether no series is alive.
+    /// Whether there is no series.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -96,6 +97,16 @@ impl Registry {
         let _ = self.anchor.set(anchor);
     }
 
+    /// No further point of this series will come: the same description is a new series from now on.
+    pub(crate) fn retire(&self, id: SeriesId) {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(series) = slots.series[id.index()].clone()
+            && slots.ids.get(&series) == Some(&id)
+        {
+            slots.ids.remove(&series);
+        }
+    }
+
     /// Frees the ids of series whose last points have been written by every output.
     pub(crate) fn free(&self, retired: &[SeriesId]) {
         if retired.is_empty() {
@@ -103,8 +114,7 @@ impl Registry {
         }
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         for id in retired {
-            if let Some(series) = slots.series[id.index()].take() {
-                slots.ids.remove(&series);
+            if slots.series[id.index()].take().is_some() {
                 slots.free.push(*id);
             }
         }
@@ -158,10 +168,24 @@ mod tests {
     fn ids_of_freed_series_are_used_again() {
         let registry = Registry::new();
         let a = registry.series(Series::new(ENERGY).label("pid", "1")).unwrap();
+        registry.retire(a);
         registry.free(&[a, a]);
         assert!(registry.is_empty());
         let b = registry.series(Series::new(ENERGY).label("pid", "2")).unwrap();
         assert_eq!(a, b);
         assert_eq!(registry.get(b).label_value("pid"), Some("2"));
+    }
+
+    #[test]
+    fn the_same_description_after_its_end_is_another_series() {
+        let registry = Registry::new();
+        let series = || Series::new(ENERGY).label("pid", "1");
+        let a = registry.series(series()).unwrap();
+        registry.retire(a);
+        let b = registry.series(series()).unwrap();
+        assert_ne!(a, b);
+        registry.free(&[a]);
+        assert_eq!(registry.get(b).label_value("pid"), Some("1"));
+        assert_eq!(registry.series(series()).unwrap(), b);
     }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::availability::Missing;
 use crate::host::Host;
 use crate::interval::Interval;
 use crate::output::Output;
 use crate::pipeline::{NewSource, Parts};
-use crate::plugin::Missing;
 use crate::registry::{Contradiction, Registry};
 use crate::series::{Series, SeriesId};
 use crate::source::Source;

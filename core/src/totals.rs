@@ -88,8 +88,8 @@ impl Running {
 }
 
 impl Totals {
-    /// Of so many ended processes and threads the totals are kept.
-    pub const ENDED: usize = 1000;
+    /// Of so many ended processes and threads, and at times of twice as many, the totals are kept: 5 MB.
+    pub const ENDED: usize = 250;
 
     /// No totals yet.
     pub fn new() -> Self {

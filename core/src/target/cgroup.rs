@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The cgroup; removed when dropped.
@@ -15,6 +16,7 @@ pub struct Cgroup {
     directory: File,
     procs: File,
     cpu_stat: File,
+    removed: AtomicBool,
 }
 
 /// CPU time of a cgroup's members, past and present (`cpu.stat`). The sum is exact; how it splits into the two is the
@@ -69,6 +71,7 @@ impl Cgroup {
             directory: File::open(&path)?,
             procs: File::open(path.join("cgroup.procs"))?,
             cpu_stat: File::open(path.join("cpu.stat"))?,
+            removed: AtomicBool::new(false),
             path,
         })
     }
@@ -117,9 +120,18 @@ impl Cgroup {
 }
 
 impl Drop for Cgroup {
-    /// Whoever still lives goes back to where alumet is, and the cgroup is removed.
     fn drop(&mut self) {
-        for _ in 0..10 {
+        self.remove();
+    }
+}
+
+impl Cgroup {
+    /// Whoever still lives goes back to where alumet is, and the cgroup is removed.
+    pub(super) fn remove(&self) {
+        if self.removed.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        for attempt in 0..8 {
             let mut members = Vec::new();
             let _ = self.members(&mut members);
             if let Some(parent) = self.path.parent() {
@@ -130,6 +142,8 @@ impl Drop for Cgroup {
             if fs::remove_dir(&self.path).is_ok() {
                 return;
             }
+            // Those that are just ending are still in it for a moment.
+            std::thread::sleep(Duration::from_micros(100 << attempt));
         }
     }
 }

@@ -125,7 +125,8 @@ impl Command {
 #[derive(Debug)]
 pub(super) struct Gate {
     open: std::fs::File,
-    /// At its end when the child has become the application; else the errno of exec is in it.
+    /// A 0 is in it when the child stands at the gate, and its end is reached when the child has become the application.
+    /// Anything else is the errno of what has failed.
     result: std::fs::File,
     program: String,
 }
@@ -140,6 +141,8 @@ pub(super) struct Held {
 /// What the child needs, prepared before it exists.
 struct Plan<'a> {
     argv: Vec<*const libc::c_char>,
+    /// The command name that it will have: a reading just before exec shows no other.
+    name: CString,
     wait: RawFd,
     report: RawFd,
     /// The parent's ends, which the child must not keep open: it would never see the gate's end.
@@ -177,8 +180,11 @@ pub(super) fn hold(command: &Command, cgroup: Option<RawFd>) -> Result<Held, Lau
     let mut present = SigSet::empty();
     pthread_sigmask(SigmaskHow::SIG_BLOCK, None, Some(&mut present))
         .map_err(|errno| LaunchError::Fork(errno.into()))?;
+    let name = arguments[0].to_bytes().rsplit(|b| *b == b'/').next().unwrap_or_default();
+    let name = CString::new(name).expect("a part of a text without NUL");
     let plan = Plan {
         argv: arguments.iter().map(|a| a.as_ptr()).chain([std::ptr::null()]).collect(),
+        name,
         wait: wait.as_raw_fd(),
         report: report.as_raw_fd(),
         parents: [open.as_raw_fd(), result.as_raw_fd()],
@@ -191,22 +197,41 @@ pub(super) fn hold(command: &Command, cgroup: Option<RawFd>) -> Result<Held, Lau
 }
 
 impl Gate {
-    /// Lets the child become the application.
+    /// Waits until the child stands at the gate: what it does before is alumet's. It takes no longer than to be scheduled.
+    ///
+    /// # Errors
+    /// It cannot become the user that was asked for.
+    pub(super) fn wait(&mut self) -> Result<(), LaunchError> {
+        match self.said() {
+            None | Some(0) => Ok(()),
+            Some(errno) => Err(self.failure(Errno::from_raw(errno))),
+        }
+    }
+
+    /// Lets the child become the application. To be called after [`Self::wait`].
     pub(super) fn open(mut self) -> Result<(), LaunchError> {
         // A child that was killed at the gate cannot read; its end is seen as the application's.
         let _ = self.open.write_all(&[1]);
-        let mut errno = [0; 4];
-        if self.result.read_exact(&mut errno).is_err() {
-            return Ok(());
+        match self.said() {
+            None => Ok(()),
+            Some(errno) => Err(self.failure(Errno::from_raw(errno))),
         }
-        let program = self.program;
-        Err(match Errno::from_raw(i32::from_ne_bytes(errno)) {
+    }
+
+    fn said(&mut self) -> Option<i32> {
+        let mut errno = [0; 4];
+        self.result.read_exact(&mut errno).ok().map(|()| i32::from_ne_bytes(errno))
+    }
+
+    fn failure(&self, errno: Errno) -> LaunchError {
+        let program = self.program.clone();
+        match errno {
             Errno::ENOENT if !Path::new(&program).exists() => LaunchError::NotFound { program },
             Errno::ENOENT => {
                 LaunchError::NotExecutable { program, reason: "its interpreter does not exist".into() }
             }
             errno => LaunchError::NotExecutable { program, reason: errno.desc().to_lowercase() },
-        })
+        }
     }
 }
 
@@ -274,6 +299,7 @@ unsafe fn become_application(plan: &Plan<'_>) -> ! {
     let inherited = &plan.command.inherited;
     // SAFETY: all are plain system calls on values prepared by the parent, which the child has copies of.
     unsafe {
+        libc::prctl(libc::PR_SET_NAME, plan.name.as_ptr());
         for signal in [libc::SIGPIPE, libc::SIGCHLD] {
             let ignored = inherited.ignored.contains(&signal);
             libc::signal(signal, if ignored { libc::SIG_IGN } else { libc::SIG_DFL });
@@ -292,6 +318,8 @@ unsafe fn become_application(plan: &Plan<'_>) -> ! {
                 fail(plan.report);
             }
         }
+        let here = 0i32.to_ne_bytes();
+        libc::write(plan.report, here.as_ptr().cast(), here.len());
         let mut byte = 0u8;
         let read = loop {
             let read = libc::read(plan.wait, (&raw mut byte).cast(), 1);

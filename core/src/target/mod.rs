@@ -103,7 +103,16 @@ impl Target {
         self.cgroup.is_ok() || tree::is_supported()
     }
 
-    /// Opens the gate: the process becomes the application.
+    /// Waits until the process stands at the gate. What it has used so far is not the application's.
+    ///
+    /// # Errors
+    /// It cannot become the user that was asked for.
+    pub fn wait_at_gate(&self) -> Result<(), LaunchError> {
+        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        gate.as_mut().map_or(Ok(()), gate::Gate::wait)
+    }
+
+    /// Opens the gate: the process becomes the application. To be called after [`Self::wait_at_gate`].
     ///
     /// # Errors
     /// The program does not exist or cannot be executed.
@@ -263,9 +272,7 @@ impl Target {
 
     /// What is alive of the tree, with names.
     pub fn survivors(&self) -> Vec<Survivor> {
-        self.living(|pid, stat| {
-            Some(Survivor { pid, name: String::from_utf8_lossy(stat.comm).into_owned() })
-        })
+        self.living(|pid, stat| Some(Survivor { pid, name: String::from_utf8_lossy(stat.comm).into_owned() }))
     }
 
     fn living<T>(&self, f: impl Fn(i32, &Stat<'_>) -> Option<T>) -> Vec<T> {
@@ -273,7 +280,15 @@ impl Target {
         self.members(&mut pids);
         pids.into_iter()
             .filter_map(|pid| {
-                let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+                let text = match std::fs::read(format!("/proc/{pid}/stat")) {
+                    Ok(text) => text,
+                    // For want of descriptors it cannot be looked at: then it counts as alive.
+                    Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+                        let ended = pid == self.pid && self.has_exited();
+                        return if ended { None } else { f(pid, &Stat { comm: b"?", ..Stat::default() }) };
+                    }
+                    Err(_) => return None,
+                };
                 let stat = Stat::parse(&text).ok()?;
                 if matches!(stat.state, 'Z' | 'X') { None } else { f(pid, &stat) }
             })
@@ -320,6 +335,16 @@ impl Target {
         for Survivor { pid, .. } in self.survivors() {
             // It may have ended since.
             let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal);
+        }
+    }
+}
+
+impl Target {
+    /// To be called when nothing more is read of it: whoever lives on goes back to the cgroup that it came from.
+    pub fn leave(&self) {
+        self.reap();
+        if let Ok(cgroup) = &self.cgroup {
+            cgroup.remove();
         }
     }
 }
