@@ -1,0 +1,81 @@
+//! What the kernel's `/proc` says of the application's process tree and of the machine.
+//!
+//! [`tree`] is the source for the application, with [`process`] for one process of it and [`per_process`] for the
+//! break-down; [`machine`] is the source for everything that runs.
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
+mod cadence;
+mod kernel;
+pub mod machine;
+pub mod metrics;
+pub mod per_process;
+pub mod process;
+pub mod tree;
+
+use std::time::Duration;
+
+use alumet::{Availability, Host, Interval, Plugin, Setup};
+use serde::{Deserialize, Serialize};
+
+use machine::Machine;
+use tree::Tree;
+
+/// What is costly to read is read at most once in this time.
+const DETAILS_EVERY: Duration = Duration::from_millis(10);
+/// The files of single threads are read at most once in this time.
+const THREADS_EVERY: Duration = Duration::from_millis(100);
+
+/// The settings of the plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Time between two readings. Below 10 ms, what is costly to read (context switches, I/O, the machine's memory, new
+    /// processes) is read every 10 ms.
+    pub interval: Interval,
+    /// Whether to break the application down by process.
+    pub per_process: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { interval: Interval::from_millis(200), per_process: false }
+    }
+}
+
+/// The plugin.
+#[derive(Debug)]
+pub struct Procfs;
+
+impl Plugin for Procfs {
+    const NAME: &'static str = "procfs";
+    const ABOUT: &'static str = "CPU time, memory, faults, switches, I/O of the application and the machine";
+    type Config = Config;
+
+    fn probe(_: &Config, host: &Host) -> Availability {
+        match machine::read_all(host) {
+            Ok(_) => Availability::Available,
+            Err(error) => Availability::unavailable(
+                format!("{error:#}"),
+                "mount the proc file system there, or name another place with --procfs",
+            ),
+        }
+    }
+
+    fn start(config: Config, setup: &mut Setup<'_>) -> anyhow::Result<()> {
+        if let Some(target) = setup.target().cloned() {
+            if !target.is_followed() {
+                setup.missing(
+                    "children while they run",
+                    "this kernel has no /proc/PID/task/TID/children, and no cgroup could be made",
+                    "run alumet where it may make a cgroup, as with `systemd-run --user --scope`",
+                );
+            }
+            let tree = Tree::new(target, setup.registry(), &config)?;
+            setup.source("tree", config.interval, tree);
+        }
+        let machine = Machine::open(setup, config.interval)?;
+        setup.source("machine", config.interval, machine);
+        Ok(())
+    }
+}

@@ -1,0 +1,239 @@
+//! One process of the tree: its files in `/proc`, kept open.
+//!
+//! Reading through a descriptor fails once the process is gone, even when its pid was given to another one.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use alumet::process::{Io, Stat, Switches};
+
+/// Descriptors that all processes together may keep open; beyond that, files are opened for each reading. Half of what
+/// this process may have at all is left to everybody else.
+static OPEN_FILES: LazyLock<usize> = LazyLock::new(|| {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the place that is written to outlives the call; on failure it stays 0.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX).saturating_sub(32).min(1024) / 2
+});
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// A file of a process.
+#[derive(Debug)]
+struct ProcFile {
+    path: String,
+    file: Option<File>,
+}
+
+impl ProcFile {
+    fn open(path: String) -> io::Result<Self> {
+        let file = File::open(&path)?;
+        let keep =
+            OPEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < *OPEN_FILES).then_some(n + 1));
+        Ok(Self { path, file: keep.is_ok().then_some(file) })
+    }
+
+    fn read<'b>(&self, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
+        let n = match &self.file {
+            Some(file) => file.read_at(buffer, 0)?,
+            None => File::open(&self.path)?.read_at(buffer, 0)?,
+        };
+        Ok(&buffer[..n])
+    }
+}
+
+impl Drop for ProcFile {
+    fn drop(&mut self) {
+        if self.file.is_some() {
+            OPEN.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What is read besides `/proc/PID/stat`; the rest stays as it was read last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// Context switches and I/O. Of a process that has ended they are read in any case: it is the last chance.
+    pub details: bool,
+    /// The switches of the threads of a process that has several: a file each, and not exact before the end anyway.
+    pub threads: bool,
+}
+
+impl Wanted {
+    /// Everything.
+    pub const ALL: Self = Self { details: true, threads: true };
+}
+
+/// What one reading of a process says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// Whether it still runs; a zombie does not.
+    pub alive: bool,
+    /// User-mode CPU ticks of its own.
+    pub user_ticks: u64,
+    /// Kernel-mode CPU ticks of its own.
+    pub system_ticks: u64,
+    /// Those of children that it has waited for.
+    pub children_user_ticks: u64,
+    /// Those of children that it has waited for.
+    pub children_system_ticks: u64,
+    /// Minor faults of its own.
+    pub minor_faults: u64,
+    /// Major faults of its own.
+    pub major_faults: u64,
+    /// Those of children that it has waited for.
+    pub children_minor_faults: u64,
+    /// Those of children that it has waited for.
+    pub children_major_faults: u64,
+    /// Living threads.
+    pub threads: u64,
+    /// Resident memory, in pages.
+    pub resident_pages: u64,
+    /// Context switches seen so far: those of threads that ended between two readings are not in it.
+    pub switches: Switches,
+    /// Storage I/O, with that of children that it has waited for; `None` if it may not be read.
+    pub io: Option<Io>,
+}
+
+/// A process of the tree.
+#[derive(Debug)]
+pub struct Process {
+    /// Its pid.
+    pub pid: i32,
+    /// When it started, in clock ticks since boot.
+    pub start_ticks: u64,
+    /// The last reading.
+    pub last: Reading,
+    stat: ProcFile,
+    status: ProcFile,
+    io: Option<ProcFile>,
+    /// The command name at the last reading.
+    comm: Vec<u8>,
+    threads: Threads,
+}
+
+/// The switches of the threads of a process that has several.
+#[derive(Debug, Default)]
+struct Threads {
+    living: HashMap<i32, Switches>,
+    ended: Switches,
+}
+
+impl Process {
+    /// Opens the files of a process and reads them.
+    ///
+    /// # Errors
+    /// It has gone, or may not be read.
+    pub fn open(pid: i32, buffer: &mut [u8]) -> io::Result<Self> {
+        let file = |name| ProcFile::open(format!("/proc/{pid}/{name}"));
+        let stat = file("stat")?;
+        let start_ticks = Stat::parse(stat.read(buffer)?).map_err(io::Error::other)?.start_ticks;
+        let mut process = Self {
+            pid,
+            start_ticks,
+            last: Reading::default(),
+            stat,
+            status: file("status")?,
+            // Another user's process: its I/O is in the usage when it is reaped.
+            io: file("io").ok(),
+            comm: Vec::new(),
+            threads: Threads::default(),
+        };
+        process.read(Wanted::ALL, buffer)?;
+        Ok(process)
+    }
+
+    /// Reads what is wanted.
+    ///
+    /// # Errors
+    /// The process has gone.
+    pub fn read(&mut self, wanted: Wanted, buffer: &mut [u8]) -> io::Result<Reading> {
+        let stat = Stat::parse(self.stat.read(buffer)?).map_err(io::Error::other)?;
+        if stat.start_ticks != self.start_ticks {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if self.comm != stat.comm {
+            self.comm.clear();
+            self.comm.extend_from_slice(stat.comm);
+        }
+        let mut reading = Reading {
+            alive: !matches!(stat.state, 'Z' | 'X'),
+            user_ticks: stat.user_ticks,
+            system_ticks: stat.system_ticks,
+            children_user_ticks: stat.children_user_ticks,
+            children_system_ticks: stat.children_system_ticks,
+            minor_faults: stat.minor_faults,
+            major_faults: stat.major_faults,
+            children_minor_faults: stat.children_minor_faults,
+            children_major_faults: stat.children_major_faults,
+            threads: stat.threads,
+            resident_pages: stat.resident_pages,
+            ..self.last
+        };
+        let threads = stat.threads;
+        if wanted.details || !reading.alive {
+            reading.switches = self.switches(threads, wanted.threads, buffer)?;
+            let io = self.io.as_ref().and_then(|io| Io::parse(io.read(buffer).ok()?).ok());
+            reading.io = io.or(self.last.io);
+        }
+        self.last = reading;
+        Ok(reading)
+    }
+
+    fn switches(&mut self, threads: u64, of_threads: bool, buffer: &mut [u8]) -> io::Result<Switches> {
+        let first = self.threads.living.is_empty();
+        if threads <= 1 && first {
+            // It may end at any time; then what was seen last counts.
+            return Ok(Switches::parse(self.status.read(buffer)?).unwrap_or(self.last.switches));
+        }
+        if of_threads || first {
+            self.threads.read(self.pid, buffer)?;
+        }
+        Ok(self.threads.sum())
+    }
+
+    /// The command name, at most 15 bytes, as the kernel has it: for a person.
+    pub fn name(&self) -> String {
+        String::from_utf8_lossy(&self.comm).into_owned()
+    }
+
+    /// Whether the command name is still this.
+    pub fn is_named(&self, name: &str) -> bool {
+        self.comm == name.as_bytes() || self.name() == name
+    }
+}
+
+impl Threads {
+    fn read(&mut self, pid: i32, buffer: &mut [u8]) -> io::Result<()> {
+        let mut living = HashMap::with_capacity(self.living.len());
+        for entry in fs::read_dir(format!("/proc/{pid}/task"))?.flatten() {
+            let tid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            let (Some(tid), Ok(file)) = (tid, File::open(entry.path().join("status"))) else { continue };
+            let Ok(n) = file.read_at(buffer, 0) else { continue };
+            let switches = Switches::parse(&buffer[..n]).unwrap_or_default();
+            living.insert(tid, switches);
+        }
+        for (tid, switches) in &self.living {
+            if !living.contains_key(tid) {
+                add(&mut self.ended, *switches);
+            }
+        }
+        self.living = living;
+        Ok(())
+    }
+
+    fn sum(&self) -> Switches {
+        let mut sum = self.ended;
+        self.living.values().for_each(|switches| add(&mut sum, *switches));
+        sum
+    }
+}
+
+/// Adds up switches.
+pub(crate) fn add(sum: &mut Switches, more: Switches) {
+    sum.voluntary += more.voluntary;
+    sum.involuntary += more.involuntary;
+}
