@@ -1,0 +1,131 @@
+//! What can be typed. The doc comments are the help texts; what the values mean is decided in `config.rs`.
+//!
+//! This file imports nothing but clap and std: the man pages and completions are rendered from it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Measure what an application costs: time, CPU, memory, I/O.
+#[derive(Debug, Parser)]
+#[command(name = "alumet", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Exec(Exec),
+    Plugins(Plugins),
+    Config(Config),
+}
+
+/// Launch an application and measure it with everything that it starts.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "alumet exec [OPTIONS] [--] COMMAND [ARGUMENT]...",
+    after_help = "When the application has ended, a summary is printed on stderr. Its standard streams, environment, \
+                  limits and signals are as they would be without alumet, and alumet ends with its status.\n\n\
+                  Exit status: the application's own; 128+n if signal n ended it; 124 after --timeout; 125 if alumet \
+                  failed or could not write an output; 126 if the command cannot be executed; 127 if it was not found; \
+                  2 on wrong usage."
+)]
+pub struct Exec {
+    /// Write every point to FILE, as CSV
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Write the totals of the run to FILE, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Print no summary
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Say more about what was done
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// End the application after this time: SIGTERM to all of its processes, SIGKILL 2 s later
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<String>,
+
+    /// Break the result down by process
+    #[arg(long)]
+    pub per_process: bool,
+
+    /// Measure until the last process that the application has started has ended
+    #[arg(long)]
+    pub wait_all: bool,
+
+    /// Run the application as this user (a name or a number); needs root
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+
+    /// End with status 0 even if the application fails
+    #[arg(long)]
+    pub ignore_failure: bool,
+
+    #[command(flatten)]
+    pub settings: Settings,
+
+    /// The application and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// List the plugins: what can be measured here, what cannot, and why.
+#[derive(Debug, Args)]
+pub struct Plugins {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// Show the configuration in force and where each value comes from.
+///
+/// The first of ./alumet.toml, $XDG_CONFIG_HOME/alumet/alumet.toml (or ~/.config/alumet/alumet.toml) and
+/// /etc/alumet/alumet.toml that exists is read. Environment variables (ALUMET_INTERVAL, ALUMET_PROCFS_INTERVAL, ...)
+/// count more than the file, flags more than both.
+#[derive(Debug, Args)]
+pub struct Config {
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+#[derive(Debug, Args)]
+pub struct Settings {
+    /// Time between two readings, from 100us up, for every source [default: each plugin's own]
+    #[arg(short, long, value_name = "DURATION", help_heading = "Settings", allow_hyphen_values = true)]
+    pub interval: Option<String>,
+
+    /// Use only these plugins (comma-separated) [default: all that are available]
+    #[arg(long, value_name = "NAMES", help_heading = "Settings")]
+    pub plugins: Option<String>,
+
+    /// Leave these plugins out (comma-separated)
+    #[arg(long, value_name = "NAMES", help_heading = "Settings")]
+    pub without: Option<String>,
+
+    /// Set a plugin's option, as in procfs.interval=1s; can be repeated
+    #[arg(long, value_name = "PLUGIN.KEY=VALUE", help_heading = "Settings")]
+    pub set: Vec<String>,
+
+    /// Read this configuration file and no other
+    #[arg(long, value_name = "FILE", help_heading = "Settings")]
+    pub config: Option<PathBuf>,
+
+    /// Where the machine's /sys is
+    #[arg(long, value_name = "DIR", help_heading = "Settings")]
+    pub sysfs: Option<PathBuf>,
+
+    /// Where the machine's /proc is; the application is always followed in the real one
+    #[arg(long, value_name = "DIR", help_heading = "Settings")]
+    pub procfs: Option<PathBuf>,
+}

@@ -1,0 +1,30 @@
+//! `alumet config`: the configuration in force, as TOML, with the origin of each value.
+
+use crate::cli;
+use crate::config::Config;
+use crate::exit::Failure;
+use crate::terminal::note;
+
+pub fn run(arguments: &cli::Config) -> Result<u8, Failure> {
+    let config = Config::resolve(&arguments.settings, &[])?;
+    config.notices.iter().for_each(|notice| note(&notice.0));
+    super::print(&render(&config))?;
+    Ok(0)
+}
+
+fn render(config: &Config) -> String {
+    let mut text = match &config.file {
+        Some(path) => format!("# file: {}\n", path.display()),
+        None => "# no configuration file\n".into(),
+    };
+    let mut current = "";
+    for (section, key, value, origin) in config.entries() {
+        if section != current {
+            text.push_str(&format!("\n[{section}]\n"));
+            current = section;
+        }
+        let line = format!("{key} = {value}");
+        text.push_str(&format!("{line:<32} # {origin}\n"));
+    }
+    text
+}

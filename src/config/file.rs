@@ -1,0 +1,173 @@
+//! Finds and reads the configuration file. Nothing is ever written.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use alumet::file::reason;
+use nix::unistd::Uid;
+use toml::{Table, Value};
+
+use super::shown;
+use super::values::{GENERAL, Origin, Values};
+use crate::exit::Failure;
+
+/// Something about a configuration file that the user should know.
+#[derive(Debug)]
+pub struct Notice(pub String);
+
+/// The file that was named, or the first that exists of those that are looked for.
+pub fn find(named: Option<&Path>) -> Result<(Option<PathBuf>, Vec<Notice>), Failure> {
+    if let Some(path) = named {
+        return Ok((Some(path.to_owned()), Vec::new()));
+    }
+    let mut notices = Vec::new();
+    for path in places() {
+        if fs::symlink_metadata(&path).is_err() {
+            continue;
+        }
+        match distrust(&path) {
+            None => return Ok((Some(path), notices)),
+            Some(why) => notices.push(Notice(format!(
+                "ignored {}: alumet runs as root and {why}; name it with --config to use it",
+                shown(&path)
+            ))),
+        }
+    }
+    Ok((None, notices))
+}
+
+fn places() -> impl Iterator<Item = PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let xdg = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")));
+    [Some(PathBuf::from("alumet.toml")), xdg.map(|xdg| xdg.join("alumet/alumet.toml"))]
+        .into_iter()
+        .flatten()
+        .chain([PathBuf::from("/etc/alumet/alumet.toml")])
+}
+
+/// Why root should not believe a file that nobody has named: somebody else could have put it there.
+fn distrust(path: &Path) -> Option<String> {
+    if !Uid::effective().is_root() {
+        return None;
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for (place, what) in [(path, "it"), (parent, "its directory")] {
+        // The file itself may not be a link; a directory may be reached through one.
+        let metadata = if place == path { fs::symlink_metadata(place) } else { fs::metadata(place) };
+        let Ok(metadata) = metadata else { return Some(format!("{what} cannot be examined")) };
+        if metadata.is_symlink() {
+            return Some(format!("{what} is a symbolic link"));
+        }
+        if metadata.uid() != 0 {
+            return Some(format!("{what} belongs to uid {}", metadata.uid()));
+        }
+        if metadata.mode() & 0o022 != 0 {
+            return Some(format!("{what} can be written by others"));
+        }
+    }
+    None
+}
+
+/// Reads a file into the values.
+pub fn read(path: &Path, values: &mut Values) -> Result<(), Failure> {
+    let name = shown(path);
+    let text = fs::read_to_string(path).map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::InvalidData => "it is not valid UTF-8".to_owned(),
+            _ => reason(&error),
+        };
+        Failure::usage(format!("cannot read the configuration {name}: {why}"))
+    })?;
+    let table: Table = text.parse().map_err(|error: toml::de::Error| {
+        let place = error.span().map(|span| place(&text, span.start)).unwrap_or_default();
+        Failure::usage(format!("{name}{place}: {}", error.message().lines().next().unwrap_or_default()))
+    })?;
+    let spans = Spans::of(&text);
+    for (key, value) in table {
+        match value {
+            Value::Table(section) => {
+                if section.is_empty() {
+                    continue;
+                }
+                for (inner, value) in section {
+                    let origin = Origin::File(format!("{name}{}", spans.place(&text, &[&key, &inner])));
+                    values.set(&key, &inner, value, origin)?;
+                }
+            }
+            value => {
+                let origin = Origin::File(format!("{name}{}", spans.place(&text, &[&key])));
+                values.set(GENERAL, &key, value, origin)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where keys stand in a document.
+struct Spans<'a>(Option<toml::Spanned<toml::de::DeTable<'a>>>);
+
+impl<'a> Spans<'a> {
+    fn of(text: &'a str) -> Self {
+        Self(toml::de::DeTable::parse(text).ok())
+    }
+
+    /// `:line:column` of a key, or nothing.
+    fn place(&self, text: &str, path: &[&str]) -> String {
+        let mut table = self.0.as_ref().map(toml::Spanned::get_ref);
+        let mut at = None;
+        for name in path {
+            let entry = table.and_then(|t| t.iter().find(|(key, _)| key.get_ref().as_ref() == *name));
+            at = entry.map(|(key, _)| key.span().start).or(at);
+            table = entry.and_then(|(_, value)| value.get_ref().as_table());
+        }
+        at.map(|at| place(text, at)).unwrap_or_default()
+    }
+}
+
+/// `:line:column`, both from 1, the column in characters.
+fn place(text: &str, at: usize) -> String {
+    let before = &text[..at.min(text.len())];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!(":{line}:{column}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(text: &str) -> Result<Values, Failure> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("alumet.toml");
+        fs::write(&path, text).unwrap();
+        let mut values = Values::with_defaults()?;
+        let result = read(&path, &mut values).map(|()| values);
+        result.map_err(|failure| Failure {
+            message: failure.message.replace(directory.path().to_str().unwrap(), ""),
+            ..failure
+        })
+    }
+
+    #[test]
+    fn every_key_is_optional() {
+        for text in ["", "[procfs]\n", "interval = \"1s\"\n", "[procfs]\nper_process = true\n"] {
+            read_text(text).unwrap();
+        }
+    }
+
+    #[test]
+    fn mistakes_are_placed_by_line_and_column() {
+        let message = |text: &str| read_text(text).map(drop).unwrap_err().message;
+        assert_eq!(
+            message("\n[procfs]\n  intervall = \"1s\"\n"),
+            "/alumet.toml:3:3: unknown key `intervall` in [procfs]; did you mean `interval`? Valid: interval, per_process"
+        );
+        assert!(message("[procfs\n").starts_with("/alumet.toml:1:8: "), "{}", message("[procfs\n"));
+        assert!(
+            message("interval = 5\n").starts_with("/alumet.toml:1:1: interval: invalid type: integer `5`")
+        );
+        assert!(message("[rapl]\nx = 1\n").starts_with("/alumet.toml:2:1: no plugin named `rapl`"));
+    }
+}

@@ -1,0 +1,179 @@
+//! What the arguments, the environment and the configuration file mean together: defaults < file < environment <
+//! flags, resolved once into plain values.
+//!
+//! [`values`] knows the keys and merges, [`file`] finds and reads the file.
+
+mod file;
+mod values;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use alumet::{Host, Interval, PluginEntry};
+use serde::{Deserialize, Serialize};
+
+pub use file::Notice;
+pub use values::Origin;
+use values::{GENERAL, Values};
+
+use crate::cli::Settings;
+use crate::exit::Failure;
+use crate::plugins;
+
+/// The keys outside of any plugin's section.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct General {
+    /// For every source that has none of its own from the same place or a stronger one.
+    pub interval: Option<Interval>,
+    pub plugins: Option<Vec<String>>,
+    pub without: Option<Vec<String>>,
+    pub sysfs: Option<PathBuf>,
+    pub procfs: Option<PathBuf>,
+    pub quiet: bool,
+    pub timeout: Option<Timeout>,
+    pub wait_all: bool,
+    pub ignore_failure: bool,
+}
+
+/// A duration above zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Timeout(pub Duration);
+
+impl TryFrom<String> for Timeout {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match humantime::parse_duration(text.trim()) {
+            Ok(Duration::ZERO) => Err("a timeout must be longer than 0".into()),
+            Ok(duration) => Ok(Self(duration)),
+            Err(_) => Err(format!("`{text}` is not a duration; write it with a unit, as in `10s` or `5m`")),
+        }
+    }
+}
+
+impl From<Timeout> for String {
+    fn from(timeout: Timeout) -> Self {
+        humantime::format_duration(timeout.0).to_string()
+    }
+}
+
+/// The configuration in force.
+#[derive(Debug)]
+pub struct Config {
+    pub general: General,
+    /// The file that was read.
+    pub file: Option<PathBuf>,
+    /// What the user should know about files that were not read.
+    pub notices: Vec<Notice>,
+    values: Values,
+}
+
+impl Config {
+    /// Puts everything together.
+    pub fn resolve(settings: &Settings, flags: &[(&str, &str, &str)]) -> Result<Self, Failure> {
+        let mut values = Values::with_defaults()?;
+        let environment = values::environment()?;
+        let named = settings.config.clone().or_else(|| environment.config.clone());
+        let (found, notices) = file::find(named.as_deref())?;
+        if let Some(path) = &found {
+            file::read(path, &mut values)?;
+        }
+        for (section, key, value, variable) in &environment.values {
+            values.set_text(section, key, value, Origin::Environment(variable.clone()))?;
+        }
+        // `--set` before the flags made for a purpose: they are of equal strength, and the last one counts.
+        for setting in &settings.set {
+            let (section, key, value) = split_setting(setting)?;
+            values.set_text(section, key, value, Origin::Flag("--set".into()))?;
+        }
+        let general = [
+            ("interval", settings.interval.as_deref()),
+            ("plugins", settings.plugins.as_deref()),
+            ("without", settings.without.as_deref()),
+        ];
+        for (key, value) in general {
+            if let Some(value) = value {
+                values.set_text(GENERAL, key, value, Origin::Flag(format!("--{key}")))?;
+            }
+        }
+        for (section, key, value) in flags {
+            values.set_text(section, key, value, Origin::Flag(format!("--{}", key.replace('_', "-"))))?;
+        }
+        values.spread_interval();
+
+        let mut general: General = values.general()?;
+        // Paths are not text: these two may hold what no TOML string can.
+        general.sysfs = settings.sysfs.clone().or(general.sysfs);
+        general.procfs = settings.procfs.clone().or(general.procfs);
+        let config = Self { general, file: found, notices, values };
+        config.check_names()?;
+        Ok(config)
+    }
+
+    fn check_names(&self) -> Result<(), Failure> {
+        let named = self.general.plugins.iter().chain(&self.general.without).flatten();
+        for name in named {
+            if plugins::find(name).is_none() {
+                let near = plugins::did_you_mean(name, plugins::ALL.iter().map(|plugin| plugin.name));
+                return Err(Failure::usage(format!(
+                    "no plugin named `{name}`{near} (`alumet plugins` lists them)"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the machine's files are.
+    pub fn host(&self) -> Host {
+        let or = |path: &Option<PathBuf>, default: &str| path.clone().unwrap_or_else(|| default.into());
+        Host::new(or(&self.general.sysfs, "/sys"), or(&self.general.procfs, "/proc"))
+    }
+
+    /// Whether the plugin takes part, and whether it was asked for by name.
+    pub fn selection(&self, plugin: &PluginEntry) -> Selection {
+        let names = |list: &Option<Vec<String>>| {
+            list.as_ref().map(|names| names.iter().any(|name| name == plugin.name))
+        };
+        match (names(&self.general.without), names(&self.general.plugins)) {
+            (Some(true), _) | (_, Some(false)) => Selection::Out,
+            (_, Some(true)) => Selection::Asked,
+            (_, None) => Selection::Default,
+        }
+    }
+
+    /// The section of a plugin.
+    pub fn section(&self, plugin: &str) -> toml::Table {
+        self.values.section(plugin)
+    }
+
+    /// All values, by section, with their origins: (section, key, value, origin).
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &str, &toml::Value, &Origin)> {
+        self.values.entries()
+    }
+}
+
+/// Whether a plugin takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection {
+    /// Not wanted.
+    Out,
+    /// If it is available.
+    Default,
+    /// It must work: it was asked for by name.
+    Asked,
+}
+
+fn split_setting(text: &str) -> Result<(&str, &str, &str), Failure> {
+    let parts = text.split_once('=').and_then(|(path, value)| {
+        let (section, key) = path.trim().split_once('.')?;
+        Some((section, key, value.trim()))
+    });
+    parts.ok_or_else(|| Failure::usage(format!("--set {text}: write it as PLUGIN.KEY=VALUE")))
+}
+
+/// A path as a person reads it.
+pub fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,118 @@
+//! Files that a user asked for: checked before the application starts, written whole.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use alumet::file::{create, is_exposed, parent, reason};
+
+use crate::exit::{FAILED, Failure};
+
+/// Checks that a file can be created, without creating it.
+pub fn check(path: &Path, what: &str) -> Result<(), Failure> {
+    let fail = |why: String| Failure {
+        status: FAILED,
+        message: format!("cannot write {what} to {}: {why}", path.display()),
+    };
+    if is_exposed(path) && fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
+        return Err(fail(
+            "it is a symbolic link where others can write; as root, name the file itself".into(),
+        ));
+    }
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => return Err(fail("it is a directory".into())),
+        Ok(metadata) if !metadata.is_file() => return Ok(()),
+        Ok(_) => nix::unistd::access(path, nix::unistd::AccessFlags::W_OK)
+            .map_err(|errno| fail(errno.desc().to_lowercase()))?,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+        Err(error) => return Err(fail(reason(&error))),
+    }
+    let parent = parent(path);
+    match fs::metadata(parent) {
+        Ok(metadata) if !metadata.is_dir() => {
+            return Err(fail(format!("{} is not a directory", parent.display())));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(fail(format!("there is no directory {}", parent.display())));
+        }
+        Err(error) => return Err(fail(reason(&error))),
+    }
+    nix::unistd::access(parent, nix::unistd::AccessFlags::W_OK | nix::unistd::AccessFlags::X_OK)
+        .or_else(|errno| if path.exists() { Ok(()) } else { Err(errno) })
+        .map_err(|errno| fail(errno.desc().to_lowercase()))
+}
+
+/// Whether two paths lead to the same regular file, which may not exist yet.
+pub fn same(a: &Path, b: &Path) -> bool {
+    let place = |path: &Path| -> Option<PathBuf> {
+        if let Ok(place) = fs::canonicalize(path) {
+            return Some(place);
+        }
+        // Of a link to nothing, the file that writing to it would create.
+        let path = fs::read_link(path).map_or_else(|_| path.to_owned(), |to| parent(path).join(to));
+        Some(fs::canonicalize(parent(&path)).ok()?.join(path.file_name()?))
+    };
+    let special = fs::metadata(a).is_ok_and(|metadata| !metadata.is_file());
+    !special && (a == b || place(a).is_some_and(|a| Some(a) == place(b)))
+}
+
+/// Writes a file: a regular one through a temporary file beside it that then takes its name.
+pub fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let existing = fs::metadata(path).ok();
+    if existing.as_ref().is_some_and(|metadata| !metadata.is_file()) {
+        return write(&mut create(path)?);
+    }
+    // Behind a link, the file that it leads to is replaced; or the link, if somebody else could have put it there.
+    let path = if is_exposed(path) {
+        path.to_owned()
+    } else {
+        fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+    };
+    let mode = existing.map_or(0o666, |metadata| metadata.mode() & 0o777);
+    let builder_mode = Permissions::from_mode(mode);
+    let new =
+        tempfile::Builder::new().prefix(".alumet-").permissions(builder_mode).tempfile_in(parent(&path));
+    let mut file = match new {
+        Ok(file) => file,
+        // The directory may not be writable although the file is.
+        Err(_) if path.exists() => return write(&mut create(&path)?),
+        Err(error) => return Err(error),
+    };
+    write(file.as_file_mut())?;
+    file.persist(&path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("p.json");
+        replace(&path, |file| file.write_all(b"old")).unwrap();
+        replace(&path, |file| {
+            file.write_all(b"half of the ne")?;
+            Err(io::ErrorKind::StorageFull.into())
+        })
+        .unwrap_err();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn one_file_is_recognised_under_two_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        assert!(same(&path("a"), &path("./a")));
+        assert!(!same(&path("a"), &path("b")));
+        fs::write(path("a"), "").unwrap();
+        std::os::unix::fs::symlink(path("a"), path("link")).unwrap();
+        assert!(same(&path("a"), &path("link")));
+        assert!(!same(Path::new("/dev/null"), Path::new("/dev/null")));
+    }
+}

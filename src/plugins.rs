@@ -1,0 +1,27 @@
+//! The one list of built-in plugins.
+
+use alumet::PluginEntry;
+use alumet_plugin_csv::Csv;
+use alumet_plugin_procfs::Procfs;
+
+/// In the order in which they are started and listed.
+pub const ALL: [PluginEntry; 2] = [PluginEntry::of::<Procfs>(), PluginEntry::of::<Csv>()];
+
+/// What people look for in a summary and this version cannot measure anywhere.
+pub const NOT_YET: [&str; 3] = ["energy", "hardware events", "GPU"];
+
+/// The plugin of this name.
+pub fn find(name: &str) -> Option<&'static PluginEntry> {
+    ALL.iter().find(|plugin| plugin.name == name)
+}
+
+/// `did you mean ...?` with the candidate nearest to what was typed, if one is near.
+pub fn did_you_mean<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(typed, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3)
+        .min()
+        .map(|(_, candidate)| format!("; did you mean `{candidate}`?"))
+        .unwrap_or_default()
+}

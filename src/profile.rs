@@ -1,0 +1,235 @@
+//! The profile: one JSON document with everything that a run came to. Its schema is `docs/src/profile.schema.json`.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use alumet::target::Exit;
+use alumet::{Consumer, Kind, Missing, Report, Total, Totals};
+use serde::Serialize;
+
+use crate::fingerprint::Fingerprint;
+
+/// The name of this version of the format.
+pub const SCHEMA: &str = "alumet.profile/1";
+
+#[derive(Debug, Serialize)]
+pub struct Profile {
+    pub schema: &'static str,
+    pub alumet: &'static str,
+    pub host: Fingerprint,
+    pub command: Vec<String>,
+    /// The configuration of the plugins that took part.
+    pub options: BTreeMap<String, toml::Table>,
+    pub sources: Vec<SourceStatus>,
+    pub runs: Vec<Run>,
+    pub summary: Vec<Summary>,
+}
+
+/// Whether a plugin took part, and if not, why.
+#[derive(Debug, Clone, Serialize)]
+pub struct SourceStatus {
+    pub name: String,
+    pub status: Status,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub remedy: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Available,
+    Unavailable,
+    Failed,
+}
+
+impl SourceStatus {
+    pub fn available(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            status: Status::Available,
+            reason: String::new(),
+            remedy: String::new(),
+        }
+    }
+
+    pub fn unavailable(name: &str, missing: &Missing) -> Self {
+        let Missing { reason, remedy, .. } = missing.clone();
+        Self { name: name.to_owned(), status: Status::Unavailable, reason, remedy }
+    }
+
+    pub fn failed(name: &str, reason: String) -> Self {
+        Self { name: name.to_owned(), status: Status::Failed, reason, remedy: String::new() }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct Run {
+    /// RFC 3339, UTC: the start mark.
+    pub started: String,
+    pub wall_s: f64,
+    pub exit: Option<ExitStatus>,
+    /// Whether alumet ended it because of its time limit.
+    pub timed_out: bool,
+    pub metrics: Vec<MetricTotal>,
+    /// Ended processes whose totals were left out, because others used more CPU time.
+    pub omitted_processes: usize,
+    /// Processes that lived on when the application had ended.
+    pub survivors: Vec<Survivor>,
+    pub suspended_s: f64,
+    #[serde(rename = "self")]
+    pub own: Own,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExitStatus {
+    Code(i32),
+    Signal(i32),
+}
+
+#[derive(Debug, Serialize)]
+pub struct Survivor {
+    pub pid: i32,
+    pub name: String,
+}
+
+/// One series of a run: `value` for a counter, `mean`, `min` and `max` for a gauge.
+#[derive(Debug, Serialize)]
+pub struct MetricTotal {
+    #[serde(flatten)]
+    pub key: Key,
+    #[serde(flatten)]
+    pub amount: Amount,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Key {
+    pub metric: String,
+    pub unit: String,
+    pub kind: &'static str,
+    pub provenance: &'static str,
+    pub method: String,
+    pub resource: String,
+    pub resource_id: String,
+    pub consumer: &'static str,
+    pub consumer_id: String,
+    pub labels: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(untagged)]
+pub enum Amount {
+    Counter { value: f64 },
+    Gauge { mean: f64, min: f64, max: f64 },
+}
+
+/// What the measuring process has cost, and how well it kept its times.
+#[derive(Debug, Serialize)]
+pub struct Own {
+    pub cpu_s: f64,
+    pub ticks: u64,
+    pub missed: u64,
+    pub late_p99_us: Option<f64>,
+    pub rss_bytes: u64,
+}
+
+/// A metric of the application or the machine over all runs.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    #[serde(flatten)]
+    pub key: Key,
+    pub n: usize,
+    pub mean: f64,
+    pub median: f64,
+    pub min: f64,
+    pub max: f64,
+    /// Absent where one run says nothing of it.
+    pub stddev: Option<f64>,
+    /// The 95 % confidence interval of the mean; absent likewise.
+    pub ci95: Option<[f64; 2]>,
+}
+
+impl MetricTotal {
+    fn of(total: &Total) -> Self {
+        let series = &total.series;
+        let (kind, amount) = match series.metric.kind {
+            Kind::Counter => ("counter", Amount::Counter { value: total.value }),
+            Kind::Gauge => ("gauge", Amount::Gauge { mean: total.value, min: total.min, max: total.max }),
+        };
+        let key = Key {
+            metric: series.metric.name.to_string(),
+            unit: series.metric.unit.to_string(),
+            kind,
+            provenance: series.provenance.as_str(),
+            method: series.method.to_string(),
+            resource: series.resource.kind.to_string(),
+            resource_id: series.resource.id.clone(),
+            consumer: series.consumer.kind(),
+            consumer_id: series.consumer.id().map(|id| id.to_string()).unwrap_or_default(),
+            labels: series.labels.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
+        };
+        Self { key, amount }
+    }
+}
+
+impl Run {
+    pub fn of(report: &Report, totals: &Totals, timed_out: bool) -> Self {
+        let sampling = &report.sampling;
+        Self {
+            started: humantime::format_rfc3339_nanos(report.start.wall.max(UNIX_EPOCH)).to_string(),
+            wall_s: report.wall.as_secs_f64(),
+            exit: report.exit.map(|exit| match exit {
+                Exit::Code(code) => ExitStatus::Code(code),
+                Exit::Signal(signal) => ExitStatus::Signal(signal),
+            }),
+            timed_out,
+            metrics: totals.get().iter().map(MetricTotal::of).collect(),
+            omitted_processes: totals.omitted(),
+            survivors: report
+                .survivors
+                .iter()
+                .map(|s| Survivor { pid: s.pid, name: s.name.clone() })
+                .collect(),
+            suspended_s: report.suspended.as_secs_f64(),
+            own: Own {
+                cpu_s: report.own.cpu.as_secs_f64(),
+                ticks: sampling.iter().map(|sampling| sampling.ticks).sum(),
+                missed: sampling.iter().map(|sampling| sampling.missed).sum(),
+                late_p99_us: report.late_p99.map(|late| late.as_secs_f64() * 1e6),
+                rss_bytes: report.own.peak_resident,
+            },
+        }
+    }
+
+    /// Of one run, its own values: spread and interval need more.
+    pub fn summary(&self, totals: &Totals) -> Vec<Summary> {
+        let whole = |total: &&Total| matches!(total.series.consumer, Consumer::Target | Consumer::Machine);
+        let of = |total: &Total| {
+            let (key, value) = (MetricTotal::of(total).key, total.value);
+            Summary {
+                key,
+                n: 1,
+                mean: value,
+                median: value,
+                min: value,
+                max: value,
+                stddev: None,
+                ci95: None,
+            }
+        };
+        totals.get().iter().filter(whole).map(of).collect()
+    }
+}
+
+impl Profile {
+    /// Writes the document whole: a regular file is replaced at once, so that nobody ever reads half of it.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
+        crate::files::replace(path, |file| file.write_all(&text))
+    }
+}

@@ -1,0 +1,126 @@
+//! Signals sent to alumet, as events; and what the application must get back of all that alumet changes for itself.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use alumet::target::Inherited;
+use anyhow::Context;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
+use tokio::io::unix::AsyncFd;
+
+/// What the process was started with, before the Rust runtime changed it: bits 0 to 2 for standard descriptors that are
+/// closed, then SIGPIPE ignored, SIGCHLD ignored.
+static STARTED_WITH: AtomicU8 = AtomicU8::new(0);
+const SIGPIPE_IGNORED: u8 = 1 << 3;
+const SIGCHLD_IGNORED: u8 = 1 << 4;
+
+/// Runs before `main`, and before the Rust runtime ignores SIGPIPE and opens /dev/null for closed descriptors.
+extern "C" fn note_start() {
+    let mut noted = 0;
+    for fd in 0..=2 {
+        // SAFETY: F_GETFD only asks; on a closed descriptor it fails with EBADF.
+        if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
+            noted |= 1 << fd;
+        }
+    }
+    for (signal, bit) in [(libc::SIGPIPE, SIGPIPE_IGNORED), (libc::SIGCHLD, SIGCHLD_IGNORED)] {
+        if is_ignored(signal) {
+            noted |= bit;
+        }
+    }
+    STARTED_WITH.store(noted, Ordering::Relaxed);
+}
+
+fn is_ignored(signal: libc::c_int) -> bool {
+    // SAFETY: all-zero is a valid `sigaction`, which the call fills in; nothing is changed.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut action);
+        action.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+// SAFETY: the dynamic loader calls the functions listed in this section, with C's calling convention, before `main`;
+// `note_start` uses system calls and an atomic only.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static NOTE_START: extern "C" fn() = note_start;
+
+/// The signals that alumet takes as events. All others keep their effect; SIGTSTP stops alumet with the application.
+const TAKEN: [Signal; 6] =
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2];
+
+/// What nohup(1) or a shell has told alumet to ignore stays ignored.
+fn taken() -> SigSet {
+    TAKEN.into_iter().filter(|signal| !is_ignored(*signal as libc::c_int)).collect()
+}
+
+/// A signal that alumet has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    pub signal: Signal,
+    /// Sent by the kernel to everybody on the terminal, so the application has got it too.
+    pub from_terminal: bool,
+}
+
+/// The stream of signals. They are blocked in all threads, which changes no disposition.
+pub struct Signals {
+    fd: AsyncFd<OwnedFd>,
+}
+
+/// Blocks the signals; to be called before any thread is started. Returns what the application is to inherit.
+pub fn block() -> anyhow::Result<Inherited> {
+    let taken = taken();
+    let mut before = SigSet::empty();
+    pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&taken), Some(&mut before))
+        .context("cannot block signals")?;
+    let noted = STARTED_WITH.load(Ordering::Relaxed);
+    let ignored = [(SIGPIPE_IGNORED, libc::SIGPIPE), (SIGCHLD_IGNORED, libc::SIGCHLD)];
+    Ok(Inherited {
+        mask: Some(before),
+        ignored: ignored.into_iter().filter(|(bit, _)| noted & bit != 0).map(|(_, signal)| signal).collect(),
+        closed: (0..=2).filter(|fd| noted & (1 << fd) != 0).collect(),
+    })
+}
+
+impl Signals {
+    /// The signals that [`block`] has blocked. To be called within the runtime.
+    pub fn new() -> io::Result<Self> {
+        let taken = taken();
+        // SAFETY: the mask outlives the call, which returns a new descriptor or -1.
+        let fd = unsafe { libc::signalfd(-1, taken.as_ref(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor is new and ours; it is closed only when the registration is dropped.
+        Ok(Self { fd: unsafe { AsyncFd::register(OwnedFd::from_raw_fd(fd))? } })
+    }
+
+    /// The next signal. Dropping the future loses none.
+    pub async fn next(&self) -> io::Result<Received> {
+        loop {
+            let mut ready = self.fd.readable().await?;
+            match ready.try_io(|fd| read(fd.get_ref())) {
+                Ok(received) => return received,
+                Err(_would_block) => {}
+            }
+        }
+    }
+}
+
+fn read(fd: &OwnedFd) -> io::Result<Received> {
+    // SAFETY: all-zero is a valid `signalfd_siginfo`.
+    let mut info: libc::signalfd_siginfo = unsafe { std::mem::zeroed() };
+    // SAFETY: the buffer is as long as is said and outlives the call.
+    let n = unsafe { libc::read(fd.as_raw_fd(), (&raw mut info).cast(), size_of_val(&info)) };
+    if n < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let signal = Signal::try_from(info.ssi_signo as i32)?;
+    // SAFETY: both calls only ask for a number.
+    let leads_session = unsafe { libc::getsid(0) == libc::getpid() };
+    // A terminal that goes away tells the leader of its session alone (tty_signal_session_leader in Linux).
+    let to_group = !(signal == Signal::SIGHUP && leads_session);
+    Ok(Received { signal, from_terminal: info.ssi_code == libc::SI_KERNEL && to_group })
+}

@@ -1,0 +1,100 @@
+//! From the start of the application to its end: passes signals on, and ends the whole tree when its time is up or when
+//! the user insists.
+
+use std::io;
+use std::time::Duration;
+
+use alumet::target::Exit;
+use alumet::{Clock, RealClock, Target, Time};
+use nix::sys::signal::Signal;
+
+use crate::signals::{Received, Signals};
+
+/// How long processes that were asked to end have before they are killed.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How long the application may run.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// When it started.
+    pub since: Time,
+    pub timeout: Option<Duration>,
+    /// Whether the end is that of the last process, not of the first.
+    pub wait_all: bool,
+}
+
+/// How the application came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself, or because of a signal.
+    InTime,
+    /// Its time was up.
+    TimedOut,
+}
+
+/// Returns when the application has ended. It is not reaped yet.
+pub async fn until_end(target: &Target, signals: &Signals, limits: Limits) -> io::Result<Ending> {
+    let ended = async {
+        target.exited().await?;
+        if limits.wait_all {
+            target.all_ended().await;
+        }
+        Ok::<(), io::Error>(())
+    };
+    let time_is_up = async {
+        match limits.timeout {
+            Some(timeout) => {
+                let passed = RealClock.now().since(limits.since);
+                tokio::time::sleep(timeout.saturating_sub(passed)).await;
+            }
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(ended, time_is_up);
+    let mut from_terminal = None;
+    let mut passed_on = 0;
+    loop {
+        tokio::select! {
+            result = &mut ended => {
+                result?;
+                break;
+            }
+            () = &mut time_is_up => {
+                target.terminate(GRACE).await;
+                return Ok(Ending::TimedOut);
+            }
+            received = signals.next() => {
+                let received = received?;
+                if received.from_terminal {
+                    // The application is in the same foreground process group and has got it too.
+                    from_terminal = Some(received.signal);
+                    continue;
+                }
+                target.signal(received.signal as i32);
+                passed_on += usize::from(is_termination(received));
+                // Asked twice, alumet no longer leaves it to the application.
+                if passed_on == 2 {
+                    break;
+                }
+            }
+        }
+    }
+    // The user wanted it to end: then nothing of it stays behind.
+    if passed_on > 0 || from_terminal.is_some_and(|signal| was_ended_by(target, signal)) {
+        target.terminate(GRACE).await;
+    }
+    Ok(Ending::InTime)
+}
+
+fn is_termination(received: Received) -> bool {
+    matches!(received.signal, Signal::SIGINT | Signal::SIGTERM | Signal::SIGHUP | Signal::SIGQUIT)
+}
+
+/// Whether the application's end is what this signal does: by the signal itself, or with the status that shells use.
+fn was_ended_by(target: &Target, signal: Signal) -> bool {
+    match target.peek_exit() {
+        Some(Exit::Signal(n)) => n == signal as i32,
+        Some(Exit::Code(code)) => code == 128 + signal as i32,
+        None => false,
+    }
+}

@@ -1,0 +1,44 @@
+//! What stderr can show: its width, and whether colours are wanted.
+
+use std::io::{IsTerminal, Write};
+
+use anstyle::Style;
+
+/// Text narrower than this would be unreadable; wider is hard to follow.
+const WIDTHS: std::ops::RangeInclusive<usize> = 40..=120;
+
+/// How to write for stderr.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    pub width: usize,
+    pub colours: bool,
+}
+
+impl Look {
+    /// As stderr is now. Colours only on a terminal, and not with NO_COLOR (no-color.org) or TERM=dumb.
+    pub fn of_stderr() -> Self {
+        let stderr = std::io::stderr();
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        let width = terminal_size::terminal_size_of(&stderr).map_or(100, |(width, _)| usize::from(width.0));
+        Self {
+            width: width.clamp(*WIDTHS.start(), *WIDTHS.end()),
+            colours: stderr.is_terminal() && !dumb && !set("NO_COLOR"),
+        }
+    }
+
+    /// The text in a style, if colours are wanted.
+    pub fn paint(&self, style: Style, text: &str) -> String {
+        if self.colours { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+}
+
+/// Prints on stderr. Nobody may be there to read it: that is no failure.
+pub fn say(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Prints one line of alumet's own on stderr.
+pub fn note(message: &str) {
+    say(&format!("alumet: {message}\n"));
+}

@@ -1,0 +1,90 @@
+//! Numbers as a person reads them: three digits and a unit of the right size.
+
+/// Between a number and its unit: a space at which no line is broken. It is printed as a plain one.
+pub const GLUE: char = '\u{a0}';
+
+/// Three significant digits; whole numbers below 1000 as they are.
+fn three_digits(value: f64) -> String {
+    let decimals = match value.abs() {
+        v if v >= 99.95 || v == 0.0 || (v.fract() == 0.0 && v < 1000.0) => 0,
+        v if v >= 9.995 => 1,
+        _ => 2,
+    };
+    format!("{value:.decimals$}")
+}
+
+/// Divides by the largest step that leaves at least 1 (after rounding) and adds its name.
+fn scaled(value: f64, steps: &[(f64, &str)]) -> String {
+    let fits = |size: &f64| (value.abs() / size * 1000.0).round() >= 1000.0;
+    let (size, name) = steps.iter().find(|(size, _)| fits(size)).unwrap_or(&steps[steps.len() - 1]);
+    let text = three_digits(value / size);
+    if name.is_empty() { text } else { format!("{text}{GLUE}{name}") }
+}
+
+/// A time, from nanoseconds to hours.
+pub fn seconds(s: f64) -> String {
+    if s == 0.0 {
+        return format!("0{GLUE}s");
+    }
+    const STEPS: [(f64, &str); 6] =
+        [(3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")];
+    // Minutes only where seconds would need four digits.
+    let steps = if s.abs() < 999.5 { &STEPS[2..] } else { &STEPS[..2] };
+    scaled(s, steps)
+}
+
+/// An amount of memory or I/O, in decimal units.
+pub fn bytes(bytes: f64) -> String {
+    scaled(bytes, &[(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")])
+}
+
+/// A number of things.
+pub fn count(n: f64) -> String {
+    scaled(n, &[(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")])
+}
+
+/// A share, in percent.
+pub fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    match percent {
+        p if p > 0.0 && p < 0.01 => format!("less than 0.01{GLUE}%"),
+        p if p < 1.0 => format!("{p:.2}{GLUE}%"),
+        p if p < 10.0 => format!("{p:.1}{GLUE}%"),
+        p => format!("{p:.0}{GLUE}%"),
+    }
+}
+
+/// A whole number with thousands separated.
+pub fn whole(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_digits_suffice() {
+        let plain = |text: String| text.replace(GLUE, " ");
+        let texts = [0.0, 1.5e-9, 0.000_999_6, 0.0123, 0.9999, 2.034, 15.25, 184.4, 999.4, 1000.0, 9000.0];
+        let expected = [
+            "0 s", "1.50 ns", "1.00 ms", "12.3 ms", "1.00 s", "2.03 s", "15.2 s", "184 s", "999 s",
+            "16.7 min", "2.50 h",
+        ];
+        assert_eq!(texts.map(seconds).map(plain), expected.map(String::from));
+        assert_eq!(
+            [0.0, 999.0, 1536.0, 1.84e9].map(bytes).map(plain),
+            ["0 B", "999 B", "1.54 kB", "1.84 GB"]
+        );
+        assert_eq!([3.0, 412_345.0].map(count).map(plain), ["3", "412 k"]);
+        assert_eq!(whole(1_234_567), "1,234,567");
+    }
+}
