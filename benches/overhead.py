@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""What alumet costs, in one run on this machine, beside perf stat, hyperfine and GNU time.
+
+    cargo build --release && python3 benches/overhead.py [--quick] [target/release/alumet]
+
+Prints Markdown. The commands are interleaved round by round, so that a machine whose speed drifts is the same for all;
+"added" is the median of the differences to the bare command of the same round, and the ratios are of those.
+Tools that are not installed are left out and named. Needs Python and rustc; perf, hyperfine and GNU time come from
+Debian's packages linux-perf, hyperfine and time.
+"""
+
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+QUICK = "--quick" in sys.argv
+PLACES = [a for a in sys.argv[1:] if not a.startswith("-")]
+HERE = os.path.dirname(os.path.abspath(__file__))
+ALUMET = os.path.abspath(PLACES[0] if PLACES else os.path.join(HERE, "../target/release/alumet"))
+TMP = tempfile.mkdtemp(prefix="alumet-bench-")
+NULL = subprocess.DEVNULL
+
+LOOP = ["sh", "-c", "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"]
+FORKS = ["sh", "-c", "i=0; while [ $i -lt 2000 ]; do /bin/true; i=$((i+1)); done"]
+
+
+def tools():
+    """Name -> what stands in front of a command. Those that are missing here are named."""
+    found = {"bare": [], "alumet exec -q": [ALUMET, "exec", "-q", "--"]}
+    for name, front in {
+        "perf stat": ["perf", "stat", "-o", "/dev/null", "--"],
+        "hyperfine -N": ["hyperfine", "-N", "-r1", "-w0", "--style=none"],
+        "GNU time": ["/usr/bin/time", "-o", "/dev/null"],
+    }.items():
+        if shutil.which(front[0]):
+            found[name] = front
+        else:
+            print(f"({name} is not installed and left out)\n")
+    return found
+
+
+def wall(front, command):
+    """Seconds from start to end of one run. Hyperfine takes its command as one word."""
+    words = front + ([" ".join(quote(w) for w in command)] if front[:1] == ["hyperfine"] else command)
+    start = time.perf_counter()
+    subprocess.run(words, stdout=NULL, stderr=NULL, stdin=NULL, check=True)
+    return time.perf_counter() - start
+
+
+def quote(word):
+    return "'" + word.replace("'", "'\\''") + "'"
+
+
+def added(title, command, rounds):
+    times = {name: [] for name in TOOLS}
+    for i in range(rounds + 1):
+        for name, front in TOOLS.items():
+            t = wall(front, command)
+            if i:  # the first round warms up
+                times[name].append(t)
+    bare = statistics.median(times["bare"])
+    print(f"| {title} ({bare * 1e3:.1f} ms bare, {rounds} rounds) | added, median | of alumet's |")
+    print("|---|---:|---:|")
+    gain = {n: statistics.median(a - b for a, b in zip(t, times["bare"])) for n, t in times.items() if n != "bare"}
+    ours = gain["alumet exec -q"]
+    for name, extra in gain.items():
+        print(f"| {name} | {extra * 1e3:+.2f} ms ({extra / bare:+.1%}) | {extra / ours:.2f} |")
+    print()
+
+
+def stop_latency(rounds):
+    """From the application's last action, a byte in a pipe, to alumet's end: an upper bound, its exit is in it."""
+    latencies = []
+    for _ in range(rounds):
+        r, w = os.pipe()
+        words = [ALUMET, "exec", "-q", "--", "sh", "-c", f"sleep 0.05; printf x >&{w}"]
+        process = subprocess.Popen(words, pass_fds=[w], stdout=NULL, stderr=NULL)
+        os.close(w)
+        os.read(r, 1)
+        start = time.perf_counter()
+        process.wait()
+        latencies.append(time.perf_counter() - start)
+        os.close(r)
+    median, worst = statistics.median(latencies), max(latencies)
+    print(f"Stop: alumet ends {median * 1e3:.2f} ms (median; at most {worst * 1e3:.2f} ms) after the application's last "
+          f"action, {rounds} runs.\n")
+
+
+def profile(arguments, command):
+    path = os.path.join(TMP, "profile.json")
+    subprocess.run([ALUMET, "exec", "-q", "--json", path, *arguments, "--", *command], check=True,
+                   stdout=NULL, stderr=NULL)
+    with open(path) as file:
+        run = json.load(file)["runs"][0]
+    os.unlink(path)
+    return run
+
+
+def bare_loop(interval_us, seconds):
+    binary = os.path.join(TMP, "bare_loop")
+    if not os.path.exists(binary):
+        subprocess.run(["rustc", "--edition=2024", "-O", "-o", binary, os.path.join(HERE, "bare_loop.rs")], check=True)
+    target = subprocess.Popen(["sleep", str(seconds + 1)])
+    pid = f"/proc/{target.pid}/"
+    files = [pid + "stat", pid + "status", pid + "io", "/proc/stat", "/proc/meminfo"]
+    cgroup = "/sys/fs/cgroup/unified" if os.path.exists("/sys/fs/cgroup/unified") else "/sys/fs/cgroup"
+    files += [p for p in [cgroup + "/cpu.stat", cgroup + "/cgroup.procs"] if os.path.exists(p)]
+    output = subprocess.run([binary, str(interval_us), str(seconds * 1000), *files], check=True, stdout=subprocess.PIPE)
+    target.kill()
+    target.wait()
+    return float(output.stdout) / seconds
+
+
+def sampling(seconds):
+    print(f"| sampling for {seconds} s, all default sources, with CSV | alumet, of one core | bare loop | ratio "
+          "| ticks | missed | late p99 |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    base = profile([], ["true"])["self"]["cpu_s"]
+    for name, interval, micros in [("default (200 ms)", None, 200_000), ("10 Hz", "100ms", 100_000),
+                                   ("1 kHz", "1ms", 1_000), ("10 kHz", "100us", 100)]:
+        csv = os.path.join(TMP, "series.csv")
+        run = profile(["-o", csv] + (["-i", interval] if interval else []), ["sleep", str(seconds)])
+        os.unlink(csv)
+        own = run["self"]
+        share = (own["cpu_s"] - base) / run["wall_s"]
+        bare = bare_loop(micros, seconds)
+        print(f"| {name} | {share:.2%} | {bare:.2%} | {share / bare:.2f} | {own['ticks']} | {own['missed']} "
+              f"| {own['late_p99_us']:.0f} µs |")
+    print(f"\nStarting and ending cost {base * 1e3:.1f} ms of CPU time a run, which is not in the table.\n")
+
+
+def memory():
+    idle = profile([], ["sleep", "2"])["self"]["rss_bytes"]
+    churn = profile(["-i", "10ms", "--per-process"],
+                    ["sh", "-c", "i=0; while [ $i -lt 10000 ]; do /bin/true; i=$((i+1)); done"])["self"]["rss_bytes"]
+    csv = os.path.join(TMP, "series.csv")
+    fast = profile(["-i", "100us", "-o", csv], ["sleep", "2"])["self"]["rss_bytes"]
+    print(f"Memory, peak resident: {idle / 1e6:.1f} MB for `sleep 2`, {churn / 1e6:.1f} MB while 10,000 short processes "
+          f"come and go with `--per-process -i 10ms`, {fast / 1e6:.1f} MB at 10 kHz with CSV.\n")
+    print(f"Binary: {os.path.getsize(ALUMET) / 1e6:.2f} MB.\n")
+
+
+def machine():
+    model = "unknown CPU"
+    with open("/proc/cpuinfo") as file:
+        for line in file:
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    version = subprocess.run([ALUMET, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    print(f"{time.strftime('%Y-%m-%d')}, {version}, {model}, {os.cpu_count()} CPUs, Linux {platform.release()}.\n")
+
+
+machine()
+TOOLS = tools()
+added("`true`", ["true"], 20 if QUICK else 100)
+added("CPU-bound loop", LOOP, 3 if QUICK else 15)
+added("2,000 forks", FORKS, 2 if QUICK else 9)
+stop_latency(10 if QUICK else 50)
+sampling(2 if QUICK else 10)
+memory()
+shutil.rmtree(TMP)

@@ -1,0 +1,381 @@
+//! Whatever is wrong with what was typed or configured is said in one line, and nothing is run.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::Path;
+
+use support::{Alumet, is_root};
+
+/// Sets alumet up to run an application that would leave a file.
+fn exec(options: &[&str]) -> Alumet {
+    Alumet::new(["exec"].iter().chain(options).chain(&["touch", "started"]))
+}
+
+/// The same as an ordinary user, in a directory that everybody can write to; needs root.
+fn as_nobody(options: &[&str]) -> Alumet {
+    Alumet::as_nobody("exec \"$@\"", &[&["exec"], options, &["touch", "started"]].concat())
+}
+
+/// It refuses with this status and one line that has all of these in it; nothing was run and nothing written.
+#[track_caller]
+fn refused(mut alumet: Alumet, status: i32, says: &[&str]) {
+    let names = |alumet: &Alumet| std::fs::read_dir(alumet.path("")).unwrap().count();
+    let before = names(&alumet);
+    let done = alumet.run().refuses(status, "");
+    for text in says {
+        assert!(done.stderr.contains(text), "not found: {text}\n{}", done.stderr);
+    }
+    assert!(done.stderr.len() < 300, "long: {}", done.stderr);
+    assert_eq!(names(&alumet), before, "something was written: {}", done.stderr);
+}
+
+#[test]
+fn unknown_plugins_are_named_with_the_nearest() {
+    for options in [&["--plugins", "procsf"][..], &["--without", "procsf"], &["--plugins", "csv,procsf"]] {
+        refused(exec(options), 2, &["no plugin named `procsf`; did you mean `procfs`?", "`alumet plugins`"]);
+    }
+    refused(
+        exec(&["--set", "procsf.interval=1s"]),
+        2,
+        &["--set: no plugin named `procsf`; did you mean `procfs`?"],
+    );
+    refused(exec(&["--plugins", "energy-of-everything"]), 2, &["no plugin named `energy-of-everything` ("]);
+    refused(exec(&["--plugins", ""]), 2, &["no plugin named ``"]);
+}
+
+#[test]
+fn unknown_keys_are_named_with_the_nearest_and_their_place() {
+    let says = "unknown key `intervall` in [procfs]; did you mean `interval`? Valid: ";
+    refused(exec(&["--set", "procfs.intervall=1s"]), 2, &["--set: ", says]);
+    refused(exec(&[]).env("ALUMET_PROCFS_INTERVALL", "1s"), 2, &["ALUMET_PROCFS_INTERVALL: ", says]);
+    refused(
+        exec(&[]).env("ALUMET_QUITE", "true"),
+        2,
+        &["ALUMET_QUITE: unknown key `quite`; did you mean `quiet`?"],
+    );
+    let alumet = exec(&[]);
+    alumet.write("alumet.toml", "quiet = true\n\n[procfs]\n  intervall = \"1s\"\n");
+    refused(alumet, 2, &["alumet.toml:4:3: ", says]);
+    let alumet = exec(&["--config", "other.toml"]);
+    alumet.write("other.toml", "quite = true\n");
+    refused(alumet, 2, &["other.toml:1:1: unknown key `quite`; did you mean `quiet`?"]);
+    let alumet = exec(&[]);
+    alumet.write("alumet.toml", "[procsf]\ninterval = \"1s\"\n");
+    refused(alumet, 2, &["alumet.toml:2:1: no plugin named `procsf`; did you mean `procfs`?"]);
+}
+
+#[test]
+fn values_of_the_wrong_kind_are_named_with_their_place() {
+    refused(exec(&["--set", "procfs.interval"]), 2, &["--set procfs.interval: write it as PLUGIN.KEY=VALUE"]);
+    refused(exec(&["--set", "interval=1s"]), 2, &["write it as PLUGIN.KEY=VALUE"]);
+    refused(exec(&["--set", "procfs.per_process=perhaps"]), 2, &["--set: procfs.per_process: ", "boolean"]);
+    refused(
+        exec(&[]).env("ALUMET_INTERVAL", "soon"),
+        2,
+        &["ALUMET_INTERVAL: interval: `soon` is not a duration"],
+    );
+    refused(exec(&[]).env("ALUMET_PLUGINS", "procsf"), 2, &["no plugin named `procsf`"]);
+    let alumet = exec(&[]);
+    alumet.write("alumet.toml", "timeout = 5\n");
+    refused(alumet, 2, &["alumet.toml:1:1: timeout: ", "integer `5`"]);
+    let alumet = exec(&[]);
+    alumet.write("alumet.toml", "quiet = \"yes\"\n");
+    refused(alumet, 2, &["alumet.toml:1:1: quiet: ", "boolean"]);
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_named() {
+    refused(exec(&["--config", "no.toml"]), 2, &["cannot read the configuration no.toml: no such file"]);
+    refused(exec(&["--config", "/"]), 2, &["cannot read the configuration /: is a directory"]);
+    refused(
+        exec(&[]).env("ALUMET_CONFIG", "no.toml"),
+        2,
+        &["cannot read the configuration no.toml: no such file"],
+    );
+    let alumet = exec(&["--config", "x.toml"]);
+    std::fs::write(alumet.path("x.toml"), b"# \xff\n").unwrap();
+    refused(alumet, 2, &["cannot read the configuration x.toml: it is not valid UTF-8"]);
+    for (text, place) in [("[procfs\n", ":1:8: "), ("quiet = true\nx =\n", ":2:"), ("a = [\n\n\"", ":3:")] {
+        let alumet = exec(&[]);
+        alumet.write("alumet.toml", text);
+        refused(alumet, 2, &[&format!("alumet.toml{place}")]);
+    }
+}
+
+#[test]
+fn impossible_durations_are_refused() {
+    for interval in ["0", "0s", "99us", "1ns"] {
+        refused(exec(&["-i", interval]), 2, &["--interval: ", "too short; the shortest is 100us"]);
+    }
+    for interval in ["-1s", "abc", "", "1", "1 parsec", "99999999999999999999s"] {
+        refused(exec(&["-i", interval]), 2, &["--interval: ", "is not a duration; write it with a unit"]);
+        refused(exec(&[&format!("--timeout={interval}")]), 2, &["--timeout: ", "is not a duration"]);
+    }
+    refused(exec(&["--timeout", "0"]), 2, &["--timeout: a timeout must be longer than 0"]);
+}
+
+#[test]
+fn no_command_and_unknown_flags_are_wrong_usage() {
+    refused(Alumet::new(["exec"]), 2, &["COMMAND"]);
+    refused(Alumet::new(["exec", "-q", "--"]), 2, &["COMMAND"]);
+    refused(exec(&["--timout", "1s"]), 2, &["'--timout'", "'--timeout'"]);
+    refused(Alumet::new(["exec", "-o"]), 2, &["--output"]);
+    refused(exec(&["--json", ""]), 2, &["--json"]);
+    refused(exec(&["-o", "a", "-o", "b"]), 2, &["--output"]);
+    refused(Alumet::new(["exce", "true"]), 2, &["'exce'", "exec"]);
+}
+
+#[test]
+fn outputs_that_cannot_be_written_are_refused_before_anything_runs() {
+    for option in ["-o", "--json"] {
+        let what = if option == "-o" { "series" } else { "the profile" };
+        let start = |path: &str| format!("cannot write {what} to {path}: ");
+        refused(exec(&[option, "no/x"]), 125, &[&(start("no/x") + "there is no directory no")]);
+        refused(exec(&[option, "."]), 125, &[&(start(".") + "it is a directory")]);
+        refused(
+            exec(&[option, "/proc/version/x"]),
+            125,
+            &[&(start("/proc/version/x") + "/proc/version is not a dir")],
+        );
+        // What only shows when it is tried is at least said at the end.
+        exec(&["-q", option, "/proc/x"]).run().refuses(125, &start("/proc/x"));
+        exec(&[option, &"x".repeat(256)]).run().refuses(125, "xxx: file name too long");
+    }
+}
+
+#[test]
+fn outputs_where_the_user_may_not_write_are_refused() {
+    if !is_root("outputs_where_the_user_may_not_write_are_refused") {
+        return;
+    }
+    for option in ["-o", "--json"] {
+        refused(as_nobody(&[option, "/etc/x"]), 125, &["to /etc/x: permission denied"]);
+        refused(as_nobody(&[option, "/root/x"]), 125, &["to /root/x: permission denied"]);
+        let alumet = as_nobody(&[option, "mine"]);
+        alumet.write("mine", "root's\n");
+        refused(alumet, 125, &["to mine: permission denied"]);
+    }
+    // The control: where it may, it does.
+    let mut alumet = as_nobody(&["-q", "-o", "s.csv", "--json", "p.json"]);
+    alumet.run().status(0);
+    assert!(
+        alumet.path("started").exists() && alumet.path("s.csv").exists() && alumet.path("p.json").exists()
+    );
+}
+
+#[test]
+fn two_outputs_cannot_share_a_file() {
+    let says = ["-o and --json both name ", "give each its own file"];
+    refused(exec(&["-o", "x", "--json", "x"]), 2, &says);
+    refused(exec(&["-o", "x", "--json", "./x"]), 2, &says);
+    refused(exec(&["-o", "x", "--json", "../link/x"]), 125, &["there is no directory ../link"]);
+    let alumet = exec(&["-o", "link", "--json", "x"]);
+    alumet.write("x", "");
+    symlink("x", alumet.path("link")).unwrap();
+    refused(alumet, 2, &says);
+    let alumet = exec(&["-o", "d/x", "--json", "x"]);
+    symlink(".", alumet.path("d")).unwrap();
+    refused(alumet, 2, &says);
+    let alumet = exec(&["-o", "dangling", "--json", "x"]);
+    symlink("x", alumet.path("dangling")).unwrap();
+    refused(alumet, 2, &says);
+    exec(&["-q", "-o", "/dev/null", "--json", "/dev/null"]).run().status(0);
+    // Two names of one file are no trouble: the profile's becomes a new file.
+    let mut alumet = exec(&["-q", "-o", "a", "--json", "b"]);
+    alumet.write("a", "");
+    std::fs::hard_link(alumet.path("a"), alumet.path("b")).unwrap();
+    alumet.run().status(0);
+    assert!(!alumet.rows("a").is_empty() && alumet.profile("b")["runs"].is_array());
+}
+
+#[test]
+fn an_output_needs_its_plugin() {
+    refused(
+        exec(&["--without", "csv", "-o", "x"]),
+        2,
+        &["-o needs the csv plugin, which --without leaves out"],
+    );
+    // To ask for a file is to ask for its plugin.
+    let mut alumet = exec(&["-q", "--plugins", "procfs", "-o", "x"]);
+    alumet.run().status(0);
+    assert!(!alumet.rows("x").is_empty());
+}
+
+#[test]
+fn users_that_do_not_exist_or_cannot_be_become_are_refused() {
+    refused(exec(&["--user", "no-such-user"]), 2, &["no user is named `no-such-user`"]);
+    if is_root("users_that_cannot_be_become_are_refused") {
+        let says = ["cannot become user `root`: only root may; run alumet with sudo, or without --user"];
+        refused(as_nobody(&["--user", "root"]), 125, &says);
+    }
+}
+
+#[test]
+fn a_plugin_asked_for_by_name_must_work_and_others_are_listed_as_missing() {
+    let options = ["--procfs", "/no/such"];
+    let reason = [
+        "cannot read /no/such/stat",
+        "mount the proc file system there, or name another place with --procfs",
+    ];
+    let by_name = [&["plugin `procfs` cannot be used here: "], &reason[..]].concat();
+    refused(exec(&[&options[..], &["--plugins", "procfs"]].concat()), 125, &by_name);
+
+    let mut alumet = exec(&[&options[..], &["--json", "p.json"]].concat());
+    let done = alumet.run().status(0).says("not measured: CPU time, memory");
+    let text = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(reason.iter().all(|part| text.contains(part)), "{text}");
+    assert!(alumet.path("started").exists());
+    let source = &alumet.profile("p.json")["sources"][0];
+    assert_eq!((&source["name"], &source["status"]), (&"procfs".into(), &"unavailable".into()));
+    assert!(source["reason"].as_str().unwrap().contains(reason[0]) && source["remedy"] == reason[1]);
+}
+
+/// The line of a key in what `alumet config` prints, without the spaces.
+fn shown(alumet: &mut Alumet, key: &str) -> String {
+    let text = alumet.run().status(0).stdout;
+    let line =
+        text.lines().find(|line| line.starts_with(&format!("{key} ="))).unwrap_or_else(|| panic!("{text}"));
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_flag_counts_more_than_the_environment_and_that_more_than_the_file() {
+    let config = |options: &[&str]| Alumet::new([&["config"], options].concat());
+    assert_eq!(shown(&mut config(&[]), "quiet"), "quiet = false # default");
+    let file = "interval = \"7s\"\n[procfs]\nper_process = true\n";
+    let mut alumet = config(&[]);
+    alumet.write("alumet.toml", file);
+    assert_eq!(shown(&mut alumet, "interval"), "interval = \"7s\" # alumet.toml:1:1");
+    assert_eq!(shown(&mut alumet, "per_process"), "per_process = true # alumet.toml:3:1");
+    let mut alumet = config(&[]).env("ALUMET_INTERVAL", "8s").env("ALUMET_PROCFS_PER_PROCESS", "false");
+    alumet.write("alumet.toml", file);
+    assert_eq!(shown(&mut alumet, "interval"), "interval = \"8s\" # ALUMET_INTERVAL");
+    assert_eq!(shown(&mut alumet, "per_process"), "per_process = false # ALUMET_PROCFS_PER_PROCESS");
+    let mut alumet = config(&["-i", "9s", "--set", "procfs.per_process=true"]).env("ALUMET_INTERVAL", "8s");
+    alumet.write("alumet.toml", file);
+    assert_eq!(shown(&mut alumet, "interval"), "interval = \"9s\" # --interval");
+    assert_eq!(shown(&mut alumet, "per_process"), "per_process = true # --set");
+    assert_eq!(alumet.read("alumet.toml"), file);
+    assert_eq!(std::fs::read_dir(alumet.path("")).unwrap().count(), 1, "something was written");
+}
+
+#[test]
+fn the_first_file_that_exists_is_read_and_no_other() {
+    let mut alumet = Alumet::new(["config"]);
+    std::fs::create_dir_all(alumet.path("xdg/alumet")).unwrap();
+    alumet.write("xdg/alumet/alumet.toml", "quiet = true\n");
+    assert!(shown(&mut alumet, "quiet").starts_with("quiet = true # /"));
+    alumet.write("alumet.toml", "wait_all = true\n");
+    assert_eq!(shown(&mut alumet, "quiet"), "quiet = false # default");
+    alumet.write("named.toml", "");
+    let mut alumet = alumet.env("ALUMET_CONFIG", "named.toml");
+    assert_eq!(shown(&mut alumet, "wait_all"), "wait_all = false # default");
+}
+
+#[test]
+fn root_does_not_believe_a_configuration_that_others_could_have_written() {
+    if !is_root("root_does_not_believe_a_configuration_that_others_could_have_written") {
+        return;
+    }
+    type Spoil = fn(&Path);
+    let spoilt: [(Spoil, &str); 5] = [
+        (|path| chown(path, Some(65534), None).unwrap(), "it belongs to uid 65534"),
+        (
+            |path| std::fs::set_permissions(path, PermissionsExt::from_mode(0o646)).unwrap(),
+            "it can be written by others",
+        ),
+        (
+            |path| std::fs::set_permissions(path, PermissionsExt::from_mode(0o664)).unwrap(),
+            "it can be written by others",
+        ),
+        (
+            |path| {
+                std::fs::rename(path, path.with_extension("real")).unwrap();
+                symlink("alumet.real", path).unwrap();
+            },
+            "it is a symbolic link",
+        ),
+        (
+            |path| {
+                std::fs::set_permissions(path.parent().unwrap(), PermissionsExt::from_mode(0o777)).unwrap()
+            },
+            "its directory can be written by others",
+        ),
+    ];
+    for (spoil, why) in spoilt {
+        let start = |options: &[&str]| {
+            let alumet = exec(&[&["-q"], options].concat());
+            alumet.write("alumet.toml", "this is not = even TOML\n");
+            spoil(&alumet.path("alumet.toml"));
+            alumet
+        };
+        let notice = format!(
+            "alumet: ignored alumet.toml: alumet runs as root and {why}; name it with --config to use it"
+        );
+        let mut alumet = start(&[]);
+        alumet.run().status(0).only_says(&notice);
+        assert!(alumet.path("started").exists());
+        // Named, it is read.
+        refused(start(&["--config", "alumet.toml"]), 2, &["alumet.toml:1:"]);
+    }
+}
+
+#[test]
+fn an_ordinary_user_is_believed() {
+    if !is_root("an_ordinary_user_is_believed") {
+        return;
+    }
+    let alumet = as_nobody(&[]);
+    alumet.write("alumet.toml", "quite = true\n");
+    refused(alumet, 2, &["alumet.toml:1:1: unknown key `quite`"]);
+}
+
+#[test]
+fn plugins_are_listed_as_a_table_and_as_json() {
+    let mut alumet = Alumet::new(["plugins", "--json", "--procfs", "/no/such", "--without", "csv"]);
+    let done = alumet.run().status(0);
+    assert_eq!(done.stderr, "");
+    let rows: Vec<serde_json::Map<_, _>> = serde_json::from_str(&done.stdout).unwrap();
+    for row in &rows {
+        let fields: Vec<_> = row.keys().map(String::as_str).collect();
+        assert_eq!(fields.len(), 5, "{fields:?}");
+        assert!(["name", "about", "status", "reason", "remedy"].iter().all(|field| row[*field].is_string()));
+    }
+    let status = |name: &str| rows.iter().find(|row| row["name"] == name).unwrap()["status"].clone();
+    assert_eq!((status("procfs"), status("csv")), ("unavailable".into(), "excluded".into()));
+
+    let done = Alumet::new(["plugins"]).run().status(0);
+    assert!(
+        done.stdout.lines().any(|line| line.split_whitespace().take(2).eq(["procfs", "available"])),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn a_reader_who_leaves_early_is_no_failure() {
+    for words in [&["plugins"][..], &["plugins", "--json"], &["config"], &["--help"], &["exec", "--help"]] {
+        let mut alumet = Alumet::sh("(sleep 0.1; \"$@\"; echo $? >status) | head -0", words);
+        let done = alumet.run().status(0);
+        assert_eq!((alumet.read("status").as_str(), done.stderr.as_str()), ("0\n", ""), "{words:?}");
+    }
+    for words in [&["plugins"][..], &["config"]] {
+        Alumet::sh("\"$@\" >/dev/full", words).run().refuses(125, "cannot write to stdout: no space left");
+    }
+}
+
+#[test]
+fn help_is_short_and_on_stdout() {
+    for words in
+        [&["--help"][..], &["exec", "--help"], &["plugins", "--help"], &["config", "--help"], &["exec", "-h"]]
+    {
+        let done = Alumet::new(words).run().status(0);
+        assert_eq!(done.stderr, "");
+        let lines = done.stdout.lines().count();
+        assert!(lines > 3 && lines < 60, "{words:?}: {lines} lines");
+        assert!(done.stdout.contains("Usage: alumet"));
+    }
+    assert!(Alumet::new(["--version"]).run().status(0).stdout.starts_with("alumet "));
+}

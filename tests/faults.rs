@@ -1,0 +1,344 @@
+//! What happens when outputs fail, resources run out or applications behave strangely: alumet says so and goes on.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Command, Stdio};
+
+use support::{Alumet, Done, counter, is_root, soon, workload};
+
+/// Runs it; nothing it says may be of a panic.
+#[track_caller]
+fn run(alumet: &mut Alumet) -> Done {
+    // A panic would say so, and with a backtrace.
+    alumet.command.env("RUST_BACKTRACE", "1");
+    let done = alumet.run();
+    for text in ["panicked", "RUST_BACKTRACE", "internal error", "bug in alumet"] {
+        assert!(!done.stderr.contains(text), "{}", done.stderr);
+    }
+    done
+}
+
+fn exec(options: &[&str], command: &[&str]) -> Alumet {
+    Alumet::new([&["exec"], options, command].concat())
+}
+
+/// The line in which alumet says that an output failed.
+#[track_caller]
+fn complaint(done: &Done) -> &str {
+    let mut lines = done.stderr.lines().filter(|line| line.starts_with("alumet: "));
+    let line = lines.next().unwrap_or_else(|| panic!("no complaint: {}", done.stderr));
+    assert_eq!(lines.next(), None, "{}", done.stderr);
+    line
+}
+
+/// From `... 12 of 1,234 points are in it ...`.
+fn points_in_it(line: &str) -> (u64, u64) {
+    let words: Vec<_> = line.split(' ').collect();
+    let at = words.iter().position(|word| *word == "points").unwrap_or_else(|| panic!("{line}"));
+    let number = |word: &str| word.replace(',', "").parse().unwrap();
+    (number(words[at - 3]), number(words[at - 1]))
+}
+
+#[test]
+fn a_full_disk_does_not_touch_the_application_and_is_told_in_numbers() {
+    let script = "sleep 0.4; touch finished; exit 3";
+    let mut alumet = exec(&["-o", "/dev/full", "--json", "p.json", "-i", "10ms"], &["sh", "-c", script]);
+    let done = run(&mut alumet).status(125).says("ended with status 3");
+    let line = complaint(&done);
+    assert!(
+        line.contains("cannot write series to /dev/full: ") && line.to_lowercase().contains("no space left")
+    );
+    assert!(line.contains("the application ended with status 3"), "{line}");
+    let (arrived, all) = points_in_it(line);
+    assert!(arrived == 0 && all > 100, "{line}");
+    assert!(alumet.path("finished").exists());
+    let profile = alumet.profile("p.json");
+    assert_eq!(profile["runs"][0]["exit"]["code"], 3);
+    assert!(counter(&profile, "process.cpu.time", "") > 0.0);
+}
+
+#[test]
+fn a_profile_that_cannot_be_written_is_told_and_the_series_are_whole() {
+    let mut alumet = exec(&["-o", "s.csv", "--json", "/dev/full"], &["sh", "-c", "exit 3"]);
+    let done = run(&mut alumet).status(125).says("ended with status 3");
+    assert_eq!(complaint(&done), "alumet: cannot write the profile to /dev/full: no space left on device");
+    assert!(!alumet.rows("s.csv").is_empty());
+}
+
+/// The whole rows of a file, of which the last one may be cut.
+fn whole_rows(alumet: &Alumet, name: &str) -> u64 {
+    let text = alumet.read(name);
+    let (whole, _) = text.rsplit_once('\n').unwrap();
+    // Rows of another length are an error.
+    csv::Reader::from_reader(whole.as_bytes()).records().map(|row| row.unwrap()).fold(0, |n, _| n + 1)
+}
+
+#[test]
+fn a_disk_that_fills_up_leaves_whole_rows() {
+    // A file size limit does the same; its signal is ignored here.
+    let script = "trap '' XFSZ; ulimit -f 20; exec \"$@\"";
+    let mut alumet = Alumet::sh(script, &["exec", "-q", "-i", "1ms", "-o", "s.csv", "sleep", "0.5"]);
+    let done = run(&mut alumet).status(125);
+    let (arrived, all) = points_in_it(complaint(&done));
+    assert!(0 < arrived && arrived < all, "{done:?}");
+    // The row that was cut counts as arrived: its rest would be the first to follow.
+    assert!(arrived - whole_rows(&alumet, "s.csv") <= 1, "{done:?}");
+}
+
+#[test]
+fn a_disk_that_has_room_again_gets_whole_rows() {
+    if !is_root("a_disk_that_has_room_again_gets_whole_rows") {
+        return;
+    }
+    // A page is left at first. Each tenth of a second something is written, so that more than one attempt fails.
+    let script = "mkdir d; mount -t tmpfs -o size=1M none d && head -c 1044480 /dev/zero >d/filler; \"$@\"; \
+        status=$?; cp d/s.csv .; umount d; exit $status";
+    let mut shell = Command::new("unshare");
+    shell.args(["--mount", "sh", "-c", script, "sh"]).arg(support::binary());
+    let application = ["sh", "-c", "sleep 0.6; rm d/filler; sleep 0.4"];
+    let mut alumet =
+        Alumet::with(shell, [&["exec", "-q", "-i", "10ms", "-o", "d/s.csv"], &application[..]].concat());
+    let done = run(&mut alumet).status(125);
+    let (arrived, all) = points_in_it(complaint(&done));
+    assert!(0 < arrived && arrived < all, "{done:?}");
+    assert_eq!(whole_rows(&alumet, "s.csv"), arrived);
+    assert!(alumet.read("s.csv").ends_with('\n'));
+}
+
+#[test]
+fn bytes_that_are_no_text_are_passed_and_taken_as_they_are() {
+    let odd = |bytes: &'static [u8]| OsStr::from_bytes(bytes);
+    let words =
+        [odd(b"exec"), odd(b"-o"), odd(b"s\xff.csv"), odd(b"--json"), odd(b"p\xfe\xff.json"), odd(b"printf")];
+    let mut alumet =
+        Alumet::new(words.into_iter().chain([odd(b"%s|"), odd(b"a\xff"), odd(b""), odd(b"\xc3\x28\n")]));
+    alumet.command.env("RUST_BACKTRACE", "1");
+    let output = alumet.command.output().unwrap();
+    assert_eq!(output.stdout, b"a\xff||\xc3\x28\n|");
+    let done = Done::of(output).status(0);
+    assert!(!done.stderr.contains("panicked"));
+    let read = |name| std::fs::read_to_string(alumet.path("").join(odd(name))).unwrap();
+    assert!(read(b"s\xff.csv").starts_with("time_s,"));
+    let profile: serde_json::Value = serde_json::from_str(&read(b"p\xfe\xff.json")).unwrap();
+    assert_eq!(profile["command"][0], "printf");
+}
+
+#[test]
+fn ten_thousand_arguments_are_passed_on() {
+    let numbers: Vec<_> = (0..10_000).map(|n| n.to_string()).collect();
+    let words =
+        ["exec", "-q", "--json", "p.json", "echo"].into_iter().chain(numbers.iter().map(String::as_str));
+    let mut alumet = Alumet::new(words);
+    assert_eq!(run(&mut alumet).status(0).stdout, numbers.join(" ") + "\n");
+    assert_eq!(alumet.profile("p.json")["command"].as_array().unwrap().len(), 10_001);
+}
+
+#[test]
+fn a_relative_path_is_that_of_alumet_whatever_the_application_does() {
+    let script = "mkdir d; cd d; rmdir ../d; sleep 0.1";
+    let mut alumet = exec(&["-q", "-o", "s.csv", "--json", "./p.json", "-i", "10ms"], &["sh", "-c", script]);
+    run(&mut alumet).status(0);
+    assert!(alumet.rows("s.csv").len() > 100);
+    assert_eq!(alumet.profile("p.json")["runs"][0]["exit"]["code"], 0);
+}
+
+#[test]
+fn applications_that_behave_strangely_are_measured() {
+    let workload = workload().to_str().unwrap();
+    for command in [
+        &[workload, "closefds", "burn=30"][..],
+        &[workload, "rename", "burn=30"],
+        &["sh", "-c", "exec 0<&- 1>&- 2>&-; i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done"],
+        &["sh", "-c", "exec \"$0\" burn=30", workload],
+        &["setsid", "--wait", workload, "burn=30"],
+        &["nice", workload, "burn=30"],
+    ] {
+        let mut alumet = exec(&["--json", "p.json", "-o", "s.csv", "-i", "5ms"], command);
+        run(&mut alumet).status(0).says("ended with status 0");
+        assert!(counter(&alumet.profile("p.json"), "process.cpu.time", "") > 0.005, "{command:?}");
+        assert!(!alumet.rows("s.csv").is_empty());
+    }
+}
+
+#[test]
+fn an_application_that_becomes_another_user_is_measured() {
+    if !is_root("an_application_that_becomes_another_user_is_measured") {
+        return;
+    }
+    let script = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; exit 4";
+    let become_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", script];
+    let mut alumet = exec(&["--json", "p.json", "-i", "5ms", "--per-process"], &become_nobody);
+    run(&mut alumet).status(4);
+    assert!(counter(&alumet.profile("p.json"), "process.cpu.time", "") > 0.005);
+}
+
+#[test]
+fn an_application_that_dies_at_once_is_measured() {
+    for _ in 0..20 {
+        let mut alumet = exec(&["--json", "p.json", "-i", "1ms"], &["sh", "-c", "kill -KILL $$"]);
+        run(&mut alumet).status(137);
+        let profile = alumet.profile("p.json");
+        assert_eq!(profile["runs"][0]["exit"]["signal"], 9);
+        assert!(counter(&profile, "process.cpu.time", "") > 0.0);
+    }
+}
+
+#[test]
+fn what_outlives_the_application_is_named_and_left_alone_or_waited_for() {
+    let script = "(sleep 1; touch finished) >/dev/null 2>&1 & exit 4";
+    let mut alumet = exec(&["--json", "p.json"], &["sh", "-c", script]);
+    run(&mut alumet).status(4).says("still running, left alone: ");
+    assert!(!alumet.path("finished").exists());
+    assert!(!alumet.profile("p.json")["runs"][0]["survivors"].as_array().unwrap().is_empty());
+    assert!(soon(|| alumet.path("finished").exists()));
+
+    let mut alumet = exec(&["--wait-all", "--json", "p.json"], &["sh", "-c", script]);
+    let done = run(&mut alumet).status(4);
+    assert!(alumet.path("finished").exists() && !done.stderr.contains("still running"), "{done:?}");
+    assert!(alumet.profile("p.json")["runs"][0]["survivors"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_proc_that_hides_the_processes_of_others_still_shows_ones_own() {
+    if !is_root("a_proc_that_hides_the_processes_of_others_still_shows_ones_own") {
+        return;
+    }
+    let script = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; sleep 0.1";
+    let words = ["exec", "--json", "p.json", "--per-process", "-i", "10ms", "sh", "-c", script];
+    let mut alumet = Alumet::as_nobody("test ! -e /proc/1/stat && exec \"$@\"", &words);
+    // The same command, where another /proc is mounted for it alone.
+    let inner = std::mem::replace(&mut alumet.command, Command::new("unshare"));
+    let mount = "mount -t proc -o hidepid=2 proc /proc && exec \"$@\"";
+    alumet.command.args(["--mount", "sh", "-c", mount, "sh"]).arg(inner.get_program()).args(inner.get_args());
+    let directory = inner.get_current_dir().unwrap();
+    alumet.command.current_dir(directory).stdin(Stdio::null()).env("XDG_CONFIG_HOME", directory.join("xdg"));
+    run(&mut alumet).status(0);
+    assert!(counter(&alumet.profile("p.json"), "process.cpu.time", "") > 0.005);
+}
+
+#[test]
+fn a_pipe_that_is_read_slowly_gets_everything() {
+    let reader = "mkfifo pipe; (while read -r line; do printf '%s\\n' \"$line\"; sleep 0.0005; done <pipe >all; \
+        touch read) & exec \"$@\"";
+    let words = ["exec", "-q", "-i", "2ms", "-o", "pipe", "--json", "p.json", "sleep", "0.2"];
+    let mut alumet = Alumet::sh(reader, &words);
+    run(&mut alumet).status(0);
+    assert!(soon(|| alumet.path("read").exists()));
+    let points = alumet.rows("all").len();
+    assert!(points > 100, "{points}");
+    let sum: f64 = alumet
+        .rows("all")
+        .iter()
+        .filter(|row| row["metric"] == "process.paging.faults" && row["consumer"] == "target")
+        .map(|row| row["value"].parse::<f64>().unwrap())
+        .sum();
+    assert_eq!(sum, counter(&alumet.profile("p.json"), "process.paging.faults", ""));
+}
+
+#[test]
+fn a_pipe_whose_reader_goes_away_is_told_and_the_application_lives_on() {
+    let reader = "mkfifo pipe; head -1 <pipe >first & exec \"$@\"";
+    let words = ["exec", "-q", "-i", "2ms", "-o", "pipe", "sh", "-c", "sleep 0.5; touch finished; exit 3"];
+    let mut alumet = Alumet::sh(reader, &words);
+    let done = run(&mut alumet).status(125);
+    let (arrived, all) = points_in_it(complaint(&done));
+    assert!(arrived < all && done.stderr.to_lowercase().contains("broken pipe"), "{done:?}");
+    assert!(alumet.path("finished").exists() && alumet.read("first").starts_with("time_s,"));
+}
+
+#[test]
+fn closed_standard_streams_are_no_failure() {
+    for closed in [">&-", "2>&-", "<&-", "<&- >&- 2>&-"] {
+        let script = format!("exec \"$@\" {closed}");
+        let words = ["exec", "-o", "s.csv", "--json", "p.json", "-i", "5ms", "sh", "-c", "sleep 0.1; exit 3"];
+        let mut alumet = Alumet::sh(&script, &words);
+        run(&mut alumet).status(3);
+        // Nothing of the summary has landed in a file that took the closed one's number.
+        assert_eq!(alumet.profile("p.json")["runs"][0]["exit"]["code"], 3, "{closed}");
+        assert!(!alumet.rows("s.csv").is_empty());
+    }
+    for target in ["2>/dev/full", "2>&1 >/dev/null | head -0"] {
+        let mut alumet =
+            Alumet::sh(&format!("\"$@\" {target}"), &["exec", "--json", "p.json", "sh", "-c", "exit 0"]);
+        run(&mut alumet).status(0);
+        assert_eq!(alumet.profile("p.json")["runs"][0]["exit"]["code"], 0, "{target}");
+    }
+}
+
+#[test]
+fn few_descriptors_are_enough_for_many_processes() {
+    let script = "for i in $(seq 60); do sleep 0.5 & done; wait; exit 3";
+    let words =
+        ["exec", "--per-process", "-i", "10ms", "-o", "s.csv", "--json", "p.json", "sh", "-c", script];
+    let mut alumet = Alumet::sh("ulimit -n 20; exec \"$@\"", &words);
+    let done = run(&mut alumet).status(3);
+    assert!(!done.stderr.contains("failed"), "{}", done.stderr);
+    let mut seen: Vec<_> =
+        alumet.rows("s.csv").into_iter().filter(|row| row["consumer"] == "process").collect();
+    seen.sort_by(|a, b| a["consumer_id"].cmp(&b["consumer_id"]));
+    seen.dedup_by(|a, b| a["consumer_id"] == b["consumer_id"]);
+    assert!(seen.len() >= 61, "{}", seen.len());
+}
+
+#[test]
+fn few_descriptors_are_enough_to_end_many_processes() {
+    let script = "for i in $(seq 60); do setsid sleep 300 & done; wait";
+    let mut alumet =
+        Alumet::sh("ulimit -n 20; exec \"$@\"", &["exec", "--timeout", "1s", "sh", "-c", script]);
+    run(&mut alumet).status(124);
+    assert_eq!(alumet.processes().pids(), [0; 0]);
+}
+
+#[test]
+fn without_descriptors_it_fails_before_anything_runs() {
+    let mut worked = 0;
+    for n in 4..=20 {
+        let script = format!("ulimit -n {n}; exec \"$@\"");
+        let words = ["exec", "-q", "-o", "s.csv", "--json", "p.json", "-i", "5ms", "touch", "started"];
+        let mut alumet = Alumet::sh(&script, &words);
+        let done = run(&mut alumet);
+        let started = alumet.path("started").exists();
+        match done.status {
+            0 => assert!(started && !alumet.rows("s.csv").is_empty(), "{n}"),
+            // The dynamic loader's own.
+            127 => assert!(!started && done.stderr.contains("shared libraries"), "{n}: {done:?}"),
+            _ => {
+                assert!(!started, "{n}: {done:?}");
+                let done = done.refuses(125, "oo many open files");
+                assert!(done.stderr.starts_with("alumet: cannot "), "{n}: {}", done.stderr);
+            }
+        }
+        worked += i32::from(started);
+    }
+    assert!(worked > 0, "20 descriptors are not enough");
+}
+
+#[test]
+fn without_threads_it_fails_before_anything_runs() {
+    if !is_root("without_threads_it_fails_before_anything_runs") {
+        return;
+    }
+    let (mut failed, mut worked) = (0, 0);
+    for n in 1..=8 {
+        let words = ["exec", "-q", "-o", "s.csv", "--json", "p.json", "-i", "5ms", "touch", "started"];
+        let mut alumet = Alumet::as_nobody(&format!("exec prlimit --nproc={n} \"$@\""), &words);
+        let done = run(&mut alumet);
+        if alumet.path("started").exists() {
+            worked += 1;
+            assert_eq!(done.status, 0, "{n}: {done:?}");
+            // What was measured must have arrived everywhere.
+            assert!(!alumet.rows("s.csv").is_empty(), "{n}");
+            assert!(counter(&alumet.profile("p.json"), "process.cpu.time", "") > 0.0, "{n}");
+        } else {
+            failed += 1;
+            let done = done.refuses(125, "");
+            assert!(done.stderr.starts_with("alumet: cannot "), "{n}: {}", done.stderr);
+            assert!(done.stderr.contains("esource temporarily unavailable"), "{n}: {}", done.stderr);
+        }
+    }
+    assert!(failed > 0 && worked > 0, "{failed} failed, {worked} worked");
+}

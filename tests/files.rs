@@ -1,0 +1,404 @@
+//! What alumet writes: the CSV series, the profile, how they agree, and what it shows on a terminal.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::{Alumet, binary, workload};
+
+const HEADER: &str =
+    "time_s,timestamp,metric,unit,value,provenance,resource,resource_id,consumer,consumer_id,labels";
+
+type Row = BTreeMap<String, String>;
+
+/// What tells one series from another in both files: all columns but time and value, with the labels one by one.
+type Key = (Vec<String>, BTreeMap<String, String>);
+
+const COLUMNS: [&str; 7] =
+    ["metric", "unit", "provenance", "resource", "resource_id", "consumer", "consumer_id"];
+
+fn key_of_row(row: &Row) -> Key {
+    (COLUMNS.map(|column| row[column].clone()).to_vec(), labels(&row["labels"]))
+}
+
+fn key_of_metric(metric: &Value) -> Key {
+    let labels = metric["labels"].as_object().unwrap();
+    let labels = labels.iter().map(|(key, value)| (key.clone(), value.as_str().unwrap().to_owned()));
+    (COLUMNS.map(|column| metric[column].as_str().unwrap().to_owned()).to_vec(), labels.collect())
+}
+
+/// `key=value;key=value` as `docs/src/formats.md` describes it.
+fn labels(cell: &str) -> BTreeMap<String, String> {
+    let mut pairs = vec![(String::new(), None::<String>)];
+    let mut chars = cell.chars();
+    while let Some(c) = chars.next() {
+        let literal = match c {
+            '\\' => match chars.next().unwrap() {
+                'n' => '\n',
+                'r' => '\r',
+                escaped => escaped,
+            },
+            ';' => {
+                pairs.push((String::new(), None));
+                continue;
+            }
+            '=' => {
+                pairs.last_mut().unwrap().1 = Some(String::new());
+                continue;
+            }
+            c => c,
+        };
+        let (key, value) = pairs.last_mut().unwrap();
+        value.as_mut().unwrap_or(key).push(literal);
+    }
+    pairs.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+}
+
+/// The correctly rounded sum, by Shewchuk's algorithm as in Python's `math.fsum`.
+fn exact_sum(values: &[f64]) -> f64 {
+    let mut partials = Vec::<f64>::new();
+    for value in values {
+        let (mut x, mut kept) = (*value, 0);
+        for i in 0..partials.len() {
+            let y = partials[i];
+            let (large, small) = if x.abs() < y.abs() { (y, x) } else { (x, y) };
+            let high = large + small;
+            let low = small - (high - large);
+            if low != 0.0 {
+                partials[kept] = low;
+                kept += 1;
+            }
+            x = high;
+        }
+        partials.truncate(kept);
+        partials.push(x);
+    }
+    let mut sum = partials.pop().unwrap_or(0.0);
+    while let Some(y) = partials.pop() {
+        let high = sum + y;
+        let low = y - (high - sum);
+        sum = high;
+        if low != 0.0 {
+            // Half-way cases round to where the next part points.
+            if partials.last().is_some_and(|next| (low < 0.0) == (*next < 0.0)) {
+                let more = high + low * 2.0;
+                if low * 2.0 == more - high {
+                    sum = more;
+                }
+            }
+            break;
+        }
+    }
+    sum
+}
+
+/// A run with both files.
+struct Written {
+    rows: Vec<Row>,
+    text: String,
+    profile: Value,
+}
+
+fn written(options: &str, command: &[&str]) -> Written {
+    let (_, written) = written_with_status(options, command, 0);
+    written
+}
+
+fn written_with_status(options: &str, command: &[&str], status: i32) -> (Alumet, Written) {
+    let all = ["exec", "-q", "-o", "s.csv", "--json", "p.json"].into_iter().chain(options.split_whitespace());
+    let mut run = Alumet::new(all.chain(["--"]).chain(command.iter().copied()));
+    run.run().status(status);
+    let written =
+        Written { rows: run.rows("s.csv"), text: run.read("s.csv"), profile: run.profile("p.json") };
+    (run, written)
+}
+
+impl Written {
+    fn run(&self) -> &Value {
+        &self.profile["runs"][0]
+    }
+
+    fn metrics(&self) -> &[Value] {
+        self.run()["metrics"].as_array().unwrap()
+    }
+}
+
+/// Threads, children, grandchildren, memory: something for every series.
+const BUSY: [&str; 6] = ["burn=60", "threads=2:40", "child=40", "grandchild=40", "touch=20", "sleep=60"];
+
+fn busy<'a>() -> Vec<&'a str> {
+    [workload().to_str().unwrap()].into_iter().chain(BUSY).collect()
+}
+
+/// Nanoseconds in a text like `12.000000345`.
+fn nanos(seconds: &str) -> u64 {
+    let (whole, fraction) = seconds.split_once('.').unwrap();
+    assert_eq!(fraction.len(), 9, "{seconds}");
+    whole.parse::<u64>().unwrap() * 1_000_000_000 + fraction.parse::<u64>().unwrap()
+}
+
+#[test]
+fn the_header_is_fixed_and_every_row_has_its_columns() {
+    for options in ["-i 1ms --per-process", "-i 10s", "--without procfs"] {
+        let written = written(options, &busy());
+        assert_eq!(written.text.lines().next(), Some(HEADER));
+        assert!(written.text.ends_with('\n'));
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(written.text.as_bytes());
+        // The reader refuses rows of another length than the first.
+        let records = reader.records().map(|record| record.unwrap().len()).collect::<Vec<_>>();
+        assert_eq!((records[0], records.len()), (11, written.rows.len() + 1));
+        assert_eq!(written.rows.is_empty(), options == "--without procfs");
+    }
+}
+
+#[test]
+fn times_grow_and_stay_within_the_run_and_timestamps_follow_them() {
+    let written = written("-i 1ms --per-process", &busy());
+    let start = humantime::parse_rfc3339(written.run()["started"].as_str().unwrap()).unwrap();
+    let wall = (written.run()["wall_s"].as_f64().unwrap() * 1e9) as u64;
+    // The last points have the time of the end mark.
+    let end =
+        nanos(&written.rows.iter().find(|row| row["metric"] == "process.memory.peak").unwrap()["time_s"]);
+    assert!(end >= wall && end - wall < 1_000_000_000, "{end} {wall}");
+    let mut last = BTreeMap::new();
+    for row in &written.rows {
+        let time = nanos(&row["time_s"]);
+        assert!(time <= end, "{row:?}");
+        let before = last.insert(key_of_row(row), time).unwrap_or(0);
+        assert!(before <= time, "{row:?}");
+        let expected = humantime::format_rfc3339_nanos(start + Duration::from_nanos(time)).to_string();
+        assert_eq!(row["timestamp"], expected, "{row:?}");
+    }
+}
+
+#[test]
+fn the_rows_add_up_to_the_totals_to_the_last_digit() {
+    for options in ["-i 1ms --per-process", "-i 7ms", "-i 10s --per-process"] {
+        let written = written(options, &busy());
+        let mut rows = BTreeMap::<Key, Vec<f64>>::new();
+        for row in &written.rows {
+            rows.entry(key_of_row(row)).or_default().push(row["value"].parse().unwrap());
+        }
+        assert_eq!(written.run()["omitted_processes"], 0);
+        let metrics: BTreeMap<Key, &Value> =
+            written.metrics().iter().map(|m| (key_of_metric(m), m)).collect();
+        assert_eq!(metrics.len(), written.metrics().len(), "two entries for one series");
+        assert_eq!(rows.keys().collect::<Vec<_>>(), metrics.keys().collect::<Vec<_>>());
+        for (key, values) in &rows {
+            let metric = metrics[key];
+            let number = |name: &str| metric[name].as_f64().unwrap();
+            let plain = values.iter().sum::<f64>();
+            if metric["kind"] == "counter" {
+                assert_eq!(exact_sum(values), number("value"), "{metric}");
+                assert!((plain - number("value")).abs() <= 1e-12 * number("value"), "{metric}");
+                assert!(values.iter().all(|value| *value >= 0.0), "{metric}");
+            } else {
+                let n = values.len() as f64;
+                assert_eq!(exact_sum(values) / n, number("mean"), "{metric}");
+                assert_eq!(values.iter().copied().reduce(f64::min), Some(number("min")), "{metric}");
+                assert_eq!(values.iter().copied().reduce(f64::max), Some(number("max")), "{metric}");
+            }
+        }
+        assert!(rows.values().map(Vec::len).max().unwrap() >= 2, "nothing was added up");
+    }
+}
+
+#[test]
+fn the_exact_sum_of_this_test_is_exact() {
+    assert_eq!(exact_sum(&[0.1; 10]), 1.0);
+    assert_eq!(exact_sum(&[1e16, 1.0, -1e16]), 1.0);
+    assert_eq!(exact_sum(&[1e-16, 1.0, 1e16]), 10_000_000_000_000_002.0);
+    assert_eq!(exact_sum(&[]), 0.0);
+}
+
+#[test]
+fn every_row_has_a_known_unit_and_origin() {
+    let written = written("-i 5ms --per-process", &busy());
+    const UNITS: [&str; 6] = ["s", "By", "{fault}", "{context_switch}", "{process}", "{thread}"];
+    for row in &written.rows {
+        assert!(UNITS.contains(&row["unit"].as_str()), "{row:?}");
+        assert_eq!((row["provenance"].as_str(), row["resource"].as_str()), ("measured", "machine"));
+        let consumer = (row["consumer"].as_str(), row["consumer_id"].parse::<u32>().is_ok());
+        assert!([("machine", false), ("target", false), ("process", true)].contains(&consumer), "{row:?}");
+    }
+}
+
+#[test]
+fn the_files_of_a_very_short_run_are_whole() {
+    let written = written("", &["true"]);
+    let of_target = |metric: &str| {
+        let is = |row: &&Row| row["metric"] == metric && row["consumer"] == "target";
+        written.rows.iter().filter(is).count()
+    };
+    // The last reading and what follows from reaping: two modes, two scopes.
+    assert_eq!((of_target("process.cpu.time"), of_target("process.memory.peak")), (4, 2));
+    assert!(written.text.ends_with('\n'));
+}
+
+/// The schema and what it says of a profile.
+fn complaints(profile: &Value) -> Vec<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/src/profile.schema.json");
+    let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(jsonschema::meta::validate(&schema).err().map(|error| error.to_string()), None);
+    let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+    validator.iter_errors(profile).map(|error| format!("{}: {error}", error.instance_path())).collect()
+}
+
+#[test]
+fn profiles_are_valid_by_their_schema_however_the_run_ends() {
+    let shell = |script: &'static str| vec!["sh", "-c", script];
+    let daemon = shell("sleep 0.4 >/dev/null 2>&1 & exit 0");
+    for (options, command, status) in [
+        ("", vec!["true"], 0),
+        ("-i 1ms --per-process", busy(), 0),
+        ("", shell("exit 9"), 9),
+        ("", shell("kill -KILL $$"), 137),
+        ("--timeout 50ms", vec!["sleep", "10"], 124),
+        ("--without procfs", vec!["true"], 0),
+        ("", daemon, 0),
+    ] {
+        let (_, written) = written_with_status(options, &command, status);
+        assert_eq!(complaints(&written.profile), Vec::<String>::new(), "{options} {command:?}");
+        assert_eq!(written.profile["command"], json!(command));
+    }
+    // A machine whose files are nowhere.
+    let mut run = Alumet::new(["exec", "-q", "--procfs", "/nonexistent", "--json", "p.json", "true"]);
+    run.run().status(0);
+    let profile = run.profile("p.json");
+    assert_eq!(complaints(&profile), Vec::<String>::new());
+    assert_eq!(profile["sources"][0]["status"], "unavailable");
+}
+
+#[test]
+fn the_schema_refuses_what_no_profile_may_be() {
+    let profile = written("-i 10ms --per-process", &busy()).profile;
+    let at = |kind: &str, consumer: &str| {
+        let metrics = profile["runs"][0]["metrics"].as_array().unwrap();
+        let i = metrics.iter().position(|m| m["kind"] == kind && m["consumer"] == consumer).unwrap();
+        format!("/runs/0/metrics/{i}")
+    };
+    let (counter, gauge, process) =
+        (at("counter", "target"), at("gauge", "target"), at("counter", "process"));
+    for (place, key, value) in [
+        ("", "schema", json!("alumet.profile/2")),
+        ("", "surprise", json!(1)),
+        ("/host", "cpus", json!(0)),
+        ("/sources/0", "status", json!("maybe")),
+        ("/sources/0", "status", json!("unavailable")),
+        ("/sources/0", "reason", json!("although available")),
+        ("/runs/0", "exit", json!({"code": 0, "signal": 9})),
+        ("/runs/0", "exit", json!(0)),
+        ("/runs/0", "started", json!("yesterday")),
+        ("/runs/0", "wall_s", json!("2 s")),
+        ("/runs/0/self", "rss_bytes", Value::Null),
+        (&counter, "value", json!(-1.0)),
+        (&counter, "value", Value::Null),
+        (&counter, "kind", json!("gauge")),
+        (&counter, "mean", json!(1.0)),
+        (&counter, "consumer", json!("somebody")),
+        (&counter, "provenance", json!("guessed")),
+        (&counter, "unit", json!("")),
+        (&counter, "labels", json!({"cpu.mode": 1})),
+        (&gauge, "value", json!(1.0)),
+        (&gauge, "kind", json!("counter")),
+        (&process, "consumer_id", json!("")),
+        ("/summary/0", "n", json!(0)),
+        ("/summary/0", "ci95", json!([1.0])),
+        ("/summary/0", "consumer", json!("process")),
+    ] {
+        let mut broken = profile.clone();
+        broken.pointer_mut(place).unwrap()[key] = value.clone();
+        assert!(!complaints(&broken).is_empty(), "{place}/{key} may be {value}");
+    }
+    for (place, key) in
+        [("", "host"), ("/runs/0", "self"), (counter.as_str(), "value"), (gauge.as_str(), "mean")]
+    {
+        let mut broken = profile.clone();
+        broken.pointer_mut(place).unwrap().as_object_mut().unwrap().remove(key).unwrap();
+        assert!(!complaints(&broken).is_empty(), "{place}/{key} may be missing");
+    }
+}
+
+fn names(run: &Alumet) -> Vec<String> {
+    let entries = std::fs::read_dir(run.path("")).unwrap();
+    let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn nothing_is_written_that_was_not_asked_for() {
+    let mut plain = Alumet::new(["exec", "--per-process", "true"]);
+    plain.run().status(0);
+    assert_eq!(names(&plain), [""; 0]);
+    let (run, _) = written_with_status("", &["sh", "-c", "exit 3"], 3);
+    assert_eq!(names(&run), ["p.json", "s.csv"]);
+}
+
+#[test]
+fn quiet_means_that_nothing_is_on_stderr() {
+    for options in [&["-q"][..], &["--quiet", "-o", "s.csv", "--json", "p.json", "--per-process"]] {
+        let done = Alumet::new(["exec"].iter().chain(options).chain(&["sh", "-c", "exit 5"])).run();
+        assert_eq!((done.status, done.stderr.as_str(), done.stdout.as_str()), (5, "", ""));
+    }
+}
+
+/// What a terminal of so many columns gets from `alumet exec` with these arguments (as a shell reads them).
+fn on_terminal(columns: usize, environment: &str, arguments: &str) -> Option<String> {
+    let alumet = binary().display();
+    let line = format!(
+        "stty rows 24 cols {columns} && TERM=xterm NO_COLOR= exec env {environment} {alumet} exec {arguments}"
+    );
+    let mut script = Alumet::with(Command::new("script"), ["-qefc", &line, "/dev/null"]);
+    match script.command.output() {
+        Ok(output) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Err(error) => {
+            eprintln!("skipped: terminals, because `script` cannot be run: {error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn colours_are_for_terminals_that_want_them() {
+    let plain = Alumet::new(["exec", "--per-process", "sh", "-c", "exit 3"]).env("TERM", "xterm").run();
+    assert!(!plain.stderr.contains('\x1b'), "{}", plain.stderr);
+    for (environment, colours) in
+        [("", true), ("NO_COLOR=1", false), ("TERM=dumb", false), ("-u TERM", false)]
+    {
+        let Some(text) = on_terminal(80, environment, "--per-process sh -c 'exit 3'") else { return };
+        assert!(text.contains("ended with status 3"), "{text}");
+        assert_eq!(text.contains('\x1b'), colours, "{environment}: {text}");
+    }
+}
+
+/// Without colours and the like.
+fn visible(line: &str) -> String {
+    let mut parts = line.trim_end().split('\x1b');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |line, part| line + part.split_once('m').map_or(part, |(_, rest)| rest))
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal() {
+    let long =
+        "sh -c 'sleep 0.05; exit 0' a-long-argument another-long-argument and-one-more-to-be-sure-of-it";
+    for columns in [60, 100] {
+        for arguments in [
+            long.to_owned(),
+            format!("--per-process -v -i 5ms {long}"),
+            format!("--timeout 30ms sleep 10 {}", "1 ".repeat(50)),
+            format!("--procfs /nonexistent {long}"),
+            "--per-process -i 5ms sh -c 'cp /bin/sleep a-name-of-15-cx && ./a-name-of-15-cx 0.1'".to_owned(),
+        ] {
+            let Some(text) = on_terminal(columns, "", &arguments) else { return };
+            assert!(text.contains("not measured"), "{text}");
+            for line in text.lines().map(visible) {
+                assert!(line.chars().count() <= columns, "{columns}, {arguments}: {line}\n{text}");
+            }
+        }
+    }
+}

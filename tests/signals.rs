@@ -1,0 +1,366 @@
+//! Signals and terminals: everything reaches the application as without alumet, and the report is always written.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::{Alumet, binary, soon};
+
+/// `alumet exec` of a shell script in the background.
+struct Run {
+    alumet: Alumet,
+    child: Child,
+}
+
+impl Run {
+    /// Returns when the script has made the file `ready`.
+    fn start(mut alumet: Alumet) -> Self {
+        let file = |name: &str| File::create(alumet.path(name)).unwrap();
+        let (out, err) = (file("out"), file("err"));
+        let child = alumet.command.stdout(out).stderr(err).spawn().unwrap();
+        let run = Self { alumet, child };
+        assert!(soon(|| run.alumet.path("ready").exists()), "not ready: {}", run.alumet.read("err"));
+        run
+    }
+
+    fn of(options: &[&str], script: &str) -> Self {
+        Self::start(Alumet::new(["exec"].iter().chain(options).chain(&["sh", "-c", script])))
+    }
+
+    /// To alumet alone.
+    fn send(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for its end; gives the run back for a look at its files.
+    #[track_caller]
+    fn end(mut self, status: i32) -> Alumet {
+        let child = Mutex::new(&mut self.child);
+        assert!(soon(|| child.lock().unwrap().try_wait().unwrap().is_some()), "alumet still runs");
+        let found = self.child.wait().unwrap();
+        assert_eq!(found.code(), Some(status), "{found:?}\n{}", self.alumet.read("err"));
+        self.alumet
+    }
+}
+
+#[test]
+fn signals_sent_to_alumet_are_passed_on_and_nobody_is_left_behind() {
+    for signal in ["TERM", "HUP", "QUIT", "INT"] {
+        let script = format!("trap 'echo got {signal}; exit 9' {signal}; sleep 300 & touch ready; wait");
+        let run = Run::of(&["--json", "p.json", "-o", "s.csv"], &script);
+        run.send(format!("SIG{signal}").parse().unwrap());
+        let alumet = run.end(9);
+        assert_eq!(alumet.processes().pids(), [0; 0], "{signal}");
+        assert_eq!(alumet.read("out"), format!("got {signal}\n"));
+        assert!(alumet.read("err").contains("ended with status 9"));
+        assert_eq!(alumet.profile("p.json")["runs"][0]["exit"]["code"], 9);
+        assert!(!alumet.rows("s.csv").is_empty());
+    }
+}
+
+#[test]
+fn an_application_that_does_not_care_is_ended_by_the_signal() {
+    for (signal, status) in
+        [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129), (Signal::SIGINT, 130), (Signal::SIGUSR1, 138)]
+    {
+        let run = Run::of(&["--json", "p.json"], "touch ready; exec sleep 300");
+        run.send(signal);
+        let alumet = run.end(status);
+        assert!(alumet.read("err").contains(&format!("was ended by {signal}")));
+        assert_eq!(alumet.profile("p.json")["runs"][0]["exit"]["signal"], signal as i32);
+    }
+}
+
+#[test]
+fn user_signals_are_passed_on_each_time_and_end_nothing() {
+    for signal in ["USR1", "USR2"] {
+        let script = format!(
+            "trap 'echo x >>got' {signal}; touch ready; while [ ! -e go ]; do sleep 0.02; done; exit 3"
+        );
+        let run = Run::of(&["--json", "p.json"], &script);
+        let got = || std::fs::read_to_string(run.alumet.path("got")).unwrap_or_default();
+        for n in 1..=4 {
+            run.send(format!("SIG{signal}").parse().unwrap());
+            assert!(soon(|| got().len() == 2 * n), "{signal} {n}: {:?}", got());
+        }
+        run.alumet.write("go", "");
+        let alumet = run.end(3);
+        assert_eq!(alumet.read("got").len(), 8);
+        assert_eq!(alumet.profile("p.json")["runs"][0]["exit"]["code"], 3);
+    }
+}
+
+#[test]
+fn whoever_ignores_the_first_sigterm_is_killed_after_the_second() {
+    let script = "trap '' TERM; touch ready; (setsid sleep 300 &); sleep 300 & sleep 300; sleep 300";
+    let mut run = Run::of(&["--json", "p.json"], script);
+    run.send(Signal::SIGTERM);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!run.has_ended());
+    run.send(Signal::SIGTERM);
+    let alumet = run.end(137);
+    assert_eq!(alumet.processes().pids(), [0; 0]);
+    assert_eq!(alumet.profile("p.json")["runs"][0]["exit"]["signal"], 9);
+}
+
+#[test]
+fn signals_that_alumet_was_started_to_ignore_change_nothing() {
+    // As nohup(1) does.
+    let script = "touch ready; while [ ! -e go ]; do sleep 0.02; done; (sleep 2 && touch survived) & exit 4";
+    let alumet = Alumet::sh("trap '' HUP INT; exec \"$@\"", &["exec", "sh", "-c", script]);
+    let run = Run::start(alumet);
+    for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGHUP] {
+        run.send(signal);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    run.alumet.write("go", "");
+    let alumet = run.end(4);
+    assert!(soon(|| alumet.path("survived").exists()), "{:?}", alumet.read("err"));
+}
+
+#[test]
+fn without_alumet_the_application_goes_on_and_the_file_has_whole_rows() {
+    for wait_ms in [0, 33, 170] {
+        let script = "touch ready; while [ ! -e go ]; do sleep 0.02; done; echo x; touch finished";
+        let mut run = Run::of(&["-i", "1ms", "--per-process", "-o", "s.csv"], script);
+        assert!(soon(|| run.alumet.path("s.csv").metadata().is_ok_and(|file| file.len() > 0)));
+        std::thread::sleep(Duration::from_millis(wait_ms));
+        run.send(Signal::SIGKILL);
+        run.child.wait().unwrap();
+        let alumet = &run.alumet;
+        let (text, rows) = (alumet.read("s.csv"), alumet.rows("s.csv"));
+        assert!(text.ends_with('\n') && rows.len() > 10, "{} rows", rows.len());
+        assert!(!alumet.path("finished").exists());
+        alumet.write("go", "");
+        assert!(soon(|| alumet.path("finished").exists()));
+        assert_eq!(alumet.read("out"), "x\n");
+        assert!(soon(|| alumet.processes().pids().is_empty()));
+    }
+}
+
+/// A terminal with a program in a session of its own.
+struct Terminal {
+    keyboard: File,
+    screen: Arc<Mutex<Vec<u8>>>,
+    alumet: Alumet,
+    child: Child,
+}
+
+impl Terminal {
+    /// `program` with the arguments, in the foreground.
+    fn open(program: &std::path::Path, arguments: &[&str]) -> Self {
+        let file = |path: &str, flags| {
+            use std::os::unix::fs::OpenOptionsExt;
+            File::options().read(true).write(true).custom_flags(libc::O_NOCTTY | flags).open(path).unwrap()
+        };
+        let keyboard = file("/dev/ptmx", libc::O_NONBLOCK);
+        let mut name = [0; 64];
+        // SAFETY: the descriptor is open; the buffer is as long as is said and outlives the call.
+        let made = unsafe {
+            libc::unlockpt(keyboard.as_raw_fd()) == 0
+                && libc::ptsname_r(keyboard.as_raw_fd(), name.as_mut_ptr().cast(), name.len()) == 0
+        };
+        assert!(made, "{}", std::io::Error::last_os_error());
+        let name = CStr::from_bytes_until_nul(&name).unwrap().to_str().unwrap();
+        let slave = || file(name, 0);
+        let mut command = Command::new("setsid");
+        command.arg("--ctty").arg(program);
+        let mut alumet = Alumet::with(command, arguments).env("TERM", "xterm").env("PS1", "$ ");
+        alumet.command.env_remove("NO_COLOR").env_remove("HISTFILE");
+        let child = alumet.command.stdin(slave()).stdout(slave()).stderr(slave()).spawn().unwrap();
+        // The parent's copies of the terminal would keep it open.
+        alumet.command = Command::new("true");
+        let screen = Arc::new(Mutex::new(Vec::new()));
+        let (mut from, to) = (keyboard.try_clone().unwrap(), Arc::downgrade(&screen));
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            // Until the last program or the terminal has gone.
+            while let Some(screen) = to.upgrade() {
+                match from.read(&mut bytes) {
+                    Ok(n @ 1..) => screen.lock().unwrap().extend(&bytes[..n]),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        drop(screen);
+                        std::thread::sleep(Duration::from_millis(2));
+                    }
+                    _ => break,
+                }
+            }
+        });
+        Self { keyboard, screen, alumet, child }
+    }
+
+    /// `alumet exec` of a script.
+    fn exec(options: &[&str], script: &str) -> Self {
+        Self::open(binary(), &[&["exec"], options, &["sh", "-c", script]].concat())
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    fn screen(&self) -> String {
+        String::from_utf8_lossy(&self.screen.lock().unwrap()).into_owned()
+    }
+
+    #[track_caller]
+    fn wait_for(&self, text: &str) {
+        assert!(soon(|| self.screen().contains(text)), "no `{text}` on the screen:\n{}", self.screen());
+    }
+
+    #[track_caller]
+    fn wait_for_file(&self, name: &str) {
+        assert!(soon(|| self.alumet.path(name).exists()), "no {name}; the screen:\n{}", self.screen());
+    }
+
+    #[track_caller]
+    fn end(&mut self, status: i32) {
+        let child = Mutex::new(&mut self.child);
+        assert!(
+            soon(|| child.lock().unwrap().try_wait().unwrap().is_some()),
+            "still runs:\n{}",
+            self.screen()
+        );
+        let found = self.child.wait().unwrap();
+        assert_eq!(found.code(), Some(status), "{found:?}\n{}", self.screen());
+    }
+}
+
+const CTRL_C: &str = "\x03";
+const CTRL_Z: &str = "\x1a";
+const CTRL_BACKSLASH: &str = "\x1c";
+
+#[test]
+fn ctrl_c_reaches_the_application_once_and_one_that_handles_it_goes_on() {
+    // Half a second is left for a second one to arrive.
+    let script = "n=0; trap 'n=$((n+1))' INT; touch ready; while [ $n = 0 ]; do sleep 0.02; done; \
+        sleep 0.5; echo count $n; exit 5";
+    let mut terminal = Terminal::exec(&["--json", "p.json"], script);
+    terminal.wait_for_file("ready");
+    terminal.press(CTRL_C);
+    terminal.end(5);
+    terminal.wait_for("count 1\r\n");
+    terminal.wait_for("ended with status 5");
+    terminal.wait_for("not measured:");
+    assert_eq!(terminal.alumet.profile("p.json")["runs"][0]["exit"]["code"], 5);
+}
+
+#[test]
+fn impatient_keys_leave_a_complete_report() {
+    for (pause_ms, keys, status) in
+        [(0, CTRL_C, 130), (2, CTRL_C, 130), (10, CTRL_C, 130), (0, CTRL_BACKSLASH, 131)]
+    {
+        let script = "sleep 300 & touch ready; ulimit -c 0; exec sleep 300";
+        let mut terminal = Terminal::exec(&["--json", "p.json", "-o", "s.csv"], script);
+        terminal.wait_for_file("ready");
+        for _ in 0..3 {
+            terminal.press(keys);
+            std::thread::sleep(Duration::from_millis(pause_ms));
+        }
+        terminal.end(status);
+        terminal.wait_for("was ended by");
+        assert_eq!(terminal.alumet.profile("p.json")["runs"][0]["exit"]["signal"], status - 128);
+        assert!(!terminal.alumet.rows("s.csv").is_empty());
+        assert_eq!(terminal.alumet.processes().pids(), [0; 0]);
+    }
+}
+
+#[test]
+fn nothing_is_written_to_the_terminal_while_the_application_has_it() {
+    let script = "echo one; sleep 0.4; echo two >&2; sleep 0.4; echo three";
+    let mut terminal = Terminal::exec(&["-i", "5ms", "-o", "s.csv"], script);
+    terminal.end(0);
+    terminal.wait_for("not measured:");
+    let screen = terminal.screen();
+    assert!(screen.starts_with("one\r\ntwo\r\nthree\r\n\r\n"), "{screen}");
+    assert!(screen.contains("\x1b["), "no colours on a terminal: {screen}");
+
+    let mut terminal = Terminal::exec(&["-q"], "echo one");
+    terminal.end(0);
+    assert!(soon(|| terminal.screen() == "one\r\n"), "{}", terminal.screen());
+}
+
+#[test]
+fn the_application_can_use_the_terminal() {
+    let mut terminal =
+        Terminal::exec(&["-q"], "test -t 0 && touch ready; read line; echo got $line; stty -echo");
+    terminal.wait_for_file("ready");
+    terminal.press("words\n");
+    terminal.end(0);
+    terminal.wait_for("got words\r\n");
+}
+
+#[test]
+fn a_terminal_that_goes_away_ends_the_application_and_the_report_is_written() {
+    let terminal = Terminal::exec(&["--json", "p.json"], "sleep 300 & touch ready; exec sleep 300");
+    terminal.wait_for_file("ready");
+    let Terminal { keyboard, screen, alumet, mut child } = terminal;
+    drop((keyboard, screen));
+    assert!(soon(|| alumet.processes().pids().is_empty()));
+    assert_eq!(child.wait().unwrap().code(), Some(129));
+    assert_eq!(alumet.profile("p.json")["runs"][0]["exit"]["signal"], 1);
+}
+
+/// The states of everything that the shell in the terminal has started.
+fn states(terminal: &Terminal) -> Vec<char> {
+    let pids =
+        terminal.alumet.processes().pids().into_iter().filter(|pid| *pid != terminal.child.id() as i32);
+    let stats = pids.filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+    stats.filter_map(|stat| stat.rsplit(") ").next()?.chars().next()).collect()
+}
+
+fn shell() -> Terminal {
+    let mut terminal = Terminal::open("bash".as_ref(), &["--norc", "--noprofile", "--noediting", "-i"]);
+    terminal.press(&format!("alumet={}\n", binary().display()));
+    terminal
+}
+
+#[test]
+fn a_shell_can_stop_and_continue_it() {
+    let mut shell = shell();
+    // Without a fork: who waits in vfork(2) for a child that is stopped is not stopped itself.
+    let script = "mkfifo go; touch ready; read -r line <go; exit 6";
+    shell.press(&format!("$alumet exec --json p.json -i 10ms sh -c '{script}'\n"));
+    shell.wait_for_file("ready");
+    shell.press(CTRL_Z);
+    shell.wait_for("Stopped");
+    assert!(
+        soon(|| states(&shell).len() >= 2 && states(&shell).iter().all(|s| *s == 'T')),
+        "{:?}",
+        states(&shell)
+    );
+    shell.press("fg\n");
+    assert!(soon(|| states(&shell).iter().all(|s| *s != 'T')));
+    assert!(!shell.screen().contains("Time "));
+    shell.alumet.write("go", "on\n");
+    shell.wait_for("ended with status 6");
+    shell.press("echo status=$?\nexit\n");
+    shell.wait_for("status=6");
+    shell.end(0);
+    assert_eq!(shell.alumet.profile("p.json")["runs"][0]["exit"]["code"], 6);
+}
+
+#[test]
+fn it_runs_in_the_background_of_a_shell() {
+    let mut shell = shell();
+    shell.press("$alumet exec --json p.json sh -c 'touch ready; sleep 0.3; exit 8' &\n");
+    shell.wait_for_file("ready");
+    shell.press("wait $!; echo status=$?\nexit\n");
+    shell.wait_for("status=8");
+    shell.end(0);
+    assert!(shell.screen().contains("ended with status 8"), "{}", shell.screen());
+    assert_eq!(shell.alumet.profile("p.json")["runs"][0]["exit"]["code"], 8);
+}

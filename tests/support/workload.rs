@@ -1,0 +1,171 @@
+//! A program with a known cost, for tests. Its arguments are steps, done one after the other:
+//!
+//! - `burn=MS`       uses MS milliseconds of CPU time in this thread
+//! - `threads=N:MS`  N threads at once, each using MS milliseconds; waits for them
+//! - `child=MS`      a child process that uses MS milliseconds; waits for it
+//! - `grandchild=MS` a child whose child uses MS milliseconds; each waits for its own
+//! - `orphan=MS`     a double-forked, setsid process that uses MS milliseconds and then ends; waits, through a pipe,
+//!   until it has, without being its parent
+//! - `daemon=MS`     a double-forked, setsid process that sleeps MS milliseconds; does not wait
+//! - `forget=MS`     a child that uses MS milliseconds while this process ignores SIGCHLD, so that nobody waits for it
+//! - `forks=N`       N children one after the other that end at once; waits for each
+//! - `touch=MB`      writes to every page of MB megabytes, then gives them back
+//! - `sleep=MS`      sleeps
+//! - `closefds`      closes all descriptors above 2
+//! - `rename`        executes itself again with the rest of the steps
+//! - `usage`         prints on stdout, as JSON, what getrusage(2) says of this process and the children it waited for
+
+use std::ffi::{c_int, c_long};
+use std::time::Duration;
+
+#[repr(C)]
+struct Timespec {
+    seconds: i64,
+    nanos: c_long,
+}
+
+unsafe extern "C" {
+    fn fork() -> c_int;
+    fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
+    fn setsid() -> c_int;
+    fn _exit(status: c_int) -> !;
+    fn pipe(fds: *mut c_int) -> c_int;
+    fn close(fd: c_int) -> c_int;
+    fn read(fd: c_int, buffer: *mut u8, n: usize) -> isize;
+    fn signal(signal: c_int, handler: usize) -> usize;
+    fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
+    fn getrusage(who: c_int, usage: *mut [c_long; 18]) -> c_int;
+}
+
+const THREAD_CPU: c_int = 3;
+
+fn thread_cpu() -> Duration {
+    let mut time = Timespec { seconds: 0, nanos: 0 };
+    unsafe { clock_gettime(THREAD_CPU, &mut time) };
+    Duration::new(time.seconds as u64, time.nanos as u32)
+}
+
+fn burn(ms: u64) {
+    let end = thread_cpu() + Duration::from_millis(ms);
+    let mut x = 1u64;
+    while thread_cpu() < end {
+        for _ in 0..10_000 {
+            x = std::hint::black_box(x.wrapping_mul(6364136223846793005).wrapping_add(1));
+        }
+    }
+}
+
+/// Runs `f` in a child process.
+fn child(f: impl FnOnce()) -> c_int {
+    match unsafe { fork() } {
+        0 => {
+            f();
+            unsafe { _exit(0) }
+        }
+        pid => pid,
+    }
+}
+
+fn wait(pid: c_int) {
+    unsafe { waitpid(pid, std::ptr::null_mut(), 0) };
+}
+
+/// A double-forked process in a session of its own; returns the end of a pipe that closes when it ends.
+fn detached(f: impl FnOnce()) -> c_int {
+    let mut ends = [0; 2];
+    unsafe { pipe(ends.as_mut_ptr()) };
+    wait(child(|| {
+        child(|| unsafe {
+            setsid();
+            close(ends[0]);
+            f();
+        });
+    }));
+    unsafe { close(ends[1]) };
+    ends[0]
+}
+
+/// Memory, every page of it in use.
+fn touched(mb: u64) -> Vec<u8> {
+    let mut memory = vec![0u8; mb as usize * 1_000_000];
+    memory.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
+    std::hint::black_box(memory)
+}
+
+fn usage() {
+    let mut sum = [0 as c_long; 18];
+    for who in [0, -1] {
+        let mut usage = [0 as c_long; 18];
+        unsafe { getrusage(who, &mut usage) };
+        for (i, (sum, more)) in sum.iter_mut().zip(usage).enumerate() {
+            *sum = if i == 4 { (*sum).max(more) } else { *sum + more };
+        }
+    }
+    println!(
+        "{{\"cpu_us\":{},\"maxrss_kb\":{},\"minflt\":{},\"majflt\":{},\"inblock\":{},\"oublock\":{},\"nvcsw\":{},\"nivcsw\":{}}}",
+        (sum[0] + sum[2]) * 1_000_000 + sum[1] + sum[3],
+        sum[4],
+        sum[8],
+        sum[9],
+        sum[11],
+        sum[12],
+        sum[16],
+        sum[17],
+    );
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    for (i, step) in arguments.iter().enumerate().skip(1) {
+        let (name, value) = step.split_once('=').unwrap_or((step, "0"));
+        let (n, ms) = value.split_once(':').unwrap_or(("1", value));
+        let (n, ms): (u64, u64) = (n.parse().unwrap(), ms.parse().unwrap());
+        match name {
+            "burn" => burn(ms),
+            "threads" => {
+                let threads: Vec<_> = (0..n).map(|_| std::thread::spawn(move || burn(ms))).collect();
+                threads.into_iter().for_each(|thread| thread.join().unwrap());
+            }
+            "child" => wait(child(|| burn(ms))),
+            "grandchild" => wait(child(|| wait(child(|| burn(ms))))),
+            "orphan" => {
+                let fd = detached(|| burn(ms));
+                let mut byte = 0;
+                unsafe { read(fd, &mut byte, 1) };
+            }
+            "daemon" => {
+                detached(|| std::thread::sleep(Duration::from_millis(ms)));
+            }
+            "forget" => unsafe {
+                signal(17, 1);
+                let pid = child(|| burn(ms));
+                wait(pid);
+                signal(17, 0);
+            },
+            "forks" => (0..ms).for_each(|_| wait(child(|| {}))),
+            "touch" => drop(touched(ms)),
+            "hold" => {
+                let memory = touched(n);
+                std::thread::sleep(Duration::from_millis(ms));
+                drop(memory);
+            }
+            "write" => {
+                use std::io::Write;
+                let mut file = std::fs::File::create("written").unwrap();
+                file.write_all(&vec![1; ms as usize * 1000]).unwrap();
+                file.sync_all().unwrap();
+            }
+            "sleep" => std::thread::sleep(Duration::from_millis(ms)),
+            "closefds" => (3..100).for_each(|fd| {
+                unsafe { close(fd) };
+            }),
+            "rename" => {
+                use std::os::unix::process::CommandExt;
+                let error = std::process::Command::new(&arguments[0]).args(&arguments[i + 1..]).exec();
+                panic!("{error}");
+            }
+            "usage" => usage(),
+            _ => panic!("unknown step {step}"),
+        }
+    }
+}
