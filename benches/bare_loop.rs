@@ -1,7 +1,8 @@
 //! What sampling costs at the least: the same `pread`s as `alumet exec` makes at a tick, on the same absolute timer,
 //! and nothing else. `overhead.py` compiles it with `rustc -O` and compares.
 //!
-//! Arguments: interval in microseconds, duration in milliseconds, then the files. Prints the CPU time in seconds.
+//! Arguments: interval in microseconds, duration in milliseconds, the files to read at every tick, `--`, the files to read
+//! every 10 ms if ticks are more frequent. Prints the CPU time in seconds.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -33,7 +34,10 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let interval = arguments[0].parse::<i64>().unwrap() * 1_000;
     let duration = arguments[1].parse::<i64>().unwrap() * 1_000_000;
-    let files: Vec<File> = arguments[2..].iter().map(|path| File::open(path).unwrap()).collect();
+    let open = |paths: &[String]| paths.iter().map(|path| File::open(path).unwrap()).collect::<Vec<_>>();
+    let mut groups = arguments[2..].split(|argument| argument == "--").map(open);
+    let (always, rarely) = (groups.next().unwrap(), groups.next().unwrap());
+    let every = (10_000_000 / interval).max(1);
     let mut buffer = [0; 8192];
     unsafe { prctl(SET_TIMERSLACK, 1) };
     let start = now(MONOTONIC);
@@ -41,7 +45,8 @@ fn main() {
         let at = start + tick * interval;
         let time = Timespec { seconds: at / 1_000_000_000, nanos: at % 1_000_000_000 };
         unsafe { clock_nanosleep(MONOTONIC, ABSOLUTE, &time, std::ptr::null_mut()) };
-        for file in &files {
+        let rarely = if tick % every == 0 { &rarely[..] } else { &[] };
+        for file in always.iter().chain(rarely) {
             let _ = file.read_at(&mut buffer, 0);
         }
     }

@@ -3,8 +3,8 @@
 
     cargo build --release && python3 benches/overhead.py [--quick] [target/release/alumet]
 
-Prints Markdown. The commands are interleaved round by round, so that a machine whose speed drifts is the same for all;
-"added" is the median of the differences to the bare command of the same round, and the ratios are of those.
+Prints Markdown. Every round runs the command bare and under each tool, in random order, so that a machine whose speed
+drifts is the same for all; "added" and "ratio" compare with the bare command of the same round.
 Tools that are not installed are left out and named. Needs Python and rustc; perf, hyperfine and GNU time come from
 Debian's packages linux-perf, hyperfine and time.
 """
@@ -12,6 +12,7 @@ Debian's packages linux-perf, hyperfine and time.
 import json
 import os
 import platform
+import random
 import shutil
 import statistics
 import subprocess
@@ -60,17 +61,21 @@ def quote(word):
 def added(title, command, rounds):
     times = {name: [] for name in TOOLS}
     for i in range(rounds + 1):
-        for name, front in TOOLS.items():
+        order = list(TOOLS.items())
+        random.shuffle(order)
+        for name, front in order:
             t = wall(front, command)
             if i:  # the first round warms up
                 times[name].append(t)
     bare = statistics.median(times["bare"])
-    print(f"| {title} ({bare * 1e3:.1f} ms bare, {rounds} rounds) | added, median | of alumet's |")
+    print(f"| {title}: {bare * 1e3:.1f} ms bare, {rounds} rounds | added, median [quartiles] | ratio to bare |")
     print("|---|---:|---:|")
-    gain = {n: statistics.median(a - b for a, b in zip(t, times["bare"])) for n, t in times.items() if n != "bare"}
-    ours = gain["alumet exec -q"]
-    for name, extra in gain.items():
-        print(f"| {name} | {extra * 1e3:+.2f} ms ({extra / bare:+.1%}) | {extra / ours:.2f} |")
+    for name, of_tool in times.items():
+        if name == "bare":
+            continue
+        low, gain, high = statistics.quantiles([a - b for a, b in zip(of_tool, times["bare"])], n=4)
+        ratio = statistics.median(a / b for a, b in zip(of_tool, times["bare"]))
+        print(f"| {name} | {gain * 1e3:+.2f} ms [{low * 1e3:+.2f}, {high * 1e3:+.2f}] | {ratio:.3f} |")
     print()
 
 
@@ -108,9 +113,10 @@ def bare_loop(interval_us, seconds):
         subprocess.run(["rustc", "--edition=2024", "-O", "-o", binary, os.path.join(HERE, "bare_loop.rs")], check=True)
     target = subprocess.Popen(["sleep", str(seconds + 1)])
     pid = f"/proc/{target.pid}/"
-    files = [pid + "stat", pid + "status", pid + "io", "/proc/stat", "/proc/meminfo"]
     cgroup = "/sys/fs/cgroup/unified" if os.path.exists("/sys/fs/cgroup/unified") else "/sys/fs/cgroup"
-    files += [p for p in [cgroup + "/cpu.stat", cgroup + "/cgroup.procs"] if os.path.exists(p)]
+    always = [pid + "stat", cgroup + "/cpu.stat"]
+    rarely = [pid + "status", pid + "io", cgroup + "/cgroup.procs", "/proc/stat", "/proc/meminfo"]
+    files = [path for path in [*always, "--", *rarely] if path == "--" or os.path.exists(path)]
     output = subprocess.run([binary, str(interval_us), str(seconds * 1000), *files], check=True, stdout=subprocess.PIPE)
     target.kill()
     target.wait()

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use anstyle::Style;
 
 /// Text narrower than this would be unreadable; wider is hard to follow.
-const WIDTHS: std::ops::RangeInclusive<usize> = 40..=120;
+const WIDTHS: std::ops::RangeInclusive<usize> = 60..=120;
 
 /// How to write for stderr.
 #[derive(Debug, Clone, Copy)]

@@ -19,7 +19,7 @@ fn pages() -> Vec<(PathBuf, Vec<u8>)> {
     let subcommands = alumet.get_subcommands().cloned().collect::<Vec<_>>();
     let mut files = Vec::new();
     for command in [alumet].into_iter().chain(subcommands) {
-        let man = Man::new(command);
+        let man = Man::new(command).source(concat!("alumet ", env!("CARGO_PKG_VERSION")));
         let mut page = Vec::new();
         man.render(&mut page).unwrap();
         files.push((Path::new("man").join(man.get_filename()), page));
@@ -97,6 +97,7 @@ fn check(program: &str, arguments: &[&str], path: &Path) -> Option<String> {
         .arg(place(path))
         .env("LC_ALL", "C.UTF-8")
         .env("MANPAGER", "cat")
+        .env("MANWIDTH", "80")
         .stdin(Stdio::null());
     match command.output() {
         Ok(output) => {

@@ -162,21 +162,16 @@ impl Agent {
         let pipeline =
             Pipeline::new(self.parts, settings, Arc::clone(&self.clock), Arc::clone(&self.registry))?;
         let pipeline = Arc::new(pipeline);
-        if let Some(target) = &self.target {
-            target.wait_at_gate()?;
-        }
-        pipeline.prime().await;
-        let suspended = self.clock.suspended();
-        let start = Anchor { time: self.clock.now(), wall: self.clock.wall() };
-        self.registry.set_start(start);
-        pipeline.go(start.time).await;
-        if let Some(target) = &self.target
-            && let Err(error) = target.open_gate()
-        {
-            pipeline.finish(start.time).await;
-            target.leave();
-            return Err(error.into());
-        }
+        let target = self.target.as_deref();
+        let begun = begin(&pipeline, target, &*self.clock, &self.registry).await;
+        let (start, suspended) = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                pipeline.finish(self.clock.now()).await;
+                target.inspect(|target| target.leave());
+                return Err(error.into());
+            }
+        };
         let housekeeper = tokio::spawn(keep_house(Arc::clone(&pipeline), self.target.clone()));
         Ok(Running {
             pipeline,
@@ -190,10 +185,30 @@ impl Agent {
     }
 }
 
+/// The first readings, the start mark, the opening of the gate. Returns the mark, and for how long the machine had been
+/// suspended before it.
+async fn begin(
+    pipeline: &Pipeline,
+    target: Option<&Target>,
+    clock: &dyn Clock,
+    registry: &Registry,
+) -> Result<(Anchor, Duration), LaunchError> {
+    target.map_or(Ok(()), Target::wait_at_gate)?;
+    pipeline.prime().await;
+    let suspended = clock.suspended();
+    let start = Anchor { time: clock.now(), wall: clock.wall() };
+    registry.set_start(start);
+    // The samplers start ticking while the gate opens.
+    let going = pipeline.go(start.time);
+    let opened = target.map_or(Ok(()), Target::open_gate);
+    pipeline.answer(going).await;
+    opened.map(|()| (start, suspended))
+}
+
 /// Reaps orphans so that they do not pile up, and looks for sources that hang.
 async fn keep_house(pipeline: Arc<Pipeline>, target: Option<Arc<Target>>) {
     loop {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
         if let Some(target) = &target {
             target.reap_orphans();
         }
@@ -224,7 +239,7 @@ impl Control {
 
     /// Ends a pause.
     pub async fn resume(&self) {
-        self.0.go(self.2.now().max(self.1)).await;
+        self.0.answer(self.0.go(self.2.now().max(self.1))).await;
     }
 
     /// Gives the source `plugin/name` another interval.

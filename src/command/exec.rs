@@ -158,23 +158,20 @@ impl<'a> ExecRun<'a> {
                 continue;
             }
             let config = self.config.section(plugin.name);
-            let status = match plugin.probe(config.clone(), &self.config.host())? {
+            if plugin.name == Csv::NAME {
+                // An output that was asked for must work; and its path may be no valid TOML string.
+                agent.plugin::<Csv>(self.csv.clone()).map_err(|error| csv_failure(&error))?;
+                continue;
+            }
+            let Err(error) = agent.start_plugin(plugin.name, |setup| plugin.start(config.clone(), setup))
+            else {
+                sources.push(SourceStatus::available(plugin.name));
+                continue;
+            };
+            // Looking first would cost every run time; a plugin that cannot start is asked why.
+            let status = match plugin.probe(config, &self.config.host())? {
                 Availability::Unavailable(missing) => SourceStatus::unavailable(plugin.name, &missing),
-                Availability::Available if plugin.name == Csv::NAME => {
-                    // An output that was asked for must work; and its path may be no valid TOML string.
-                    let csv = self.csv.clone();
-                    agent.plugin::<Csv>(csv).map_err(|error| csv_failure(&error))?;
-                    continue;
-                }
-                Availability::Available => {
-                    match agent.start_plugin(plugin.name, |setup| plugin.start(config, setup)) {
-                        Ok(()) => {
-                            sources.push(SourceStatus::available(plugin.name));
-                            continue;
-                        }
-                        Err(error) => SourceStatus::failed(plugin.name, format!("{error:#}")),
-                    }
-                }
+                Availability::Available => SourceStatus::failed(plugin.name, format!("{error:#}")),
             };
             if selection == Selection::Asked {
                 let remedy =

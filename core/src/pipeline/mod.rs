@@ -64,6 +64,11 @@ pub(crate) struct Settings {
     pub(crate) hang_after: Duration,
 }
 
+/// What all samplers were asked for.
+#[derive(Default)]
+#[must_use]
+pub(crate) struct Asked(Vec<(Arc<Sampler>, oneshot::Receiver<()>)>);
+
 pub(crate) struct Pipeline {
     samplers: Mutex<Vec<Arc<Sampler>>>,
     elements: Vec<Arc<Element>>,
@@ -162,10 +167,13 @@ impl Pipeline {
         self.ask(Request::Prime).await;
     }
 
-    /// Ticking begins: the start mark has been set to `start`, or a pause ends then.
-    pub(crate) async fn go(&self, start: Time) {
+    /// Ticking begins: the start mark has been set to `start`, or a pause ends then. It has begun when the answer has
+    /// been [awaited](Self::answer).
+    pub(crate) fn go(&self, start: Time) -> Asked {
         if self.paused.swap(false, Ordering::Relaxed) {
-            self.ask(Request::Go(start)).await;
+            self.request(Request::Go(start))
+        } else {
+            Asked::default()
         }
     }
 
@@ -199,10 +207,17 @@ impl Pipeline {
         }
     }
 
-    /// Asks all samplers and waits for them, but not for sources that hang.
     async fn ask(&self, request: Request) {
-        let waiting: Vec<_> = self.samplers().iter().map(|s| (Arc::clone(s), s.request(request))).collect();
-        for (sampler, mut done) in waiting {
+        self.answer(self.request(request)).await;
+    }
+
+    fn request(&self, request: Request) -> Asked {
+        Asked(self.samplers().iter().map(|s| (Arc::clone(s), s.request(request))).collect())
+    }
+
+    /// Waits for all samplers that were asked, but not for sources that hang.
+    pub(crate) async fn answer(&self, asked: Asked) {
+        for (sampler, mut done) in asked.0 {
             while tokio::time::timeout(self.hang_after, &mut done).await.is_err() {
                 sampler.replace_hung_thread(self.hang_after);
             }

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use machine::Machine;
 use tree::Tree;
 
-/// What is costly to read is read at most once in this time.
+/// What is costly to read, or has nothing new, is read at most once in this time.
 const DETAILS_EVERY: Duration = Duration::from_millis(10);
 /// The files of single threads are read at most once in this time.
 const THREADS_EVERY: Duration = Duration::from_millis(100);
@@ -30,8 +30,9 @@ const THREADS_EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Time between two readings. Below 10 ms, what is costly to read (context switches, I/O, the machine's memory, new
-    /// processes) is read every 10 ms.
+    /// Time between two readings. Below 10 ms, the CPU time, faults and memory of the application are read so often;
+    /// what is costly to read (its context switches and I/O, new processes) or has nothing new (the machine's CPU time
+    /// comes in ticks of 10 ms) is read every 10 ms.
     pub interval: Interval,
     /// Whether to break the application down by process.
     pub per_process: bool,

@@ -95,7 +95,7 @@ pub struct Machine {
     cpu: [(SeriesId, Increase); 7],
     memory: [SeriesId; 4],
     available: SeriesId,
-    memory_due: Cadence,
+    due: Cadence,
     buffer: Vec<u8>,
 }
 
@@ -122,7 +122,7 @@ impl Machine {
             cpu: cpu.try_into().expect("one for each mode"),
             memory: [state("used")?, state("free")?, state("buffers")?, state("cached")?],
             available: setup.series(Series::new(SYSTEM_MEMORY_AVAILABLE).method("/proc/meminfo"))?,
-            memory_due: Cadence::new(DETAILS_EVERY, interval.get()),
+            due: Cadence::new(DETAILS_EVERY, interval.get()),
             buffer: vec![0; 8192],
         })
     }
@@ -130,14 +130,15 @@ impl Machine {
 
 impl Source for Machine {
     fn poll(&mut self, out: &mut Batch) -> anyhow::Result<()> {
+        // The times advance in ticks of 10 ms: between two of them there is nothing new.
+        if !self.due.is_due() {
+            return Ok(());
+        }
         // The first line is enough, however many CPUs and interrupts there are.
         let n = self.stat.read_at(&mut self.buffer[..256], 0).context("cannot read /proc/stat")?;
         let times = CpuTimes::parse(&self.buffer[..n]).context("/proc/stat is not in the expected form")?;
         for ((series, increase), ticks) in self.cpu.iter_mut().zip(times.0) {
             out.push(*series, increase.to(ticks) as f64 / self.ticks_per_s);
-        }
-        if !self.memory_due.is_due() {
-            return Ok(());
         }
         let n = self.meminfo.read_at(&mut self.buffer, 0).context("cannot read /proc/meminfo")?;
         let memory = Memory::parse(&self.buffer[..n]).context("/proc/meminfo is not in the expected form")?;
