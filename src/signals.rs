@@ -2,16 +2,21 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
 
 use alumet::target::Inherited;
 use anyhow::Context;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
+use nix::time::{ClockId, clock_gettime};
 use tokio::io::unix::AsyncFd;
 
 /// What the process was started with, before the Rust runtime changed it: bits 0 to 2 for standard descriptors that are
 /// closed, then SIGPIPE ignored, SIGCHLD ignored.
 static STARTED_WITH: AtomicU8 = AtomicU8::new(0);
+/// The CPU time in nanoseconds that the process had used by then: a shell or `cargo run` that has executed alumet without
+/// a fork leaves its own to it.
+static CPU_AT_START: AtomicU64 = AtomicU64::new(0);
 const SIGPIPE_IGNORED: u8 = 1 << 3;
 const SIGCHLD_IGNORED: u8 = 1 << 4;
 
@@ -30,6 +35,9 @@ extern "C" fn note_start() {
         }
     }
     STARTED_WITH.store(noted, Ordering::Relaxed);
+    if let Ok(time) = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID) {
+        CPU_AT_START.store(Duration::from(time).as_nanos() as u64, Ordering::Relaxed);
+    }
 }
 
 fn is_ignored(signal: libc::c_int) -> bool {
@@ -46,6 +54,11 @@ fn is_ignored(signal: libc::c_int) -> bool {
 #[used]
 #[unsafe(link_section = ".init_array")]
 static NOTE_START: extern "C" fn() = note_start;
+
+/// The CPU time that this process had used before it was alumet.
+pub fn cpu_at_start() -> Duration {
+    Duration::from_nanos(CPU_AT_START.load(Ordering::Relaxed))
+}
 
 /// The signals that alumet takes as events. All others keep their effect; SIGTSTP stops alumet with the application.
 const TAKEN: [Signal; 6] =

@@ -367,3 +367,20 @@ fn after_a_timeout_nothing_is_left() {
         assert_eq!(profile["runs"][0]["timed_out"], true);
     }
 }
+
+/// A shell, or `cargo run`, that executes alumet without a fork leaves its own CPU time to the process.
+#[test]
+fn what_the_process_was_before_alumet_is_not_alumets_own_cost() {
+    let mut run = Alumet::new(Vec::<String>::new());
+    let script = r#"i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; times; exec "$@""#;
+    run.command = Command::new("sh");
+    run.command.args(["-c", script, "sh"]).arg(binary()).args(["exec", "-q", "--json"]);
+    run.command.arg(run.path("p.json")).arg("true");
+    let done = run.run().status(0);
+    // The first word that `times` prints: minutes and seconds in user mode.
+    let (minutes, seconds) = done.stdout.split_whitespace().next().unwrap().split_once('m').unwrap();
+    let before =
+        minutes.parse::<f64>().unwrap() * 60.0 + seconds.trim_end_matches('s').parse::<f64>().unwrap();
+    let own = run.profile("p.json")["runs"][0]["self"]["cpu_s"].as_f64().unwrap();
+    assert!(0.0 < own && own < before / 2.0, "{own} s of its own after {before} s");
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::time::{ClockId, clock_gettime};
 
 use crate::availability::Missing;
 use crate::host::Host;
@@ -49,6 +50,7 @@ pub struct Agent {
     missing: Vec<Missing>,
     overflow: Overflow,
     hang_after: Duration,
+    own_from: Duration,
 }
 
 /// Why an agent did not start.
@@ -85,7 +87,15 @@ impl Agent {
             missing: Vec::new(),
             overflow: Overflow::default(),
             hang_after: Duration::from_secs(2),
+            own_from: process_cpu(),
         }
+    }
+
+    /// The agent's own cost counts from the moment when this process had used so much CPU time
+    /// (CLOCK_PROCESS_CPUTIME_ID): for a program that knows it from before the agent was made.
+    pub fn own_from(&mut self, cpu: Duration) -> &mut Self {
+        self.own_from = cpu;
+        self
     }
 
     /// What happens when an output does not keep up; [`Overflow::Wait`] unless said otherwise.
@@ -180,6 +190,7 @@ impl Agent {
             missing: self.missing,
             start,
             suspended,
+            own_from: self.own_from,
             housekeeper,
         })
     }
@@ -224,6 +235,7 @@ pub struct Running {
     missing: Vec<Missing>,
     start: Anchor,
     suspended: Duration,
+    own_from: Duration,
     housekeeper: tokio::task::JoinHandle<()>,
 }
 
@@ -296,7 +308,7 @@ pub struct Report {
     pub missing: Vec<Missing>,
 }
 
-/// What a measuring process has cost, since it was started.
+/// What a measuring process has cost, from the making of its agent on unless said otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnCost {
     /// CPU time of all its threads.
@@ -306,19 +318,23 @@ pub struct OwnCost {
 }
 
 impl OwnCost {
-    fn now() -> Self {
-        let time = |t: nix::sys::time::TimeVal| {
-            Duration::new(t.tv_sec().unsigned_abs(), (t.tv_usec().unsigned_abs() as u32).saturating_mul(1000))
-        };
-        let usage = getrusage(UsageWho::RUSAGE_SELF).expect("RUSAGE_SELF is valid");
+    fn since(cpu_before: Duration) -> Self {
         // The peak in rusage survives exec: it may be that of whoever has started this process.
         let status = std::fs::read("/proc/self/status").unwrap_or_default();
         let peak = crate::process::peak_resident(&status);
         Self {
-            cpu: time(usage.user_time()) + time(usage.system_time()),
-            peak_resident: peak.unwrap_or(usage.max_rss().unsigned_abs() * 1024),
+            cpu: process_cpu().saturating_sub(cpu_before),
+            peak_resident: peak.unwrap_or_else(|| {
+                let usage = getrusage(UsageWho::RUSAGE_SELF).expect("RUSAGE_SELF is valid");
+                usage.max_rss().unsigned_abs() * 1024
+            }),
         }
     }
+}
+
+/// CPU time of this process; that of programs that it was before it executed this one is in it (execve(2)).
+fn process_cpu() -> Duration {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("this clock is part of Linux").into()
 }
 
 impl Running {
@@ -376,7 +392,7 @@ impl Running {
             sampling: self.pipeline.sampling(),
             late_p99: self.pipeline.late_p99(),
             suspended: self.clock.suspended().saturating_sub(self.suspended),
-            own: OwnCost::now(),
+            own: OwnCost::since(self.own_from),
             missing: self.missing,
         }
     }

@@ -95,6 +95,7 @@ impl<'a> ExecRun<'a> {
     async fn run(self, inherited: Inherited) -> Result<u8, Failure> {
         let signals = Signals::new().context("cannot watch for signals")?;
         let mut agent = Agent::on(self.config.host(), Arc::new(alumet::RealClock));
+        agent.own_from(signals::cpu_at_start());
         let mut command = Command::new(self.arguments.command.iter());
         command.inherited(inherited);
         if let Some(user) = &self.arguments.user {

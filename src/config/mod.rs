@@ -1,7 +1,7 @@
 //! What the arguments, the environment and the configuration file mean together: defaults < file < environment <
 //! flags, resolved once into plain values.
 //!
-//! [`values`] knows the keys and merges, [`file`] finds and reads the file.
+//! [`values`] knows the keys and merges, [`mod@file`] finds and reads the file.
 
 mod file;
 mod values;

@@ -1,6 +1,6 @@
 //! Streams every point to a CSV file: one point a row, whole lines only, in the file as soon as they are measured.
 //!
-//! [`row`] renders rows, [`file`] gets them to the disk.
+//! [`row`] renders rows, [`mod@file`] gets them to the disk.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
