@@ -104,7 +104,10 @@ impl<'a> ExecRun<'a> {
         let target = Arc::clone(agent.launch(&command)?);
         let (sources, mut missing) = self.start_plugins(&mut agent)?;
         let totals = Totals::new();
-        agent.setup().output("totals", totals.clone());
+        // With nobody to read them, there is no need for them.
+        if !self.config.general.quiet || self.arguments.json.is_some() {
+            agent.setup().output("totals", totals.clone());
+        }
 
         let running = agent.start().await.map_err(|error| match error {
             StartError::Launch(error) => Failure::from(error),

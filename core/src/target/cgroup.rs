@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
+
 /// The cgroup; removed when dropped.
 #[derive(Debug)]
 pub struct Cgroup {
@@ -197,8 +199,17 @@ fn read_pids(file: &File, out: &mut Vec<i32>) -> io::Result<()> {
 fn own_cgroup() -> Result<PathBuf, String> {
     let read = |path: &str| fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
     let path = own_path(&read("/proc/self/cgroup")?).ok_or("no cgroup v2 on this machine")?;
-    let mount = mount_point(&read("/proc/self/mountinfo")?).ok_or("no cgroup v2 is mounted")?;
+    // The usual places first: to list all mounts takes the kernel longer than everything else in here.
+    let usual = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(PathBuf::from);
+    let mount = match usual.into_iter().find(|place| is_cgroup2(place)) {
+        Some(place) => place,
+        None => mount_point(&read("/proc/self/mountinfo")?).ok_or("no cgroup v2 is mounted")?,
+    };
     Ok(mount.join(path))
+}
+
+fn is_cgroup2(path: &Path) -> bool {
+    statfs(path).is_ok_and(|fs| fs.filesystem_type() == CGROUP2_SUPER_MAGIC)
 }
 
 /// From /proc/PID/cgroup: the path in the v2 hierarchy (cgroups(7)).
