@@ -12,7 +12,7 @@ use crate::units::{GLUE, bytes, count, percent, seconds};
 
 /// Where the first and the second text of a row begin.
 const VALUE_AT: usize = 12;
-const MORE_AT: usize = 29;
+const MORE_AT: usize = 30;
 const TOP: usize = 10;
 
 const LABEL: Style = Style::new().bold();
