@@ -188,23 +188,23 @@ impl Sampler {
         receiver
     }
 
-    /// If a poll has not returned for `limit`, gives the other sources to a new thread and says whose poll it is.
-    pub(crate) fn replace_hung_thread(self: &Arc<Self>, limit: Duration) -> Option<&str> {
+    /// If a poll has not returned for `limit`, gives the other sources to a new thread.
+    pub(crate) fn replace_hung_thread(self: &Arc<Self>, limit: Duration) {
         let busy = self.busy.load(Ordering::Acquire);
-        let element = &self.slots.get(busy.checked_sub(1)?)?.element;
+        let Some(slot) = busy.checked_sub(1).and_then(|i| self.slots.get(i)) else { return };
+        let element = &slot.element;
         let since = self.busy_since.load(Ordering::Acquire);
         if u128::from(real_millis().saturating_sub(since)) < limit.as_millis() {
-            return None;
+            return;
         }
         element.hangs(limit);
         if self.busy.compare_exchange(busy, 0, Ordering::AcqRel, Ordering::Acquire).is_err() {
             // It has returned at this very moment.
             element.returns();
-            return None;
+            return;
         }
         // Without another thread the other sources hang too; that is all that can be done.
         let _ = self.start_thread();
-        Some(element.name())
     }
 
     /// Takes the source of `element` away, to give it to another sampler. `None` while it is being polled.

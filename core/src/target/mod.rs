@@ -36,7 +36,6 @@ pub struct Target {
 #[derive(Debug, Default)]
 struct Reaped {
     usage: Usage,
-    processes: u64,
     exit: Option<Exit>,
 }
 
@@ -180,10 +179,9 @@ impl Target {
         }
     }
 
-    /// Everything that was reaped so far, and how many processes alumet itself has reaped.
-    pub fn reaped(&self) -> (Usage, u64) {
-        let reaped = self.lock();
-        (reaped.usage, reaped.processes)
+    /// The usage of everything that was reaped so far.
+    pub fn reaped(&self) -> Usage {
+        self.lock().usage
     }
 
     /// How the first process ended; `None` until it was reaped.
@@ -249,7 +247,6 @@ impl Target {
             // SAFETY: as above.
             if unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, &raw mut rusage) } == pid {
                 reaped.usage += Usage::from_raw(&rusage);
-                reaped.processes += 1;
                 if pid == self.pid {
                     reaped.exit = Some(Exit::from_wait_status(status));
                 }

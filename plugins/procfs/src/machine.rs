@@ -93,7 +93,7 @@ pub struct Machine {
     meminfo: File,
     ticks_per_s: f64,
     cpu: [(SeriesId, Increase); 7],
-    memory: [SeriesId; 4],
+    states: [SeriesId; 4],
     available: SeriesId,
     due: Cadence,
     buffer: Vec<u8>,
@@ -103,7 +103,7 @@ impl Machine {
     /// Opens the files and registers the series.
     ///
     /// # Errors
-    /// A file cannot be opened.
+    /// A file cannot be opened, or is not what it should be.
     pub fn open(setup: &Setup<'_>, interval: Interval) -> anyhow::Result<Self> {
         let mut cpu = Vec::new();
         for mode in CpuTimes::MODES {
@@ -115,16 +115,31 @@ impl Machine {
                 Series::new(SYSTEM_MEMORY).label("system.memory.state", state).method("/proc/meminfo");
             setup.series(series)
         };
-        Ok(Self {
+        let mut machine = Self {
             stat: open(setup.host(), "stat")?,
             meminfo: open(setup.host(), "meminfo")?,
             ticks_per_s: crate::kernel::tick().as_secs_f64().recip(),
             cpu: cpu.try_into().expect("one for each mode"),
-            memory: [state("used")?, state("free")?, state("buffers")?, state("cached")?],
+            states: [state("used")?, state("free")?, state("buffers")?, state("cached")?],
             available: setup.series(Series::new(SYSTEM_MEMORY_AVAILABLE).method("/proc/meminfo"))?,
             due: Cadence::new(DETAILS_EVERY, interval.get()),
             buffer: vec![0; 8192],
-        })
+        };
+        // What cannot be read should be known before the application starts.
+        machine.times()?;
+        machine.memory()?;
+        Ok(machine)
+    }
+
+    fn times(&mut self) -> anyhow::Result<CpuTimes> {
+        // The first line is enough, however many CPUs and interrupts there are.
+        let n = self.stat.read_at(&mut self.buffer[..256], 0).context("cannot read /proc/stat")?;
+        CpuTimes::parse(&self.buffer[..n]).context("/proc/stat is not in the expected form")
+    }
+
+    fn memory(&mut self) -> anyhow::Result<Memory> {
+        let n = self.meminfo.read_at(&mut self.buffer, 0).context("cannot read /proc/meminfo")?;
+        Memory::parse(&self.buffer[..n]).context("/proc/meminfo is not in the expected form")
     }
 }
 
@@ -134,16 +149,13 @@ impl Source for Machine {
         if !self.due.is_due() {
             return Ok(());
         }
-        // The first line is enough, however many CPUs and interrupts there are.
-        let n = self.stat.read_at(&mut self.buffer[..256], 0).context("cannot read /proc/stat")?;
-        let times = CpuTimes::parse(&self.buffer[..n]).context("/proc/stat is not in the expected form")?;
+        let times = self.times()?;
         for ((series, increase), ticks) in self.cpu.iter_mut().zip(times.0) {
             out.push(*series, increase.to(ticks) as f64 / self.ticks_per_s);
         }
-        let n = self.meminfo.read_at(&mut self.buffer, 0).context("cannot read /proc/meminfo")?;
-        let memory = Memory::parse(&self.buffer[..n]).context("/proc/meminfo is not in the expected form")?;
+        let memory = self.memory()?;
         for (series, bytes) in
-            self.memory.iter().zip([memory.used, memory.free, memory.buffers, memory.cached])
+            self.states.iter().zip([memory.used, memory.free, memory.buffers, memory.cached])
         {
             out.push(*series, bytes as f64);
         }

@@ -215,7 +215,7 @@ impl Tree {
         }
         // First what was reaped: a process that is reaped while the others are read is then missing in this sum, which
         // the next one mends, and not in it twice.
-        let mut sum = Counters::of_usage(&self.target.reaped().0);
+        let mut sum = Counters::of_usage(&self.target.reaped());
         let mut switches = self.ended_switches;
         let mut gauges = None::<Gauges>;
         let mut gone = false;
@@ -332,7 +332,7 @@ impl Source for Tree {
     }
 
     fn finish(&mut self, out: &mut Batch) -> anyhow::Result<()> {
-        let (reaped, _) = self.target.reaped();
+        let reaped = self.target.reaped();
         let mut exact = Counters::of_usage(&reaped);
         let mut switches = Switches { voluntary: exact.voluntary, involuntary: exact.involuntary };
         // Once more, for those that live on and are younger than the last look.

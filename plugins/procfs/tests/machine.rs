@@ -185,3 +185,11 @@ fn a_probe_of_an_empty_directory_says_why_and_what_to_do() {
     let Availability::Unavailable(missing) = machine.probe() else { panic!("it is no /proc/stat") };
     assert!(missing.reason.contains("stat is not in the expected form"), "{}", missing.reason);
 }
+
+#[test]
+fn a_machine_whose_stat_is_no_stat_is_refused_before_the_run() {
+    let machine = Machine::new([0; 8]);
+    fs::write(machine.proc.path().join("stat"), "intr 1 2 3\n").unwrap();
+    let Err(error) = machine.agent() else { panic!("it started") };
+    assert!(format!("{error:#}").contains("/proc/stat is not in the expected form"), "{error:#}");
+}
