@@ -33,7 +33,11 @@ FORKS = ["sh", "-c", "i=0; while [ $i -lt 2000 ]; do /bin/true; i=$((i+1)); done
 
 def tools():
     """Name -> what stands in front of a command. Those that are missing here are named."""
-    found = {"bare": [], "alumet exec -q": [ALUMET, "exec", "-q", "--"]}
+    found = {
+        "bare": [],
+        "alumet exec -q": [ALUMET, "exec", "-q", "--"],
+        "alumet exec": [ALUMET, "exec", "--"],
+    }
     for name, front in {
         "perf stat": ["perf", "stat", "-o", "/dev/null", "--"],
         "hyperfine -N": ["hyperfine", "-N", "-r1", "-w0", "--style=none"],
@@ -128,10 +132,16 @@ def sampling(seconds):
           "| ticks | missed | late p99 |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     base = profile([], ["true"])["self"]["cpu_s"]
-    for name, interval, micros in [("default (200 ms)", None, 200_000), ("10 Hz", "100ms", 100_000),
-                                   ("1 kHz", "1ms", 1_000), ("10 kHz", "100us", 100)]:
+    for name, options, micros in [
+        ("default (200 ms)", [], 200_000),
+        ("10 Hz", ["-i", "100ms"], 100_000),
+        ("1 kHz", ["-i", "1ms"], 1_000),
+        ("1 kHz, no events", ["-i", "1ms", "--without", "perf"], 1_000),
+        ("10 kHz", ["-i", "100us"], 100),
+        ("10 kHz, no events", ["-i", "100us", "--without", "perf"], 100),
+    ]:
         csv = os.path.join(TMP, "series.csv")
-        run = profile(["-o", csv] + (["-i", interval] if interval else []), ["sleep", str(seconds)])
+        run = profile(["-o", csv, *options], ["sleep", str(seconds)])
         os.unlink(csv)
         own = run["self"]
         share = (own["cpu_s"] - base) / run["wall_s"]

@@ -27,12 +27,15 @@ end
 complete -c alumet -n "__fish_alumet_needs_command" -s h -l help -d 'Print help'
 complete -c alumet -n "__fish_alumet_needs_command" -s V -l version -d 'Print version'
 complete -c alumet -n "__fish_alumet_needs_command" -f -a "exec" -d 'Launch an application and measure it with everything that it starts'
+complete -c alumet -n "__fish_alumet_needs_command" -f -a "attach" -d 'Measure processes that run already, with everything that they start'
 complete -c alumet -n "__fish_alumet_needs_command" -f -a "plugins" -d 'List the plugins: what can be measured here, what cannot, and why'
 complete -c alumet -n "__fish_alumet_needs_command" -f -a "config" -d 'Show the configuration in force and where each value comes from'
-complete -c alumet -n "__fish_alumet_using_subcommand exec" -s o -l output -d 'Write every point to FILE, as CSV' -r -F
-complete -c alumet -n "__fish_alumet_using_subcommand exec" -l json -d 'Write the totals of the run to FILE, as JSON' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l timeout -d 'End the application after this time: SIGTERM to all of its processes, SIGKILL 2 s later' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l user -d 'Run the application as this user (a name or a number); needs root' -r
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -s e -l event -d 'Count these events, as `perf list` names them (comma-separated; can be repeated)' -r
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -s o -l output -d 'Write every point to FILE, as CSV' -r -F
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -l json -d 'Write the totals of the run to FILE, as JSON' -r -F
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -l top -d 'Rows in each break-down of the summary' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -s i -l interval -d 'Time between two readings, from 100us up, for every source [default: each plugin\'s own]' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l plugins -d 'Use only these plugins (comma-separated) [default: all that are available]' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l without -d 'Leave these plugins out (comma-separated)' -r
@@ -40,12 +43,32 @@ complete -c alumet -n "__fish_alumet_using_subcommand exec" -l set -d 'Set a plu
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l config -d 'Read this configuration file and no other' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l sysfs -d 'Where the machine\'s /sys is' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l procfs -d 'Where the machine\'s /proc is; the application is always followed in the real one' -r -F
-complete -c alumet -n "__fish_alumet_using_subcommand exec" -s q -l quiet -d 'Print no summary'
-complete -c alumet -n "__fish_alumet_using_subcommand exec" -s v -l verbose -d 'Say more about what was done'
-complete -c alumet -n "__fish_alumet_using_subcommand exec" -l per-process -d 'Break the result down by process'
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l wait-all -d 'Measure until the last process that the application has started has ended'
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l ignore-failure -d 'End with status 0 even if the application fails'
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -l per-process -d 'Break the result down by process'
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -l per-thread -d 'Break the result down by thread'
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -s q -l quiet -d 'Print no summary'
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -s v -l verbose -d 'Say more about what was done'
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -s h -l help -d 'Print help'
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -l name -d 'All processes whose command name matches this regular expression, as with pgrep' -r
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -l duration -d 'Stop measuring after this time' -r
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -s e -l event -d 'Count these events, as `perf list` names them (comma-separated; can be repeated)' -r
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -s o -l output -d 'Write every point to FILE, as CSV' -r -F
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -l json -d 'Write the totals of the run to FILE, as JSON' -r -F
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -l top -d 'Rows in each break-down of the summary' -r
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -s i -l interval -d 'Time between two readings, from 100us up, for every source [default: each plugin\'s own]' -r
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -l plugins -d 'Use only these plugins (comma-separated) [default: all that are available]' -r
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -l without -d 'Leave these plugins out (comma-separated)' -r
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -l set -d 'Set a plugin\'s option, as in procfs.interval=1s; can be repeated' -r
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -l config -d 'Read this configuration file and no other' -r -F
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -l sysfs -d 'Where the machine\'s /sys is' -r -F
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -l procfs -d 'Where the machine\'s /proc is; the application is always followed in the real one' -r -F
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -l wait-all -d 'Measure until their last descendant has ended, too'
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -l per-process -d 'Break the result down by process'
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -l per-thread -d 'Break the result down by thread'
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -s q -l quiet -d 'Print no summary'
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -s v -l verbose -d 'Say more about what was done'
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c alumet -n "__fish_alumet_using_subcommand plugins" -s i -l interval -d 'Time between two readings, from 100us up, for every source [default: each plugin\'s own]' -r
 complete -c alumet -n "__fish_alumet_using_subcommand plugins" -l plugins -d 'Use only these plugins (comma-separated) [default: all that are available]' -r
 complete -c alumet -n "__fish_alumet_using_subcommand plugins" -l without -d 'Leave these plugins out (comma-separated)' -r

@@ -18,6 +18,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Exec(Exec),
+    Attach(Attach),
     Plugins(Plugins),
     Config(Config),
 }
@@ -33,29 +34,9 @@ pub enum Command {
                   2 on wrong usage."
 )]
 pub struct Exec {
-    /// Write every point to FILE, as CSV
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-
-    /// Write the totals of the run to FILE, as JSON
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-
-    /// Print no summary
-    #[arg(short, long)]
-    pub quiet: bool,
-
-    /// Say more about what was done
-    #[arg(short, long)]
-    pub verbose: bool,
-
     /// End the application after this time: SIGTERM to all of its processes, SIGKILL 2 s later
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<String>,
-
-    /// Break the result down by process
-    #[arg(long)]
-    pub per_process: bool,
 
     /// Measure until the last process that the application has started has ended
     #[arg(long)]
@@ -70,11 +51,50 @@ pub struct Exec {
     pub ignore_failure: bool,
 
     #[command(flatten)]
+    pub outputs: Outputs,
+
+    #[command(flatten)]
     pub settings: Settings,
 
     /// The application and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
+}
+
+/// Measure processes that run already, with everything that they start.
+///
+/// All threads and all living descendants of each PID are measured from now on, and whatever they create later. They are
+/// never stopped, traced or signalled.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "alumet attach [OPTIONS] PID...\n       alumet attach [OPTIONS] --name PATTERN",
+    after_help = "The measurement ends with the last of the processes, after --duration, or on Ctrl-C (SIGINT, SIGTERM), \
+                  always with a report. Counters count from the moment of attaching.\n\n\
+                  Exit status: 0; 125 if nothing could be measured, alumet failed or could not write an output; 2 on \
+                  wrong usage."
+)]
+pub struct Attach {
+    /// The processes
+    #[arg(value_name = "PID", required_unless_present = "name", allow_negative_numbers = true)]
+    pub pid: Vec<i32>,
+
+    /// All processes whose command name matches this regular expression, as with pgrep
+    #[arg(long, value_name = "PATTERN")]
+    pub name: Option<String>,
+
+    /// Stop measuring after this time
+    #[arg(long, value_name = "DURATION")]
+    pub duration: Option<String>,
+
+    /// Measure until their last descendant has ended, too
+    #[arg(long)]
+    pub wait_all: bool,
+
+    #[command(flatten)]
+    pub outputs: Outputs,
+
+    #[command(flatten)]
+    pub settings: Settings,
 }
 
 /// List the plugins: what can be measured here, what cannot, and why.
@@ -97,6 +117,42 @@ pub struct Plugins {
 pub struct Config {
     #[command(flatten)]
     pub settings: Settings,
+}
+
+/// What is reported, and where to.
+#[derive(Debug, Args)]
+pub struct Outputs {
+    /// Count these events, as `perf list` names them (comma-separated; can be repeated)
+    #[arg(short, long, value_name = "EVENTS", allow_hyphen_values = true)]
+    pub event: Vec<String>,
+
+    /// Write every point to FILE, as CSV
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Write the totals of the run to FILE, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Break the result down by process
+    #[arg(long)]
+    pub per_process: bool,
+
+    /// Break the result down by thread
+    #[arg(long)]
+    pub per_thread: bool,
+
+    /// Rows in each break-down of the summary
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub top: usize,
+
+    /// Print no summary
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Say more about what was done
+    #[arg(short, long)]
+    pub verbose: bool,
 }
 
 #[derive(Debug, Args)]

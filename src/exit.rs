@@ -1,6 +1,7 @@
 //! Why alumet itself ends, and with which status. The table of all statuses is in `alumet exec --help`.
 
 use alumet::LaunchError;
+use alumet_plugin_perf::WrongEvent;
 
 /// Wrong usage: arguments or configuration.
 pub const USAGE: u8 = 2;
@@ -21,6 +22,11 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// alumet cannot do its work.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self { status: FAILED, message: message.into() }
+    }
+
     pub fn usage(message: impl Into<String>) -> Self {
         Self { status: USAGE, message: message.into() }
     }
@@ -28,7 +34,17 @@ impl Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self { status: FAILED, message: format!("{error:#}") }
+        Self::failed(format!("{error:#}"))
+    }
+}
+
+impl From<&WrongEvent> for Failure {
+    fn from(error: &WrongEvent) -> Self {
+        let status = match error {
+            WrongEvent::Unknown(_) => USAGE,
+            WrongEvent::NotHere(_) | WrongEvent::NotCounted { .. } => FAILED,
+        };
+        Self { status, message: error.to_string() }
     }
 }
 

@@ -36,8 +36,6 @@ impl Fingerprint {
         let name = uname().ok();
         let text = |s: &std::ffi::OsStr| s.to_string_lossy().into_owned();
         let governor = read(host.sysfs("devices/system/cpu/cpu0/cpufreq/scaling_governor"));
-        let hypervisor =
-            field(&cpuinfo, "flags").is_some_and(|flags| flags.split(' ').any(|f| f == "hypervisor"));
         let container = ["/.dockerenv", "/run/.containerenv"].iter().any(|path| Path::new(path).exists());
         Self {
             cpu_model: field(&cpuinfo, "model name").or_else(|| field(&cpuinfo, "Model")),
@@ -48,7 +46,7 @@ impl Fingerprint {
                 .and_then(|m| m.strip_suffix(" kB")?.parse::<u64>().ok())
                 .map(|kib| kib * 1024),
             governor: governor.map(|governor| governor.trim().to_owned()),
-            virtualisation: match (container, hypervisor) {
+            virtualisation: match (container, host.is_virtual()) {
                 (true, true) => "container in a vm",
                 (true, false) => "container",
                 (false, true) => "vm",

@@ -2,12 +2,15 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+mod breakdown;
 mod cli;
 mod command;
 mod config;
+mod derived;
 mod exit;
 mod files;
 mod fingerprint;
+mod measure;
 mod plugins;
 mod profile;
 mod signals;

@@ -9,6 +9,7 @@ use alumet::target::Exit;
 use alumet::{Consumer, Kind, Missing, Report, Total, Totals};
 use serde::Serialize;
 
+use crate::derived::{Derived, derive};
 use crate::fingerprint::Fingerprint;
 
 /// The name of this version of the format.
@@ -23,6 +24,8 @@ pub struct Profile {
     /// The configuration of the plugins that took part.
     pub options: BTreeMap<String, toml::Table>,
     pub sources: Vec<SourceStatus>,
+    /// What could not be measured, or not wholly.
+    pub missing: Vec<Missing>,
     pub runs: Vec<Run>,
     pub summary: Vec<Summary>,
 }
@@ -75,6 +78,7 @@ pub struct Run {
     /// Whether alumet ended it because of its time limit.
     pub timed_out: bool,
     pub metrics: Vec<MetricTotal>,
+    pub derived: Vec<Derived>,
     /// Ended processes whose totals were left out, because others used more CPU time.
     pub omitted_processes: usize,
     /// Processes that lived on when the application had ended.
@@ -179,6 +183,7 @@ impl MetricTotal {
 impl Run {
     pub fn of(report: &Report, totals: &Totals, timed_out: bool) -> Self {
         let sampling = &report.sampling;
+        let totals_of_all = totals.get();
         Self {
             started: humantime::format_rfc3339_nanos(report.start.wall.max(UNIX_EPOCH)).to_string(),
             wall_s: report.wall.as_secs_f64(),
@@ -187,7 +192,8 @@ impl Run {
                 Exit::Signal(signal) => ExitStatus::Signal(signal),
             }),
             timed_out,
-            metrics: totals.get().iter().map(MetricTotal::of).collect(),
+            metrics: totals_of_all.iter().map(MetricTotal::of).collect(),
+            derived: derive(&totals_of_all, report.wall.as_secs_f64()),
             omitted_processes: totals.omitted(),
             survivors: report
                 .survivors

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use alumet::{Consumer, ElementReport, ElementState, Missing, Report, Total, Totals};
+use alumet::{Consumer, ElementReport, ElementState, Kind, Missing, Report, Total, Totals};
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ColumnConstraint, Table, presets};
 
+use crate::breakdown::{self, Breakdown, By};
+use crate::derived::{Derived, derive};
+use crate::measure::Outcome;
 use crate::plugins::NOT_YET;
-use crate::terminal::Look;
-use crate::units::{GLUE, bytes, count, percent, seconds};
+use crate::terminal::{Look, shortened};
+use crate::units::{GLUE, amount, bytes, count, hertz, percent, seconds};
 
 /// Where the first and the second text of a row begin.
 const VALUE_AT: usize = 12;
@@ -21,13 +24,19 @@ const WARNING: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor
 
 /// What is to be said.
 pub struct Summary<'a> {
-    pub command: &'a str,
     pub report: &'a Report,
     pub totals: &'a Totals,
     /// What was not measured, with reasons.
     pub missing: &'a [Missing],
-    pub timed_out: Option<Duration>,
+    pub outcome: &'a Outcome<'a>,
+    /// Whether the processes ran already.
+    pub attached: bool,
+    /// Whether somebody has asked for certain events.
+    pub events: bool,
     pub per_process: bool,
+    pub per_thread: bool,
+    /// Rows in each break-down.
+    pub top: usize,
     /// How the processes of the application were found.
     pub followed: &'a str,
     pub verbose: bool,
@@ -41,8 +50,13 @@ impl Summary<'_> {
         let mut page = Page { text: "\n".into(), look };
         self.headline(&mut page);
         self.rows(&numbers, &mut page);
-        if self.per_process {
-            self.processes(&totals, &mut page);
+        if self.events {
+            self.events(&totals, &mut page);
+        }
+        for (wanted, by) in [(self.per_process, By::Process), (self.per_thread, By::Thread)] {
+            if wanted {
+                self.breakdown(by, &totals, &mut page);
+            }
         }
         page.text.push('\n');
         self.remarks(&mut page);
@@ -51,14 +65,16 @@ impl Summary<'_> {
     }
 
     fn headline(&self, page: &mut Page) {
-        let (text, style) = match (self.timed_out, self.report.exit) {
+        let (text, style) = match (self.outcome.timed_out, self.report.exit) {
+            _ if self.attached && self.outcome.ended => ("ended".into(), FAINT),
+            _ if self.attached => ("still runs".into(), FAINT),
             (Some(limit), _) => (format!("was ended after {}", humantime::format_duration(limit)), WARNING),
             (None, Some(exit)) if exit.is_success() => (exit.to_string(), FAINT),
             (None, Some(exit)) => (exit.to_string(), WARNING),
             (None, None) => ("still runs".into(), WARNING),
         };
         let room = page.look.width.saturating_sub(text.chars().count() + 5).max(20);
-        let command = shortened(&self.command.replace(char::is_control, "\u{fffd}"), room);
+        let command = shortened(&self.outcome.title.replace(char::is_control, "\u{fffd}"), room);
         let gap = " ".repeat(room.saturating_sub(textwrap::core::display_width(&command)) + 3);
         page.text.push_str(&format!("  {command}{gap}{}\n\n", page.look.paint(style, &text)));
     }
@@ -69,75 +85,113 @@ impl Summary<'_> {
         if let Some(peak) = numbers.gauge_max("process.memory.peak", "tree") {
             page.row("Memory", &format!("{} peak", bytes(peak)), &numbers.memory());
         }
-        if let Some(minor) = numbers.target("process.paging.faults", "minor") {
-            let major = numbers.target("process.paging.faults", "major").unwrap_or(0.0);
-            page.row("Faults", &format!("{} minor", count(minor)), &format!("{} major", count(major)));
-        }
-        if let Some(voluntary) = numbers.target("process.context_switches", "voluntary") {
-            let involuntary = numbers.target("process.context_switches", "involuntary").unwrap_or(0.0);
-            let more = format!("{} involuntary", count(involuntary));
-            page.row("Switches", &format!("{} voluntary", count(voluntary)), &more);
-        }
+        self.work(numbers, page);
+        let faults = numbers.pair("process.paging.faults", ["minor", "major"]);
+        self.row_of_two("Faults", faults, numbers.event("page-faults"), "", page);
+        let switches = numbers.pair("process.context_switches", ["voluntary", "involuntary"]);
+        let migrations = numbers
+            .event("cpu-migrations")
+            .map_or_else(String::new, |n| format!(", {} between CPUs", count(n)));
+        self.row_of_two("Switches", switches, numbers.event("context-switches"), &migrations, page);
         if let Some(read) = numbers.target("process.disk.io", "read") {
             let written = numbers.target("process.disk.io", "write").unwrap_or(0.0);
             page.row("Storage", &format!("{} read", bytes(read)), &format!("{} written", bytes(written)));
         }
     }
 
-    /// The processes that used the most CPU time.
-    fn processes(&self, totals: &[Total], page: &mut Page) {
-        let mut rows: Vec<ProcessRow> = Vec::new();
-        for total in totals {
-            let Consumer::Process(pid) = total.series.consumer else { continue };
-            let name = total.series.label_value("process.executable.name").unwrap_or_default();
-            let row = match rows.iter_mut().find(|row| row.pid == pid && row.name == name) {
-                Some(row) => row,
-                None => {
-                    rows.push(ProcessRow { pid, name: name.to_owned(), ..ProcessRow::default() });
-                    let last = rows.len() - 1;
-                    &mut rows[last]
-                }
-            };
-            match &*total.series.metric.name {
-                "process.cpu.time" => row.cpu += total.value,
-                "process.memory.usage" => row.memory = row.memory.max(total.max),
-                "process.paging.faults" => row.faults += total.value,
-                "process.context_switches" => row.switches += total.value,
-                _ => {}
+    /// What the CPU has done, where it has counters for that.
+    fn work(&self, numbers: &Numbers<'_>, page: &mut Page) {
+        let derived = derive(numbers.totals, self.report.wall.as_secs_f64());
+        for (event, only) in [("instructions", ""), ("instructions:u", "in user mode alone")] {
+            let Some(instructions) = numbers.event(event) else { continue };
+            let about = |derived: &&Derived| !derived.event.starts_with("task-clock");
+            let words = derived.iter().filter(about).map(in_words);
+            let more: Vec<_> = words.chain((!only.is_empty()).then(|| only.to_owned())).collect();
+            page.row("Work", &format!("{} instructions", count(instructions)), &more.join(", "));
+        }
+    }
+
+    /// A row of a quantity that comes in two kinds. Of processes attached to, only what was seen can be told apart; an
+    /// inherited counter knows all of it.
+    fn row_of_two(
+        &self,
+        label: &str,
+        kinds: Option<[(&str, f64); 2]>,
+        counted: Option<f64>,
+        more: &str,
+        page: &mut Page,
+    ) {
+        let Some([(first, a), (second, b)]) = kinds else { return };
+        match counted.filter(|all| self.attached && *all > a + b) {
+            Some(all) => {
+                let seen = format!("at least {} {first} and {} {second}{more}", count(a), count(b));
+                page.row(label, &count(all), &seen);
+            }
+            None => {
+                let at_least = if self.attached && counted.is_none() {
+                    "; at least: what ended unseen is missing"
+                } else {
+                    ""
+                };
+                let second = format!("{} {second}{more}{at_least}", count(b));
+                page.row(label, &format!("{} {first}", count(a)), &second);
             }
         }
-        rows.sort_by(|a, b| b.cpu.total_cmp(&a.cpu).then(a.pid.cmp(&b.pid)));
+    }
+
+    /// Every event, as with `perf stat`.
+    fn events(&self, totals: &[Total], page: &mut Page) {
+        let derived = derive(totals, self.report.wall.as_secs_f64());
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        table.set_header(["  PID", "Command", "CPU", "Memory", "Faults", "Switches"]);
-        for row in rows.iter().take(TOP) {
-            // The other columns need up to 47.
-            let room = page.look.width.saturating_sub(47).max(8);
-            let name = shortened(&row.name.replace(char::is_control, "\u{fffd}"), room);
-            let cells = [
-                row.pid.to_string(),
-                name,
-                seconds(row.cpu),
-                bytes(row.memory),
-                count(row.faults),
-                count(row.switches),
-            ];
+        for total in totals {
+            let series = &total.series;
+            let Some(event) = series.metric.name.strip_prefix("perf.") else { continue };
+            let whole = matches!(series.consumer, Consumer::Target | Consumer::Machine);
+            if series.metric.kind == Kind::Gauge || !whole {
+                continue;
+            }
+            let mut remarks: Vec<String> = Vec::new();
+            if series.consumer == Consumer::Machine {
+                remarks.push("whole machine".into());
+            }
+            remarks.extend(series.label_value("hw.cpu.core_type").map(|pmu| format!("on {pmu}")));
+            remarks.extend(derived.iter().filter(|derived| derived.event == event).map(in_words));
+            if let Some(share) = running(totals, total).filter(|share| *share < 0.9995) {
+                remarks.push(format!("multiplexed: counted {} of the time, scaled", percent(share)));
+            }
+            let cells = [amount(total.value, &series.metric.unit), event.to_owned(), remarks.join(", ")];
             table.add_row(cells);
         }
         for (i, column) in table.column_iter_mut().enumerate() {
-            column.set_cell_alignment(if i == 1 { CellAlignment::Left } else { CellAlignment::Right });
+            column.set_cell_alignment(if i == 0 { CellAlignment::Right } else { CellAlignment::Left });
             column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+        if table.row_count() == 0 {
+            return;
         }
         page.text.push('\n');
         for line in table.lines() {
             page.text.push_str(&format!(" {}\n", line.trim_end()));
         }
-        let hidden = rows.len().saturating_sub(TOP) + self.totals.omitted();
+    }
+
+    /// Those that used the most CPU time.
+    fn breakdown(&self, by: By, totals: &[Total], page: &mut Page) {
+        let Breakdown { lines, hidden } = breakdown::table(by, totals, self.top, page.look.width);
+        page.text.push('\n');
+        lines.iter().for_each(|line| page.text.push_str(&format!(" {line}\n")));
+        let hidden = hidden + if by == By::Process || !self.per_process { self.totals.omitted() } else { 0 };
         if hidden > 0 {
             page.remark(&format!("and {hidden} more that were seen at a reading"), FAINT);
         }
         page.remark(
-            "Memory is the largest sample. Processes that lived between two readings are in the totals only.",
+            match by {
+                By::Process => {
+                    "Memory is the largest sample. Processes that lived between two readings are in the totals only."
+                }
+                By::Thread => "Threads that lived between two readings are in the totals only.",
+            },
             FAINT,
         );
     }
@@ -145,7 +199,7 @@ impl Summary<'_> {
     /// How good the numbers are, what is missing, and what went wrong.
     fn remarks(&self, page: &mut Page) {
         let report = self.report;
-        if !report.survivors.is_empty() {
+        if !report.survivors.is_empty() && self.outcome.ended {
             let names: Vec<_> =
                 report.survivors.iter().take(TOP).map(|s| format!("{} ({})", s.name, s.pid)).collect();
             let more = report.survivors.len().saturating_sub(TOP);
@@ -165,6 +219,9 @@ impl Summary<'_> {
         let mut missing: Vec<String> = self.missing.iter().map(what_and_why).collect();
         missing.push(format!("{} (no plugin for them in this version)", NOT_YET.join(", ")));
         page.remark(&format!("not measured: {}", missing.join(" · ")), FAINT);
+        if self.attached {
+            page.remark("counted from the moment of attaching on", FAINT);
+        }
         if self.verbose {
             page.remark(&format!("processes found through {}", self.followed), FAINT);
             for element in &report.elements {
@@ -216,23 +273,31 @@ fn trouble(element: &ElementReport) -> Option<String> {
     })
 }
 
+/// `1.94 per cycle`, `4.02 GHz`, `2.1 % branch misses`, `1.93 CPUs used`.
+fn in_words(derived: &Derived) -> String {
+    let value = derived.value;
+    match derived.event.split(':').next().unwrap_or_default() {
+        "task-clock" => format!("{value:.2} CPUs used"),
+        "instructions" => format!("{value:.2} per cycle"),
+        "cycles" => hertz(value),
+        misses => format!("{} {}", percent(value), misses.replace("-misses", " misses")),
+    }
+}
+
+/// For which share of the time an event was counted.
+fn running(totals: &[Total], event: &Total) -> Option<f64> {
+    let name = event.series.metric.name.strip_prefix("perf.")?;
+    let of_event = |total: &&Total| {
+        total.series.metric.name == "perf.running"
+            && total.series.label_value("perf.event") == Some(name)
+            && total.series.label_value("hw.cpu.core_type") == event.series.label_value("hw.cpu.core_type")
+    };
+    totals.iter().find(of_event).map(|total| total.last)
+}
+
 fn what_and_why(missing: &Missing) -> String {
     let remedy = if missing.remedy.is_empty() { String::new() } else { format!(": {}", missing.remedy) };
     format!("{} ({}{remedy})", missing.what, missing.reason)
-}
-
-fn shortened(text: &str, room: usize) -> String {
-    if textwrap::core::display_width(text) <= room {
-        return text.to_owned();
-    }
-    let mut short = String::new();
-    for c in text.chars() {
-        if textwrap::core::display_width(&short) + 2 > room {
-            break;
-        }
-        short.push(c);
-    }
-    short + "…"
 }
 
 /// Text under construction.
@@ -267,16 +332,6 @@ impl Page {
     }
 }
 
-#[derive(Debug, Default)]
-struct ProcessRow {
-    pid: i32,
-    name: String,
-    cpu: f64,
-    memory: f64,
-    faults: f64,
-    switches: f64,
-}
-
 /// Looks numbers up by metric and the value of a label.
 struct Numbers<'a> {
     totals: &'a [Total],
@@ -290,6 +345,16 @@ impl Numbers<'_> {
                 && series.metric.name == metric
                 && (label.is_empty() || series.labels.iter().any(|(_, value)| value == label))
         })
+    }
+
+    fn pair<'l>(&self, metric: &str, labels: [&'l str; 2]) -> Option<[(&'l str, f64); 2]> {
+        let [a, b] = labels.map(|label| (label, self.target(metric, label)));
+        Some([(a.0, a.1?), (b.0, b.1.unwrap_or(0.0))])
+    }
+
+    /// An event of the whole tree.
+    fn event(&self, name: &str) -> Option<f64> {
+        self.target(&format!("perf.{name}"), "")
     }
 
     fn target(&self, metric: &str, label: &str) -> Option<f64> {

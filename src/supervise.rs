@@ -30,26 +30,15 @@ pub enum Ending {
     InTime,
     /// Its time was up.
     TimedOut,
+    /// The user has had enough.
+    Asked,
 }
 
 /// Returns when the application has ended. It is not reaped yet.
 pub async fn until_end(target: &Target, signals: &Signals, limits: Limits) -> io::Result<Ending> {
-    let ended = async {
-        target.exited().await?;
-        if limits.wait_all {
-            target.all_ended().await;
-        }
-        Ok::<(), io::Error>(())
-    };
-    let time_is_up = async {
-        match limits.timeout {
-            Some(timeout) => {
-                let passed = RealClock.now().since(limits.since);
-                tokio::time::sleep(timeout.saturating_sub(passed)).await;
-            }
-            None => std::future::pending().await,
-        }
-    };
+    let ended = ended(target, limits.wait_all);
+    let passed = RealClock.now().since(limits.since);
+    let time_is_up = after(limits.timeout.map(|timeout| timeout.saturating_sub(passed)));
     tokio::pin!(ended, time_is_up);
     let mut from_terminal = None;
     let mut passed_on = 0;
@@ -84,6 +73,44 @@ pub async fn until_end(target: &Target, signals: &Signals, limits: Limits) -> io
         target.terminate(GRACE).await;
     }
     Ok(Ending::InTime)
+}
+
+/// Returns when all processes attached to have ended, the time is up, or the user wants to stop. They are left alone.
+pub async fn until_end_or_asked(
+    target: &Target,
+    signals: &Signals,
+    limit: Option<Duration>,
+    wait_all: bool,
+) -> io::Result<Ending> {
+    let ended = ended(target, wait_all);
+    let time_is_up = after(limit);
+    tokio::pin!(ended, time_is_up);
+    loop {
+        tokio::select! {
+            result = &mut ended => return result.map(|()| Ending::InTime),
+            () = &mut time_is_up => return Ok(Ending::TimedOut),
+            received = signals.next() => {
+                if is_termination(received?) {
+                    return Ok(Ending::Asked);
+                }
+            }
+        }
+    }
+}
+
+async fn ended(target: &Target, wait_all: bool) -> io::Result<()> {
+    target.exited().await?;
+    if wait_all {
+        target.all_ended().await;
+    }
+    Ok(())
+}
+
+async fn after(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn is_termination(received: Received) -> bool {

@@ -42,3 +42,18 @@ pub fn say(text: &str) {
 pub fn note(message: &str) {
     say(&format!("alumet: {message}\n"));
 }
+
+/// The text, cut so that it takes no more than so many columns.
+pub fn shortened(text: &str, room: usize) -> String {
+    if textwrap::core::display_width(text) <= room {
+        return text.to_owned();
+    }
+    let mut short = String::new();
+    for c in text.chars() {
+        if textwrap::core::display_width(&short) + 2 > room {
+            break;
+        }
+        short.push(c);
+    }
+    short + "…"
+}

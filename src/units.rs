@@ -43,6 +43,21 @@ pub fn count(n: f64) -> String {
     scaled(n, &[(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")])
 }
 
+/// A frequency.
+pub fn hertz(hz: f64) -> String {
+    scaled(hz, &[(1e9, "GHz"), (1e6, "MHz"), (1e3, "kHz"), (1.0, "Hz")])
+}
+
+/// An amount in a UCUM unit.
+pub fn amount(value: f64, unit: &str) -> String {
+    match unit {
+        "s" => seconds(value),
+        "By" => bytes(value),
+        "1" => count(value),
+        unit => format!("{}{GLUE}{unit}", count(value)),
+    }
+}
+
 /// A share, in percent.
 pub fn percent(share: f64) -> String {
     let percent = share * 100.0;

@@ -114,7 +114,7 @@ fn impossible_durations_are_refused() {
         refused(exec(&["-i", interval]), 2, &["--interval: ", "is not a duration; write it with a unit"]);
         refused(exec(&[&format!("--timeout={interval}")]), 2, &["--timeout: ", "is not a duration"]);
     }
-    refused(exec(&["--timeout", "0"]), 2, &["--timeout: a timeout must be longer than 0"]);
+    refused(exec(&["--timeout", "0"]), 2, &["--timeout: it must be longer than 0"]);
 }
 
 #[test]
@@ -233,9 +233,10 @@ fn a_plugin_asked_for_by_name_must_work_and_others_are_listed_as_missing() {
     assert!(source["reason"].as_str().unwrap().contains(reason[0]) && source["remedy"] == reason[1]);
 }
 
-/// The line of a key in what `alumet config` prints, without the spaces.
+/// The line of a key in what `alumet config` prints, of all plugins or of the procfs plugin, without the spaces.
 fn shown(alumet: &mut Alumet, key: &str) -> String {
     let text = alumet.run().status(0).stdout;
+    let text = text.split("[procfs]").nth(usize::from(key == "per_process")).unwrap();
     let line =
         text.lines().find(|line| line.starts_with(&format!("{key} ="))).unwrap_or_else(|| panic!("{text}"));
     line.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -142,7 +142,7 @@ fn nanos(seconds: &str) -> u64 {
 
 #[test]
 fn the_header_is_fixed_and_every_row_has_its_columns() {
-    for options in ["-i 1ms --per-process", "-i 10s", "--without procfs"] {
+    for options in ["-i 1ms --per-process --per-thread", "-i 10s", "--without procfs,perf"] {
         let written = written(options, &busy());
         assert_eq!(written.text.lines().next(), Some(HEADER));
         assert!(written.text.ends_with('\n'));
@@ -150,7 +150,7 @@ fn the_header_is_fixed_and_every_row_has_its_columns() {
         // The reader refuses rows of another length than the first.
         let records = reader.records().map(|record| record.unwrap().len()).collect::<Vec<_>>();
         assert_eq!((records[0], records.len()), (11, written.rows.len() + 1));
-        assert_eq!(written.rows.is_empty(), options == "--without procfs");
+        assert_eq!(written.rows.is_empty(), options == "--without procfs,perf");
     }
 }
 
@@ -176,7 +176,7 @@ fn times_grow_and_stay_within_the_run_and_timestamps_follow_them() {
 
 #[test]
 fn the_rows_add_up_to_the_totals_to_the_last_digit() {
-    for options in ["-i 1ms --per-process", "-i 7ms", "-i 10s --per-process"] {
+    for options in ["-i 1ms --per-process --per-thread -e faults,cs", "-i 7ms", "-i 10s --per-process"] {
         let written = written(options, &busy());
         let mut rows = BTreeMap::<Key, Vec<f64>>::new();
         for row in &written.rows {
@@ -216,13 +216,16 @@ fn the_exact_sum_of_this_test_is_exact() {
 
 #[test]
 fn every_row_has_a_known_unit_and_origin() {
-    let written = written("-i 5ms --per-process", &busy());
-    const UNITS: [&str; 6] = ["s", "By", "{fault}", "{context_switch}", "{process}", "{thread}"];
+    let written = written("-i 5ms --per-process --per-thread -e cs", &busy());
+    const UNITS: [&str; 7] = ["1", "s", "By", "{fault}", "{context_switch}", "{process}", "{thread}"];
     for row in &written.rows {
         assert!(UNITS.contains(&row["unit"].as_str()), "{row:?}");
         assert_eq!((row["provenance"].as_str(), row["resource"].as_str()), ("measured", "machine"));
         let consumer = (row["consumer"].as_str(), row["consumer_id"].parse::<u32>().is_ok());
-        assert!([("machine", false), ("target", false), ("process", true)].contains(&consumer), "{row:?}");
+        assert!(
+            [("machine", false), ("target", false), ("process", true), ("thread", true)].contains(&consumer),
+            "{row:?}"
+        );
     }
 }
 
@@ -253,7 +256,7 @@ fn profiles_are_valid_by_their_schema_however_the_run_ends() {
     let daemon = shell("sleep 0.4 >/dev/null 2>&1 & exit 0");
     for (options, command, status) in [
         ("", vec!["true"], 0),
-        ("-i 1ms --per-process", busy(), 0),
+        ("-i 1ms --per-process --per-thread -e cs,task-clock,faults:u", busy(), 0),
         ("", shell("exit 9"), 9),
         ("", shell("kill -KILL $$"), 137),
         ("--timeout 50ms", vec!["sleep", "10"], 124),

@@ -7,14 +7,14 @@ use std::time::Duration;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
 
-use crate::availability::Missing;
+use crate::availability::{Gaps, Missing};
 use crate::host::Host;
 use crate::interval::Interval;
 use crate::pipeline::{ElementReport, Overflow, Parts, Pipeline, SamplingReport, Settings, panic_message};
 use crate::plugin::Plugin;
 use crate::registry::Registry;
 use crate::setup::Setup;
-use crate::target::{Command, Exit, LaunchError, Survivor, Target};
+use crate::target::{Command, Exit, LaunchError, Root, Survivor, Target};
 use crate::time::{Anchor, Clock, RealClock, Time};
 
 /// A measurement tool before it runs.
@@ -47,7 +47,7 @@ pub struct Agent {
     registry: Arc<Registry>,
     target: Option<Arc<Target>>,
     parts: Parts,
-    missing: Vec<Missing>,
+    gaps: Gaps,
     overflow: Overflow,
     hang_after: Duration,
     own_from: Duration,
@@ -84,7 +84,7 @@ impl Agent {
             registry: Registry::new(),
             target: None,
             parts: Parts::default(),
-            missing: Vec::new(),
+            gaps: Gaps::default(),
             overflow: Overflow::default(),
             hang_after: Duration::from_secs(2),
             own_from: process_cpu(),
@@ -119,6 +119,14 @@ impl Agent {
         Ok(self.target.insert(Arc::new(Target::launch(command)?)))
     }
 
+    /// Takes processes that run already for the application. To be called before plugins are added: they look at it.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn attach(&mut self, roots: Vec<Root>) -> &Arc<Target> {
+        self.target.insert(Arc::new(Target::attach(roots)))
+    }
+
     /// For adding sources, transforms and outputs without a plugin.
     pub fn setup(&mut self) -> Setup<'_> {
         self.setup_for("")
@@ -131,7 +139,7 @@ impl Agent {
             target: self.target.as_ref(),
             registry: &self.registry,
             parts: &mut self.parts,
-            missing: &mut self.missing,
+            gaps: &self.gaps,
         }
     }
 
@@ -153,12 +161,12 @@ impl Agent {
         start: impl FnOnce(&mut Setup<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let before = self.parts.lengths();
-        let missing = self.missing.len();
+        let gaps = self.gaps.get().len();
         let result = catch_unwind(AssertUnwindSafe(|| start(&mut self.setup_for(name))))
             .unwrap_or_else(|panic| Err(anyhow::anyhow!("it panicked: {}", panic_message(&*panic))));
         if result.is_err() {
             self.parts.truncate(before);
-            self.missing.truncate(missing);
+            self.gaps.truncate(gaps);
         }
         result
     }
@@ -187,7 +195,7 @@ impl Agent {
             pipeline,
             clock: self.clock,
             target: self.target,
-            missing: self.missing,
+            gaps: self.gaps,
             start,
             suspended,
             own_from: self.own_from,
@@ -232,7 +240,7 @@ pub struct Running {
     pipeline: Arc<Pipeline>,
     clock: Arc<dyn Clock>,
     target: Option<Arc<Target>>,
-    missing: Vec<Missing>,
+    gaps: Gaps,
     start: Anchor,
     suspended: Duration,
     own_from: Duration,
@@ -290,7 +298,7 @@ pub struct Report {
     pub end: Time,
     /// From the opening of the gate to the application's end; without an application from mark to mark.
     pub wall: Duration,
-    /// How the application ended; `None` if there was none or it still runs.
+    /// How the application ended; `None` if there was none, or it still runs, or it was not launched.
     pub exit: Option<Exit>,
     /// What lives on of the application's tree.
     pub survivors: Vec<Survivor>,
@@ -393,7 +401,7 @@ impl Running {
             late_p99: self.pipeline.late_p99(),
             suspended: self.clock.suspended().saturating_sub(self.suspended),
             own: OwnCost::since(self.own_from),
-            missing: self.missing,
+            missing: self.gaps.get(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What can be had here and what cannot, why, and what would change that.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use serde::Serialize;
 
 /// Whether a plugin can do its work here.
@@ -27,4 +29,30 @@ pub struct Missing {
     pub reason: String,
     /// What would change that; empty if nothing would.
     pub remedy: String,
+}
+
+/// The list of what could not be measured in a run. A clone is another handle to the same list: plugins add to it while
+/// they start, sources while they run and when they finish.
+#[derive(Debug, Clone, Default)]
+pub struct Gaps(Arc<Mutex<Vec<Missing>>>);
+
+impl Gaps {
+    fn list(&self) -> MutexGuard<'_, Vec<Missing>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that something cannot be measured here, why, and what would change that (empty if nothing would).
+    pub fn add(&self, what: impl Into<String>, reason: impl Into<String>, remedy: impl Into<String>) {
+        self.list().push(Missing { what: what.into(), reason: reason.into(), remedy: remedy.into() });
+    }
+
+    /// All of them so far.
+    pub fn get(&self) -> Vec<Missing> {
+        self.list().clone()
+    }
+
+    /// Forgets all but the first `n`.
+    pub(crate) fn truncate(&self, n: usize) {
+        self.list().truncate(n);
+    }
 }

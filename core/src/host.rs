@@ -27,6 +27,13 @@ impl Host {
         self.sysfs.join(path)
     }
 
+    /// Whether the CPU says that a hypervisor is below (`flags` in proc_cpuinfo(5); x86 alone has that).
+    pub fn is_virtual(&self) -> bool {
+        let cpuinfo = std::fs::read_to_string(self.procfs("cpuinfo")).unwrap_or_default();
+        let flags = cpuinfo.lines().find(|line| line.starts_with("flags"));
+        flags.is_some_and(|flags| flags.split_ascii_whitespace().any(|flag| flag == "hypervisor"))
+    }
+
     /// A file below the host's `/proc`.
     pub fn procfs(&self, path: impl AsRef<Path>) -> PathBuf {
         self.procfs.join(path)

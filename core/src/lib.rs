@@ -18,6 +18,7 @@
 mod agent;
 mod availability;
 mod batch;
+mod cadence;
 mod counter;
 pub mod file;
 mod host;
@@ -39,8 +40,9 @@ mod totals;
 mod transform;
 
 pub use agent::{Agent, Control, OwnCost, Report, Running, StartError};
-pub use availability::{Availability, Missing};
+pub use availability::{Availability, Gaps, Missing};
 pub use batch::Batch;
+pub use cadence::Cadence;
 pub use counter::Increase;
 pub use host::Host;
 pub use interval::{Interval, IntervalError};

@@ -18,6 +18,8 @@ pub struct Stat<'a> {
     pub ppid: i32,
     /// Whether it is ending: no code of its own runs any more (PF_EXITING).
     pub exiting: bool,
+    /// Whether it is a part of the kernel (PF_KTHREAD).
+    pub kernel: bool,
     /// Page faults without I/O, of all threads.
     pub minor_faults: u64,
     /// The same, of children that it has waited for.
@@ -60,11 +62,14 @@ impl<'a> Stat<'a> {
             // Some of these fields are negative for some processes; such a value is never one that is used here.
             fields.nth(skip).and_then(|field| field.parse().ok()).ok_or(WHAT)
         };
+        let flags = number(4)?;
         Ok(Self {
             comm,
             state,
             ppid,
-            exiting: number(4)? & 0x4 != 0,
+            // From linux/sched.h.
+            exiting: flags & 0x4 != 0,
+            kernel: flags & 0x20_0000 != 0,
             minor_faults: number(0)?,
             children_minor_faults: number(0)?,
             major_faults: number(0)?,
@@ -152,6 +157,7 @@ mod tests {
             state: 'S',
             ppid: 17,
             exiting: false,
+            kernel: false,
             minor_faults: 1500,
             children_minor_faults: 20,
             major_faults: 3,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::availability::Missing;
+use crate::availability::Gaps;
 use crate::host::Host;
 use crate::interval::Interval;
 use crate::output::Output;
@@ -20,7 +20,7 @@ pub struct Setup<'a> {
     pub(crate) target: Option<&'a Arc<Target>>,
     pub(crate) registry: &'a Arc<Registry>,
     pub(crate) parts: &'a mut Parts,
-    pub(crate) missing: &'a mut Vec<Missing>,
+    pub(crate) gaps: &'a Gaps,
 }
 
 impl Setup<'_> {
@@ -74,9 +74,9 @@ impl Setup<'_> {
         self.parts.outputs.push((name, Box::new(output)));
     }
 
-    /// Says that something cannot be measured here, why, and what would change that (empty if nothing would).
-    pub fn missing(&mut self, what: impl Into<String>, reason: impl Into<String>, remedy: impl Into<String>) {
-        self.missing.push(Missing { what: what.into(), reason: reason.into(), remedy: remedy.into() });
+    /// The list of what cannot be measured here; a source that finds out later keeps a clone.
+    pub fn gaps(&self) -> &Gaps {
+        self.gaps
     }
 
     fn full_name(&self, name: &str) -> String {

@@ -1,5 +1,6 @@
 //! One file per subcommand.
 
+mod attach;
 mod config;
 mod exec;
 mod plugins;
@@ -10,7 +11,8 @@ use crate::exit::Failure;
 /// Runs the subcommand; returns the status to end with.
 pub fn run(command: Command) -> Result<u8, Failure> {
     match command {
-        Command::Exec(arguments) => exec::run(arguments),
+        Command::Exec(arguments) => exec::run(&arguments),
+        Command::Attach(arguments) => attach::run(&arguments),
         Command::Plugins(arguments) => plugins::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
     }

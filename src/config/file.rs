@@ -162,7 +162,7 @@ mod tests {
         let message = |text: &str| read_text(text).map(drop).unwrap_err().message;
         assert_eq!(
             message("\n[procfs]\n  intervall = \"1s\"\n"),
-            "/alumet.toml:3:3: unknown key `intervall` in [procfs]; did you mean `interval`? Valid: interval, per_process"
+            "/alumet.toml:3:3: unknown key `intervall` in [procfs]; did you mean `interval`? Valid: interval, per_process, per_thread"
         );
         assert!(message("[procfs\n").starts_with("/alumet.toml:1:8: "), "{}", message("[procfs\n"));
         assert!(

@@ -46,7 +46,7 @@ impl TryFrom<String> for Timeout {
 
     fn try_from(text: String) -> Result<Self, String> {
         match humantime::parse_duration(text.trim()) {
-            Ok(Duration::ZERO) => Err("a timeout must be longer than 0".into()),
+            Ok(Duration::ZERO) => Err("it must be longer than 0".into()),
             Ok(duration) => Ok(Self(duration)),
             Err(_) => Err(format!("`{text}` is not a duration; write it with a unit, as in `10s` or `5m`")),
         }
@@ -56,6 +56,22 @@ impl TryFrom<String> for Timeout {
 impl From<Timeout> for String {
     fn from(timeout: Timeout) -> Self {
         humantime::format_duration(timeout.0).to_string()
+    }
+}
+
+/// A value that a flag of one command gives to a key.
+pub struct Flag {
+    pub section: &'static str,
+    pub key: &'static str,
+    pub value: String,
+    /// As it is typed, with its dashes.
+    pub name: &'static str,
+}
+
+impl Flag {
+    /// A flag without a value.
+    pub fn on(section: &'static str, key: &'static str, name: &'static str) -> Self {
+        Self { section, key, value: "true".into(), name }
     }
 }
 
@@ -72,7 +88,7 @@ pub struct Config {
 
 impl Config {
     /// Puts everything together.
-    pub fn resolve(settings: &Settings, flags: &[(&str, &str, &str)]) -> Result<Self, Failure> {
+    pub fn resolve(settings: &Settings, flags: &[Flag]) -> Result<Self, Failure> {
         let mut values = Values::with_defaults()?;
         let environment = values::environment()?;
         let named = settings.config.clone().or_else(|| environment.config.clone());
@@ -98,8 +114,8 @@ impl Config {
                 values.set_text(GENERAL, key, value, Origin::Flag(format!("--{key}")))?;
             }
         }
-        for (section, key, value) in flags {
-            values.set_text(section, key, value, Origin::Flag(format!("--{}", key.replace('_', "-"))))?;
+        for Flag { section, key, value, name } in flags {
+            values.set_text(section, key, value, Origin::Flag((*name).into()))?;
         }
         values.spread_interval();
 
@@ -131,7 +147,7 @@ impl Config {
         Host::new(or(&self.general.sysfs, "/sys"), or(&self.general.procfs, "/proc"))
     }
 
-    /// Whether the plugin takes part, and whether it was asked for by name.
+    /// Whether the plugin takes part, and whether it was asked for: by name, or by naming events.
     pub fn selection(&self, plugin: &PluginEntry) -> Selection {
         let names = |list: &Option<Vec<String>>| {
             list.as_ref().map(|names| names.iter().any(|name| name == plugin.name))
@@ -139,6 +155,7 @@ impl Config {
         match (names(&self.general.without), names(&self.general.plugins)) {
             (Some(true), _) | (_, Some(false)) => Selection::Out,
             (_, Some(true)) => Selection::Asked,
+            (_, None) if self.section(plugin.name).contains_key("events") => Selection::Asked,
             (_, None) => Selection::Default,
         }
     }

@@ -158,10 +158,8 @@ fn check_key(section: &str, key: &str, origin: &Origin) -> Result<(), Failure> {
 fn bad_value(section: &str, key: &str, why: &str, origin: &Origin) -> Failure {
     let path = if section == GENERAL { key.to_owned() } else { format!("{section}.{key}") };
     match origin {
-        // The flag already names the key.
-        Origin::Flag(flag) if flag.trim_start_matches("--") == key => {
-            Failure::usage(format!("{flag}: {why}"))
-        }
+        // A flag that was made for the key says enough.
+        Origin::Flag(flag) if flag != "--set" => Failure::usage(format!("{flag}: {why}")),
         origin => Failure::usage(format!("{origin}: {path}: {why}")),
     }
 }
@@ -265,7 +263,7 @@ mod tests {
         let message = |result: Result<(), Failure>| result.unwrap_err().message;
         assert_eq!(
             message(values.set_text("procfs", "intervall", "1s", file())),
-            "alumet.toml:12:3: unknown key `intervall` in [procfs]; did you mean `interval`? Valid: interval, per_process"
+            "alumet.toml:12:3: unknown key `intervall` in [procfs]; did you mean `interval`? Valid: interval, per_process, per_thread"
         );
         assert_eq!(
             message(values.set_text("csv", "zzzzz", "1", file())),

@@ -74,6 +74,13 @@ impl Alumet {
         alumet
     }
 
+    /// Puts the workload there too, as `bin/workload`.
+    pub fn with_workload(self) -> Self {
+        let _ = std::fs::create_dir(self.path("bin"));
+        std::fs::copy(workload(), self.path("bin/workload")).unwrap();
+        self
+    }
+
     /// A file in the directory of the run.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
@@ -277,4 +284,29 @@ pub fn is_root(test: &str) -> bool {
         skip(test, "needs root");
     }
     root
+}
+
+/// Sets `perf_event_paranoid`, and back when it is dropped. Needs root.
+pub struct Paranoid(String);
+
+const PARANOID: &str = "/proc/sys/kernel/perf_event_paranoid";
+
+impl Paranoid {
+    pub fn set(test: &str, level: i32) -> Option<Self> {
+        if !is_root(test) {
+            return None;
+        }
+        let before = std::fs::read_to_string(PARANOID).unwrap();
+        if let Err(error) = std::fs::write(PARANOID, level.to_string()) {
+            skip(test, &format!("{PARANOID} cannot be written: {error}"));
+            return None;
+        }
+        Some(Self(before))
+    }
+}
+
+impl Drop for Paranoid {
+    fn drop(&mut self) {
+        std::fs::write(PARANOID, &self.0).unwrap();
+    }
 }

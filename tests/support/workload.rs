@@ -9,6 +9,11 @@
 //! - `daemon=MS`     a double-forked, setsid process that sleeps MS milliseconds; does not wait
 //! - `forget=MS`     a child that uses MS milliseconds while this process ignores SIGCHLD, so that nobody waits for it
 //! - `forks=N`       N children one after the other that end at once; waits for each
+//! - `storm=N`       N threads one after the other that end at once; waits for each
+//! - `chain=N:MS`    a chain of N processes, each the child of the one before, of which the last uses MS milliseconds
+//! - `tree=MS`       eight threads and four children at once, each using MS milliseconds; two of the children fork another
+//!   child of 2 ms every 5 ms of it, and two have a second thread that uses as much; waits for all
+//! - `spin=MS`       uses MS milliseconds and prints how many rounds it has made per millisecond of CPU time
 //! - `touch=MB`      writes to every page of MB megabytes, then gives them back
 //! - `sleep=MS`      sleeps
 //! - `closefds`      closes all descriptors above 2
@@ -46,13 +51,43 @@ fn thread_cpu() -> Duration {
 }
 
 fn burn(ms: u64) {
+    rounds(ms);
+}
+
+/// Uses this time and returns how many rounds it has made.
+fn rounds(ms: u64) -> u64 {
     let end = thread_cpu() + Duration::from_millis(ms);
-    let mut x = 1u64;
+    let (mut x, mut rounds) = (1u64, 0);
     while thread_cpu() < end {
         for _ in 0..10_000 {
             x = std::hint::black_box(x.wrapping_mul(6364136223846793005).wrapping_add(1));
         }
+        rounds += 1;
     }
+    rounds
+}
+
+fn at_once(n: u64, f: impl Fn() + Clone + Send + 'static) {
+    let threads: Vec<_> = (0..n).map(|_| std::thread::spawn(f.clone())).collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+fn chain(n: u64, ms: u64) {
+    match n {
+        0 => burn(ms),
+        n => wait(child(|| chain(n - 1, ms))),
+    }
+}
+
+fn tree(ms: u64) {
+    let forking = || (0..ms / 5).for_each(|_| {
+        burn(5);
+        wait(child(|| burn(2)));
+    });
+    let threaded = || at_once(2, move || burn(ms));
+    let children = [child(forking), child(forking), child(threaded), child(threaded)];
+    at_once(8, move || burn(ms));
+    children.into_iter().for_each(wait);
 }
 
 /// Runs `f` in a child process.
@@ -122,10 +157,11 @@ fn main() {
         let (n, ms): (u64, u64) = (n.parse().unwrap(), ms.parse().unwrap());
         match name {
             "burn" => burn(ms),
-            "threads" => {
-                let threads: Vec<_> = (0..n).map(|_| std::thread::spawn(move || burn(ms))).collect();
-                threads.into_iter().for_each(|thread| thread.join().unwrap());
-            }
+            "spin" => println!("{}", rounds(ms) as f64 / ms as f64),
+            "threads" => at_once(n, move || burn(ms)),
+            "storm" => (0..ms).for_each(|_| at_once(1, || {})),
+            "chain" => chain(n, ms),
+            "tree" => tree(ms),
             "child" => wait(child(|| burn(ms))),
             "grandchild" => wait(child(|| wait(child(|| burn(ms))))),
             "orphan" => {

@@ -1,42 +1,50 @@
-//! The application: launched at a gate, followed with all its descendants, reaped.
+//! The application, with everything that descends from it: launched at a gate, or attached to while it runs.
+//!
+//! `launched` creates the process (`gate`), in a `cgroup` of its own where it may, and reaps it. `attached` holds
+//! processes that somebody else has started. `tree` finds descendants, `cover` visits all their threads.
 
+mod attached;
 mod cgroup;
+mod cover;
 mod gate;
+mod launched;
 mod tree;
 mod usage;
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+pub use attached::{AttachError, Root};
 pub use cgroup::{Cgroup, CpuStat};
+pub use cover::Cover;
 pub use gate::{Command, Inherited, LaunchError};
+pub use tree::threads;
 pub use usage::{Exit, Usage};
 
 use crate::process::Stat;
 use crate::time::{Clock, RealClock, Time};
+use attached::Attached;
+use launched::Launched;
 
-/// The application's process and everything that descends from it.
+/// The application's process, or the processes attached to, and everything that descends from them.
 #[derive(Debug)]
 pub struct Target {
-    pid: i32,
-    pidfd: OwnedFd,
     display: String,
-    gate: Mutex<Option<gate::Gate>>,
-    cgroup: Result<Cgroup, String>,
-    reaped: Mutex<Reaped>,
+    way: Way,
     exit_seen: OnceLock<Time>,
     all_ended: Mutex<Option<Time>>,
 }
 
-#[derive(Debug, Default)]
-struct Reaped {
-    usage: Usage,
-    exit: Option<Exit>,
+/// How alumet came to it.
+#[derive(Debug)]
+enum Way {
+    Launched(Launched),
+    Attached(Attached),
 }
 
 /// A process of the tree that lives on.
@@ -55,36 +63,52 @@ impl Target {
     /// # Errors
     /// The process cannot be created, or not as the user that was asked for.
     pub fn launch(command: &Command) -> Result<Self, LaunchError> {
-        // With SIGCHLD ignored the kernel would reap the application for us, and its usage would be lost (wait(2)).
-        // The application gets what it would have inherited.
-        // SAFETY: sets a default disposition; no handler is installed.
-        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
-        // SAFETY: PR_SET_CHILD_SUBREAPER takes a number and touches no memory.
-        unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1 as libc::c_ulong) };
-        let cgroup = Cgroup::create();
-        let held = gate::hold(command, cgroup.as_ref().ok().map(Cgroup::directory))?;
-        let cgroup = match cgroup {
-            Ok(_) if !held.in_cgroup => Err("the kernel refused to start a process in it".into()),
-            cgroup => cgroup,
-        };
-        Ok(Self {
-            pid: held.pid,
-            pidfd: held.pidfd,
-            display: gate::display(command.arguments()),
-            gate: Mutex::new(Some(held.gate)),
-            cgroup,
-            reaped: Mutex::default(),
-            exit_seen: OnceLock::new(),
-            all_ended: Mutex::default(),
-        })
+        let launched = Launched::new(command)?;
+        Ok(Self::new(gate::display(command.arguments()), Way::Launched(launched)))
     }
 
-    /// The pid of the application's first process.
+    /// The processes attached to. They are looked at and nothing else: never stopped, signalled or waited for.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn attach(roots: Vec<Root>) -> Self {
+        let attached = Attached::new(roots);
+        Self::new(attached.display(), Way::Attached(attached))
+    }
+
+    fn new(display: String, way: Way) -> Self {
+        Self { display, way, exit_seen: OnceLock::new(), all_ended: Mutex::default() }
+    }
+
+    fn launched(&self) -> Option<&Launched> {
+        match &self.way {
+            Way::Launched(launched) => Some(launched),
+            Way::Attached(_) => None,
+        }
+    }
+
+    /// Whether it ran before alumet came: what it has used until then is not counted.
+    pub fn is_attached(&self) -> bool {
+        self.launched().is_none()
+    }
+
+    /// Whether some of the processes attached to belong to another user than this process' own.
+    pub fn is_foreign(&self) -> bool {
+        match &self.way {
+            Way::Launched(_) => false,
+            Way::Attached(attached) => attached.roots().iter().any(|root| root.foreign_owner().is_some()),
+        }
+    }
+
+    /// The pid of the application's first process, or of the first that was attached to.
     pub fn pid(&self) -> i32 {
-        self.pid
+        match &self.way {
+            Way::Launched(launched) => launched.pid,
+            Way::Attached(attached) => attached.roots()[0].pid(),
+        }
     }
 
-    /// The command as it could be typed.
+    /// The command as it could be typed, or the names and pids of the processes attached to.
     pub fn display(&self) -> &str {
         &self.display
     }
@@ -94,12 +118,15 @@ impl Target {
     /// # Errors
     /// The reason, in words for a person.
     pub fn cgroup(&self) -> Result<&Cgroup, &str> {
-        self.cgroup.as_ref().map_err(String::as_str)
+        match &self.way {
+            Way::Launched(launched) => launched.cgroup.as_ref().map_err(String::as_str),
+            Way::Attached(_) => Err("it ran already"),
+        }
     }
 
     /// Whether its processes can be found while they run: through a cgroup or through `/proc/PID/task/TID/children`.
     pub fn is_followed(&self) -> bool {
-        self.cgroup.is_ok() || tree::is_supported()
+        self.cgroup().is_ok() || tree::is_supported()
     }
 
     /// Waits until the process stands at the gate. What it has used so far is not the application's.
@@ -107,8 +134,7 @@ impl Target {
     /// # Errors
     /// It cannot become the user that was asked for.
     pub fn wait_at_gate(&self) -> Result<(), LaunchError> {
-        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        gate.as_mut().map_or(Ok(()), gate::Gate::wait)
+        self.launched().map_or(Ok(()), Launched::wait_at_gate)
     }
 
     /// Opens the gate: the process becomes the application. To be called after [`Self::wait_at_gate`].
@@ -116,20 +142,32 @@ impl Target {
     /// # Errors
     /// The program does not exist or cannot be executed.
     pub fn open_gate(&self) -> Result<(), LaunchError> {
-        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner).take();
-        gate.map_or(Ok(()), gate::Gate::open)
+        self.launched().map_or(Ok(()), Launched::open_gate)
     }
 
-    /// Resolves when the application's first process has ended. It is not reaped yet.
+    /// The descriptors that become readable when the application has ended: of its first process, or of all that were
+    /// attached to.
+    fn pidfds(&self) -> Vec<&OwnedFd> {
+        match &self.way {
+            Way::Launched(launched) => vec![&launched.pidfd],
+            Way::Attached(attached) => attached.roots().iter().map(Root::pidfd).collect(),
+        }
+    }
+
+    /// Resolves when the application's first process has ended, or all that were attached to. A launched one is not
+    /// reaped yet.
     ///
     /// # Errors
     /// The runtime cannot wait for descriptors.
     pub async fn exited(&self) -> std::io::Result<()> {
-        // SAFETY: the descriptor is open for as long as `self` is borrowed, and so longer than the registration.
-        let pidfd = unsafe { AsyncFd::register_with_interest(self.pidfd.as_fd(), Interest::READABLE)? };
-        while !self.has_exited() {
-            pidfd.readable().await?.clear_ready();
+        for pidfd in self.pidfds() {
+            // SAFETY: the descriptor is open for as long as `self` is borrowed, and so longer than the registration.
+            let ready = unsafe { AsyncFd::register_with_interest(pidfd.as_fd(), Interest::READABLE)? };
+            while !has_ended(pidfd) {
+                ready.readable().await?.clear_ready();
+            }
         }
+        self.has_exited();
         Ok(())
     }
 
@@ -144,12 +182,10 @@ impl Target {
         *self.all_ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(RealClock.now());
     }
 
-    /// Whether the application's first process has ended.
+    /// Whether the application's first process has ended, or all that were attached to.
     pub fn has_exited(&self) -> bool {
         if self.exit_seen.get().is_none() {
-            let mut fd = libc::pollfd { fd: self.pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-            // SAFETY: one pollfd, which outlives the call.
-            if unsafe { libc::poll(&raw mut fd, 1, 0) } != 1 {
+            if !self.pidfds().into_iter().all(has_ended) {
                 return false;
             }
             let _ = self.exit_seen.set(RealClock.now());
@@ -165,106 +201,64 @@ impl Target {
 
     /// The living and the not yet reaped processes of the tree.
     pub fn members(&self, out: &mut Vec<i32>) {
-        match &self.cgroup {
-            // A process that has ended is no longer in the list of its cgroup, but can still be read.
-            Ok(cgroup) => {
-                let first = out.len();
-                // The file was readable when it was opened; a failure shows as an empty list.
-                let _ = cgroup.members(out);
-                if !out[first..].contains(&self.pid) && !self.is_reaped() {
-                    out.push(self.pid);
-                }
-            }
-            Err(_) => tree::members((!self.is_reaped()).then_some(self.pid), out),
+        match &self.way {
+            Way::Launched(launched) => launched.members(out),
+            Way::Attached(attached) => attached.members(out),
+        }
+    }
+
+    /// How many processes the tree has, and how many threads.
+    pub fn count(&self) -> (usize, usize) {
+        let mut pids = Vec::new();
+        self.members(&mut pids);
+        (pids.len(), pids.iter().map(|pid| threads(*pid).count()).sum())
+    }
+
+    /// Calls `open` for every living thread of the tree, such that whatever it attaches to a thread, and which the
+    /// kernel hands on to all that this thread creates (perf_event_open(2), `inherit`), is on each thread once. See
+    /// [`Cover`].
+    ///
+    /// Of a launched application, that is its process at the gate. An attached one is looked at again until nothing new
+    /// is found, which takes some milliseconds.
+    pub fn cover<T, E>(&self, open: impl FnMut(i32) -> Result<T, E>) -> Cover<T, E> {
+        match &self.way {
+            Way::Launched(launched) => Cover::of_one(launched.pid, open),
+            Way::Attached(attached) => Cover::of_all(|pids| attached.members(pids), open),
         }
     }
 
     /// The usage of everything that was reaped so far.
     pub fn reaped(&self) -> Usage {
-        self.lock().usage
+        self.launched().map(Launched::reaped).unwrap_or_default()
     }
 
-    /// How the first process ended; `None` until it was reaped.
+    /// How the first process ended; `None` until it was reaped, and for processes attached to: only their parents know.
     pub fn exit(&self) -> Option<Exit> {
-        self.lock().exit
+        self.launched().and_then(Launched::exit)
     }
 
     /// How the first process ended, without reaping it; `None` while it runs.
     pub fn peek_exit(&self) -> Option<Exit> {
-        // SAFETY: all-zero is a valid siginfo_t.
-        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-        let look = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-        // SAFETY: `info` outlives the call.
-        let looked = unsafe { libc::waitid(libc::P_PID, self.pid as libc::id_t, &raw mut info, look) } == 0;
-        // SAFETY: waitid has filled these in; the pid is 0 if the process has not ended.
-        let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
-        match (looked && pid == self.pid, info.si_code) {
-            (false, _) => self.exit(),
-            (true, libc::CLD_EXITED) => Some(Exit::Code(status)),
-            (true, _) => Some(Exit::Signal(status)),
-        }
+        self.launched().and_then(Launched::peek_exit)
     }
 
-    fn is_reaped(&self) -> bool {
-        self.exit().is_some()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Reaped> {
-        self.reaped.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Reaps every child that has ended, but for the application's first process. Returns whether children are left.
+    /// Reaps every child that has ended, but for the application's first process. Returns whether children may be left.
     pub fn reap_orphans(&self) -> bool {
-        self.reap_children(true)
-    }
-
-    /// Reaps every child that has ended.
-    pub fn reap(&self) -> bool {
-        self.reap_children(false)
-    }
-
-    fn reap_children(&self, keep_first: bool) -> bool {
-        // Held over all calls: nobody sees a child as gone whose usage is not yet counted.
-        let mut reaped = self.lock();
-        loop {
-            // SAFETY: all-zero is a valid siginfo_t.
-            let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-            let look = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-            // SAFETY: `info` outlives the call.
-            if unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, look) } != 0 {
-                return false;
-            }
-            // SAFETY: waitid has filled it in; the pid is 0 if no child has ended.
-            let pid = unsafe { info.si_pid() };
-            // The kernel always shows the first child that has ended. If it is the one to keep, the run is ending and
-            // the rest is reaped with it.
-            if pid == 0 || (keep_first && pid == self.pid) {
-                return true;
-            }
-            let mut status = 0;
-            // SAFETY: all-zero is a valid rusage; both places outlive the call.
-            let mut rusage: libc::rusage = unsafe { std::mem::zeroed() };
-            // SAFETY: as above.
-            if unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, &raw mut rusage) } == pid {
-                reaped.usage += Usage::from_raw(&rusage);
-                if pid == self.pid {
-                    reaped.exit = Some(Exit::from_wait_status(status));
-                }
-            }
-        }
+        self.launched().is_none_or(Launched::reap_orphans)
     }
 
     /// Reaps every child that has ended, and those that are just ending: a process closes its files, which others may
     /// take for its end, shortly before it can be reaped.
     pub async fn reap_the_ending(&self) {
+        let Some(launched) = self.launched() else { return };
         for _ in 0..3 {
-            self.reap();
+            launched.reap();
             if self.living(|_, stat| stat.exiting.then_some(())).is_empty() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        self.reap();
+        launched.reap();
     }
 
     /// What is alive of the tree, with names.
@@ -281,7 +275,7 @@ impl Target {
                     Ok(text) => text,
                     // For want of descriptors it cannot be looked at: then it counts as alive.
                     Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
-                        let ended = pid == self.pid && self.has_exited();
+                        let ended = pid == self.pid() && self.has_exited();
                         return if ended { None } else { f(pid, &Stat { comm: b"?", ..Stat::default() }) };
                     }
                     Err(_) => return None,
@@ -292,23 +286,26 @@ impl Target {
             .collect()
     }
 
-    /// Sends a signal to the application's first process.
+    /// Sends a signal to the application's first process, if it was launched.
     pub fn signal(&self, signal: libc::c_int) {
+        let Some(launched) = self.launched() else { return };
         let none = std::ptr::null::<libc::siginfo_t>();
         // SAFETY: without siginfo nothing is read from memory (pidfd_send_signal(2)). It cannot hit another process,
         // and fails only if the process has ended or became somebody whom we may not signal.
-        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.pidfd.as_raw_fd(), signal, none, 0) };
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, launched.pidfd.as_raw_fd(), signal, none, 0) };
     }
 
-    /// Ends the whole tree: SIGTERM (with SIGCONT for the stopped), and SIGKILL to whoever is left after `grace`.
+    /// Ends the whole tree of a launched application: SIGTERM (with SIGCONT for the stopped), and SIGKILL to whoever is
+    /// left after `grace`. What was attached to is left alone.
     pub async fn terminate(&self, grace: Duration) {
+        let Some(launched) = self.launched() else { return };
         self.signal_members(Signal::SIGTERM);
         self.signal_members(Signal::SIGCONT);
         let step = Duration::from_millis(10);
         let mut waited = Duration::ZERO;
         while !self.survivors().is_empty() {
-            if waited >= grace {
-                self.kill();
+            if waited >= grace && !launched.kill() {
+                self.signal_members(Signal::SIGKILL);
             }
             // What cannot be killed (in uninterruptible sleep) is not waited for.
             if waited >= grace + Duration::from_secs(5) {
@@ -321,41 +318,24 @@ impl Target {
         }
     }
 
-    fn kill(&self) {
-        let killed = self.cgroup.as_ref().is_ok_and(|cgroup| cgroup.kill().is_ok());
-        if !killed {
-            self.signal_members(Signal::SIGKILL);
-        }
-    }
-
     fn signal_members(&self, signal: Signal) {
         for Survivor { pid, .. } in self.survivors() {
             // It may have ended since.
             let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal);
         }
     }
-}
 
-impl Target {
     /// To be called when nothing more is read of it: whoever lives on goes back to the cgroup that it came from.
     pub fn leave(&self) {
-        self.reap();
-        if let Ok(cgroup) = &self.cgroup {
-            cgroup.remove();
+        if let Some(launched) = self.launched() {
+            launched.leave();
         }
     }
 }
 
-impl Drop for Target {
-    /// A child that still waits at the gate ends, and is reaped.
-    fn drop(&mut self) {
-        let gate = self.gate.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if gate.is_some() {
-            drop(gate);
-            self.signal(libc::SIGKILL);
-            // SAFETY: waits for our own child; no place is written to.
-            unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), 0) };
-        }
-        self.reap();
-    }
+/// Whether the process behind a pidfd has ended (pidfd_open(2): it becomes readable then).
+fn has_ended(pidfd: &OwnedFd) -> bool {
+    let mut fd = libc::pollfd { fd: pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one pollfd, which outlives the call.
+    unsafe { libc::poll(&raw mut fd, 1, 0) == 1 }
 }

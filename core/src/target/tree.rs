@@ -1,12 +1,11 @@
-//! Follows the application's processes through `/proc/PID/task/TID/children` (proc_tid_children(5)) where it has no
-//! cgroup of its own. Children whose parent has died are alumet's own then: it is their subreaper.
+//! Finds processes through `/proc/PID/task/TID/children` (proc_tid_children(5)), and threads through `/proc/PID/task`.
 
 use std::fs;
 
 /// `root` unless it was reaped, all its living descendants, and all children of this process with theirs; parents
-/// before children.
-pub(super) fn members(root: Option<i32>, out: &mut Vec<i32>) {
-    let mut next = out.len();
+/// before children. Children whose parent has died are alumet's own then: it is their subreaper.
+pub(super) fn of_child(root: Option<i32>, out: &mut Vec<i32>) {
+    let first = out.len();
     out.extend(root);
     let orphans = out.len();
     // Everything that is our child and not the root is an orphan of its tree: alumet itself starts nothing else.
@@ -14,6 +13,7 @@ pub(super) fn members(root: Option<i32>, out: &mut Vec<i32>) {
     if let Some(at) = out[orphans..].iter().position(|pid| Some(*pid) == root) {
         out.swap_remove(orphans + at);
     }
+    let mut next = first;
     while let Some(pid) = out.get(next).copied() {
         children(pid, out);
         next += 1;
@@ -27,10 +27,16 @@ pub(super) fn is_supported() -> bool {
 }
 
 /// The children of all threads of a process that may have gone already.
-fn children(pid: i32, out: &mut Vec<i32>) {
+pub(super) fn children(pid: i32, out: &mut Vec<i32>) {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return };
     for thread in threads.flatten() {
         let text = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
         out.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
     }
+}
+
+/// The threads of a process that may have gone already.
+pub fn threads(pid: i32) -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }

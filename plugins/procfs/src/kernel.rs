@@ -13,6 +13,12 @@ pub fn tick() -> Duration {
     Duration::from_secs(1) / u32::try_from(per_second).unwrap_or(100).max(1)
 }
 
+/// The time since the machine booted, in clock ticks: what proc_pid_stat(5) gives the start of a process in.
+pub fn ticks_since_boot() -> u64 {
+    let boot: Duration = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Into::into);
+    nanos(boot) / nanos(tick())
+}
+
 /// The size of a page, in bytes.
 pub fn page_size() -> u64 {
     static SIZE: OnceLock<u64> = OnceLock::new();

@@ -1,15 +1,17 @@
 //! What the kernel's `/proc` says of the application's process tree and of the machine.
 //!
-//! [`tree`] is the source for the application, with [`process`] for one process of it and [`per_process`] for the
-//! break-down; [`machine`] is the source for everything that runs.
+//! [`tree`] is the source for the application, with [`process`] for one process of it, [`per_process`] and [`per_thread`]
+//! for the break-downs; [`machine`] is the source for everything that runs.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
-mod cadence;
+mod clock;
+mod counters;
 mod kernel;
 pub mod machine;
 pub mod metrics;
 pub mod per_process;
+pub mod per_thread;
 pub mod process;
 pub mod tree;
 
@@ -36,11 +38,13 @@ pub struct Config {
     pub interval: Interval,
     /// Whether to break the application down by process.
     pub per_process: bool,
+    /// Whether to break it down by thread.
+    pub per_thread: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { interval: Interval::from_millis(200), per_process: false }
+        Self { interval: Interval::from_millis(200), per_process: false, per_thread: false }
     }
 }
 
@@ -66,11 +70,15 @@ impl Plugin for Procfs {
     fn start(config: Config, setup: &mut Setup<'_>) -> anyhow::Result<()> {
         if let Some(target) = setup.target().cloned() {
             if !target.is_followed() {
-                setup.missing(
+                setup.gaps().add(
                     "children while they run",
                     "this kernel has no /proc/PID/task/TID/children, and no cgroup could be made",
                     "run alumet where it may make a cgroup, as with `systemd-run --user --scope`",
                 );
+            }
+            if target.is_attached() && !tree::may_read_io(target.pid()) {
+                let reason = "not permitted: this user may not look into the process";
+                setup.gaps().add("storage I/O", reason, "run alumet as the user of the process, or as root");
             }
             let tree = Tree::new(target, setup.registry(), &config)?;
             setup.source("tree", config.interval, tree);

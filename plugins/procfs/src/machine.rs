@@ -4,11 +4,10 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use alumet::{Batch, Host, Increase, Interval, Series, SeriesId, Setup, Source};
+use alumet::{Batch, Cadence, Host, Increase, Interval, Series, SeriesId, Setup, Source};
 use anyhow::Context;
 
 use crate::DETAILS_EVERY;
-use crate::cadence::Cadence;
 use crate::metrics::{CPU_MODE, SYSTEM_CPU_TIME, SYSTEM_MEMORY, SYSTEM_MEMORY_AVAILABLE};
 
 /// CPU time of all CPUs together since boot, in clock ticks, in the order of [`CpuTimes::MODES`].

@@ -42,6 +42,12 @@ pub const PEAK_SCOPE: &str = "process.memory.peak.scope";
 /// So many of the [`EVENTS`] come with `/proc/PID/stat`; the others have files of their own, which are costly to read.
 pub const PROMPT_EVENTS: usize = 2;
 
+/// So many of the [`EVENTS`], the last ones, are I/O, which not everybody may read.
+pub const IO_EVENTS: usize = 2;
+
+/// So many of the [`EVENTS`] are known of each thread; I/O is not read for them.
+pub const THREAD_EVENTS: usize = 4;
+
 /// What is counted besides CPU time, with the one label of each: of the tree and of every process, in this order.
 pub const EVENTS: [(Metric, &str, &str); 6] = [
     (FAULTS, "system.paging.fault.type", "minor"),

@@ -3,13 +3,14 @@
 //! Reading through a descriptor fails once the process is gone, even when its pid was given to another one.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use alumet::process::{Io, Stat, Switches};
+use alumet::target::threads;
 
 /// Descriptors that all processes together may keep open; beyond that, files are opened for each reading. Half of what
 /// this process may have at all is left to everybody else.
@@ -21,22 +22,22 @@ static OPEN_FILES: LazyLock<usize> = LazyLock::new(|| {
 });
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
-/// A file of a process.
+/// A file of a process or thread.
 #[derive(Debug)]
-struct ProcFile {
+pub(crate) struct ProcFile {
     path: String,
     file: Option<File>,
 }
 
 impl ProcFile {
-    fn open(path: String) -> io::Result<Self> {
+    pub(crate) fn open(path: String) -> io::Result<Self> {
         let file = File::open(&path)?;
         let keep =
             OPEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < *OPEN_FILES).then_some(n + 1));
         Ok(Self { path, file: keep.is_ok().then_some(file) })
     }
 
-    fn read<'b>(&self, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
+    pub(crate) fn read<'b>(&self, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
         let n = match &self.file {
             Some(file) => file.read_at(buffer, 0)?,
             None => File::open(&self.path)?.read_at(buffer, 0)?,
@@ -72,6 +73,8 @@ impl Wanted {
 pub struct Reading {
     /// Whether it still runs; a zombie does not.
     pub alive: bool,
+    /// Its parent at that time.
+    pub parent: i32,
     /// User-mode CPU ticks of its own.
     pub user_ticks: u64,
     /// Kernel-mode CPU ticks of its own.
@@ -161,6 +164,7 @@ impl Process {
         }
         let mut reading = Reading {
             alive: !matches!(stat.state, 'Z' | 'X'),
+            parent: stat.ppid,
             user_ticks: stat.user_ticks,
             system_ticks: stat.system_ticks,
             children_user_ticks: stat.children_user_ticks,
@@ -209,9 +213,8 @@ impl Process {
 impl Threads {
     fn read(&mut self, pid: i32, buffer: &mut [u8]) -> io::Result<()> {
         let mut living = HashMap::with_capacity(self.living.len());
-        for entry in fs::read_dir(format!("/proc/{pid}/task"))?.flatten() {
-            let tid = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            let (Some(tid), Ok(file)) = (tid, File::open(entry.path().join("status"))) else { continue };
+        for tid in threads(pid) {
+            let Ok(file) = File::open(format!("/proc/{pid}/task/{tid}/status")) else { continue };
             let Ok(n) = file.read_at(buffer, 0) else { continue };
             let switches = Switches::parse(&buffer[..n]).unwrap_or_default();
             living.insert(tid, switches);

@@ -6,7 +6,10 @@
 //! - Faults and I/O are that sum in any case.
 //! - Context switches of ended children are not in any file: samples count what was seen, as a lower bound.
 //!
-//! At the end, everything but the cgroup's CPU time is replaced by the usage of the reaped processes, which is exact
+//! Of an application that ran already, what it had used before is taken off. Its CPU time comes from a task clock where
+//! that can be had; everything else is what was seen of it, a lower bound, for others reap it.
+//!
+//! At the end of an application that was launched, everything but the cgroup's CPU time is replaced by the usage of the reaped processes, which is exact
 //! (`wait4`(2)), plus the last reading of those that live on. No sample exceeds that, so each counter only grows.
 
 use std::collections::HashSet;
@@ -14,113 +17,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alumet::process::{Switches, peak_resident};
-use alumet::target::{CpuStat, Target, Usage};
-use alumet::{Batch, Consumer, Increase, Metric, Registry, Series, SeriesId, Source};
+use alumet::target::Target;
+use alumet::{Batch, Cadence, Consumer, Increase, Metric, Registry, Series, SeriesId, Source};
 
-use crate::cadence::Cadence;
-use crate::kernel::{cpu_nanos, nanos, page_size, tick};
+use crate::clock::TaskClock;
+use crate::counters::Counters;
+use crate::kernel::{cpu_nanos, nanos, page_size, tick, ticks_since_boot};
 use crate::metrics::{
-    CPU_MODE, CPU_TIME, EVENTS, MEMORY, MEMORY_PEAK, PEAK_SCOPE, PROCESSES, PROMPT_EVENTS, THREADS,
+    CPU_MODE, CPU_TIME, EVENTS, IO_EVENTS, MEMORY, MEMORY_PEAK, PEAK_SCOPE, PROCESSES, PROMPT_EVENTS, THREADS,
 };
 use crate::per_process::PerProcess;
+use crate::per_thread::PerThread;
 use crate::process::{Process, Reading, Wanted, add};
 use crate::{Config, DETAILS_EVERY, THREADS_EVERY};
 
-/// The counters of the tree, raw, CPU times in nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Counters {
-    user: u64,
-    system: u64,
-    minor_faults: u64,
-    major_faults: u64,
-    voluntary: u64,
-    involuntary: u64,
-    read: u64,
-    written: u64,
-}
-
-impl Counters {
-    /// CPU time in user and in kernel mode, then [`EVENTS`].
-    const COUNT: usize = Self::CPU + 6;
-    /// The first two are CPU times.
-    const CPU: usize = 2;
-
-    fn as_array(&self) -> [u64; Self::COUNT] {
-        [
-            self.user,
-            self.system,
-            self.minor_faults,
-            self.major_faults,
-            self.voluntary,
-            self.involuntary,
-            self.read,
-            self.written,
-        ]
-    }
-
-    fn of_usage(usage: &Usage) -> Self {
-        Self {
-            user: nanos(usage.user),
-            system: nanos(usage.system),
-            minor_faults: usage.minor_faults,
-            major_faults: usage.major_faults,
-            voluntary: usage.voluntary,
-            involuntary: usage.involuntary,
-            read: usage.read,
-            written: usage.written,
-        }
-    }
-
-    /// Adds a process with the children that it has waited for, but for their switches, which no file tells.
-    fn add_reading(&mut self, reading: &Reading, tick: Duration) {
-        let tick = nanos(tick);
-        let io = reading.io.unwrap_or_default();
-        self.user += (reading.user_ticks + reading.children_user_ticks) * tick;
-        self.system += (reading.system_ticks + reading.children_system_ticks) * tick;
-        self.minor_faults += reading.minor_faults + reading.children_minor_faults;
-        self.major_faults += reading.major_faults + reading.children_major_faults;
-        self.read += io.read;
-        self.written += io.written;
-    }
-
-    fn set_cpu(&mut self, cpu: CpuStat) {
-        self.user = nanos(cpu.user);
-        self.system = nanos(cpu.system);
-    }
-
-    fn set_switches(&mut self, switches: Switches) {
-        self.voluntary = switches.voluntary;
-        self.involuntary = switches.involuntary;
-    }
-
-    /// Without what was used before the gate opened. A CPU time too small for its mode is taken from the other one.
-    fn without(&self, base: &Self) -> Self {
-        let cpu = base.user + base.system;
-        let (user, system) = if base.user <= self.user && base.system <= self.system {
-            (self.user - base.user, self.system - base.system)
-        } else {
-            let user = self.user.saturating_sub(cpu);
-            (user, self.system.saturating_sub(cpu - (self.user - user)))
-        };
-        Self {
-            user,
-            system,
-            minor_faults: self.minor_faults.saturating_sub(base.minor_faults),
-            major_faults: self.major_faults.saturating_sub(base.major_faults),
-            voluntary: self.voluntary.saturating_sub(base.voluntary),
-            involuntary: self.involuntary.saturating_sub(base.involuntary),
-            read: self.read.saturating_sub(base.read),
-            written: self.written.saturating_sub(base.written),
-        }
-    }
-}
-
-/// What the process at the gate has used: it is alumet's, not the application's.
+/// What was used before the run: by the process at the gate, which is alumet's and not the application's, or by the
+/// processes attached to.
 #[derive(Debug, Default)]
-struct Gate {
+struct Before {
     counters: Counters,
     /// Bytes. `ru_maxrss` survives exec, so the usage of a smaller application shows this.
     peak_resident: u64,
+}
+
+/// Where the CPU time comes from.
+#[derive(Debug)]
+enum Cpu {
+    Cgroup,
+    Clock(TaskClock),
+    Files,
 }
 
 /// The source.
@@ -129,6 +54,7 @@ pub struct Tree {
     target: Arc<Target>,
     registry: Arc<Registry>,
     tick: Duration,
+    cpu: Cpu,
     counters: [(SeriesId, Increase); Counters::COUNT],
     memory: SeriesId,
     processes_count: SeriesId,
@@ -141,10 +67,17 @@ pub struct Tree {
     threads: Cadence,
     /// Seen of processes that have ended.
     ended_switches: Switches,
-    gate: Option<Gate>,
+    /// Of those attached to, what was seen last of those that have ended and that no parent in the tree tells of.
+    ended: Counters,
+    /// Processes that are older than this, in clock ticks since boot, have used something before the run; 0 if none has.
+    since_ticks: u64,
+    /// Whether the I/O of the application may be read; of one that was launched it is in the usage at the end.
+    has_io: bool,
+    before: Option<Before>,
     peak_tree: u64,
     peak_process: u64,
     per_process: Option<PerProcess>,
+    per_thread: Option<PerThread>,
     pids: Vec<i32>,
     buffer: Vec<u8>,
 }
@@ -155,19 +88,31 @@ impl Tree {
     /// # Errors
     /// A metric contradicts one of another plugin.
     pub fn new(target: Arc<Target>, registry: &Arc<Registry>, config: &Config) -> anyhow::Result<Self> {
+        let clock = if target.is_attached() { TaskClock::open(&target).ok() } else { None };
+        let cpu_source = match clock {
+            _ if target.cgroup().is_ok() => Cpu::Cgroup,
+            Some(clock) => Cpu::Clock(clock),
+            None => Cpu::Files,
+        };
         let of_target = |metric: Metric| Series::new(metric).consumer(Consumer::Target);
         let cpu = ["user", "system"].map(|mode| (CPU_TIME, CPU_MODE, mode));
         let mut counters = Vec::with_capacity(Counters::COUNT);
         for (i, (metric, key, value)) in cpu.into_iter().chain(EVENTS).enumerate() {
-            let by_cgroup = i < Counters::CPU && target.cgroup().is_ok();
-            let method = if by_cgroup { "cgroup cpu.stat" } else { "/proc/PID, exact by wait4" };
+            let method = match &cpu_source {
+                Cpu::Cgroup if i < Counters::CPU => "cgroup cpu.stat",
+                Cpu::Clock(..) if i < Counters::CPU => {
+                    "task-clock of all threads, inherited, and what /proc/PID knows more"
+                }
+                _ if target.is_attached() => "/proc/PID, what was seen: a lower bound",
+                _ => "/proc/PID, exact by wait4",
+            };
             let series = registry.series(of_target(metric).label(key, value).method(method))?;
             counters.push((series, Increase::default()));
         }
         Ok(Self {
-            target,
             registry: Arc::clone(registry),
             tick: tick(),
+            cpu: cpu_source,
             counters: counters.try_into().expect("one for each counter"),
             memory: registry.series(of_target(MEMORY).method("/proc/PID/stat, sum over the tree"))?,
             processes_count: registry.series(of_target(PROCESSES).method("/proc"))?,
@@ -177,10 +122,15 @@ impl Tree {
             details: Cadence::new(DETAILS_EVERY, config.interval.get()),
             threads: Cadence::new(THREADS_EVERY, config.interval.get()),
             ended_switches: Switches::default(),
-            gate: None,
+            ended: Counters::default(),
+            since_ticks: if target.is_attached() { ticks_since_boot() } else { 0 },
+            has_io: !target.is_attached() || may_read_io(target.pid()),
+            target,
+            before: None,
             peak_tree: 0,
             peak_process: 0,
             per_process: config.per_process.then(PerProcess::default),
+            per_thread: config.per_thread.then(PerThread::default),
             pids: Vec::new(),
             buffer: vec![0; 8192],
         })
@@ -198,6 +148,19 @@ impl Tree {
             // One that ends meanwhile, or that hidepid hides, is counted when its parent or alumet reaps it.
             if let Ok(process) = Process::open(*pid, &mut self.buffer) {
                 self.known.insert(*pid);
+                // Found late, but older than the run.
+                if let Some(before) = &mut self.before
+                    && process.start_ticks < self.since_ticks
+                {
+                    let mut older = Counters::default();
+                    older.add_reading(&process.last, self.tick);
+                    older.user += below_ticks(process.pid, &process.last, self.tick);
+                    older.add_switches(process.last.switches);
+                    if let Cpu::Clock(clock) = &mut self.cpu {
+                        clock.leave_out(std::mem::take(&mut older.user), std::mem::take(&mut older.system));
+                    }
+                    before.counters.add(&older);
+                }
                 self.processes.push(process);
                 found = true;
             }
@@ -218,15 +181,18 @@ impl Tree {
         let mut sum = Counters::of_usage(&self.target.reaped());
         let mut switches = self.ended_switches;
         let mut gauges = None::<Gauges>;
-        let mut gone = false;
-        let at_gate = self.gate.is_none();
+        let mut gone = Vec::new();
+        let at_start = self.before.is_none();
         for process in &mut self.processes {
             let Ok(reading) = process.read(wanted, &mut self.buffer) else {
-                gone = true;
+                gone.push(process.pid);
                 add(&mut switches, process.last.switches);
                 continue;
             };
             sum.add_reading(&reading, self.tick);
+            if self.target.is_attached() {
+                sum.user += below_ticks(process.pid, &reading, self.tick);
+            }
             add(&mut switches, reading.switches);
             if reading.alive {
                 let resident = reading.resident_pages * page_size();
@@ -234,50 +200,95 @@ impl Tree {
                 gauges.resident += resident;
                 gauges.processes += 1;
                 gauges.threads += reading.threads;
-                if !at_gate {
+                if !at_start {
                     self.peak_process = self.peak_process.max(resident);
                 }
             }
             if let Some(per_process) = &mut self.per_process {
-                per_process.push(&self.registry, process, wanted, at_gate, out)?;
+                let is_older = process.start_ticks < self.since_ticks;
+                per_process.push(&self.registry, process, wanted, at_start || is_older, out)?;
             }
         }
-        if gone {
-            self.forget_the_gone(out);
+        if !gone.is_empty() {
+            self.forget(&gone, out);
+        }
+        sum.add(&self.ended);
+        if let Some(per_thread) = self.per_thread.as_mut().filter(|_| wanted.threads || at_start) {
+            // At the start, everybody is older than the run.
+            let since = if at_start { u64::MAX } else { self.since_ticks };
+            per_thread.push(&self.registry, &self.processes, since, &mut self.buffer, out)?;
         }
         sum.set_switches(switches);
-        if let Ok(cgroup) = self.target.cgroup() {
-            sum.set_cpu(cgroup.cpu()?);
-        }
+        self.set_cpu(&mut sum)?;
         Ok((sum, gauges))
     }
 
-    fn forget_the_gone(&mut self, out: &mut Batch) {
-        let Self { processes, known, ended_switches, per_process, buffer, .. } = self;
-        processes.retain_mut(|process| {
-            let lives = process.read(Wanted::ALL, buffer).is_ok();
-            if !lives {
-                known.remove(&process.pid);
-                add(ended_switches, process.last.switches);
-                if let Some(per_process) = per_process {
-                    per_process.retire(process.pid, out);
+    /// Replaces what the files say of CPU time by what is known better.
+    fn set_cpu(&mut self, sum: &mut Counters) -> anyhow::Result<()> {
+        match &mut self.cpu {
+            Cpu::Files => {}
+            Cpu::Clock(clock) => {
+                let has_children = |last: &Reading| last.children_user_ticks + last.children_system_ticks > 0;
+                let parents = self.processes.iter().filter(|process| has_children(&process.last)).count();
+                (sum.user, sum.system) = clock.since_start(sum.user, sum.system, parents)?
+            }
+            Cpu::Cgroup => {
+                if let Ok(cgroup) = self.target.cgroup() {
+                    let cpu = cgroup.cpu()?;
+                    (sum.user, sum.system) = (nanos(cpu.user), nanos(cpu.system));
                 }
             }
-            lives
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, gone: &[i32], out: &mut Batch) {
+        let gone: Vec<_> = self.processes.extract_if(.., |process| gone.contains(&process.pid)).collect();
+        for process in &gone {
+            self.known.remove(&process.pid);
+            add(&mut self.ended_switches, process.last.switches);
+            if let Some(per_process) = &mut self.per_process {
+                per_process.retire(process.pid, out);
+            }
+        }
+        if self.target.is_attached() {
+            gone.iter().for_each(|process| self.note_end(&process.last));
+        }
+    }
+
+    /// Adds what a process attached to was seen to use, unless its parent tells: once it has waited for the child, what
+    /// the child used is in its own numbers (proc_pid_stat(5), `cutime`).
+    fn note_end(&mut self, last: &Reading) {
+        let parent = self.processes.iter_mut().find(|process| process.pid == last.parent);
+        let told = parent.is_some_and(|parent| {
+            // The child has gone, so the parent has waited. If it has gone too, its last reading knows if it was final.
+            parent.read(Wanted::ALL, &mut self.buffer).is_ok() || !parent.last.alive
         });
+        if !told {
+            self.ended.add_reading(last, self.tick);
+        }
     }
 
     fn push_counters(&mut self, counters: &Counters, details: bool, out: &mut Batch) {
-        let base = self.gate.as_ref().map(|gate| gate.counters).unwrap_or_default();
+        let base = self.before.as_ref().map(|before| before.counters).unwrap_or_default();
         let counters = counters.without(&base).as_array();
-        let n = if details { Counters::COUNT } else { Counters::CPU + PROMPT_EVENTS };
+        let n = match (details, self.has_io) {
+            (false, _) => Counters::CPU + PROMPT_EVENTS,
+            // It comes last.
+            (true, false) => Counters::COUNT - IO_EVENTS,
+            (true, true) => Counters::COUNT,
+        };
         for (i, ((series, increase), raw)) in self.counters.iter_mut().zip(counters).take(n).enumerate() {
             let increase = increase.to(raw) as f64;
             out.push(*series, if i < Counters::CPU { increase / 1e9 } else { increase });
         }
     }
 
-    fn note_gate(&mut self, mut counters: Counters) {
+    fn note_start(&mut self, mut counters: Counters) {
+        if self.target.is_attached() {
+            self.before = Some(Before { counters, peak_resident: 0 });
+            return;
+        }
         if self.target.cgroup().is_err() {
             // The ticks of the files are too coarse for it. Without a tick, the kernel calls all of it user time
             // (cputime_adjust in kernel/sched/cputime.c).
@@ -285,12 +296,41 @@ impl Tree {
             counters.system = 0;
         }
         let status = std::fs::read(format!("/proc/{}/status", self.target.pid())).unwrap_or_default();
-        self.gate = Some(Gate { counters, peak_resident: peak_resident(&status).unwrap_or(0) });
+        self.before = Some(Before { counters, peak_resident: peak_resident(&status).unwrap_or(0) });
+    }
+
+    /// The totals of an application that was launched and has been reaped.
+    fn exact(&mut self) -> anyhow::Result<Counters> {
+        let reaped = self.target.reaped();
+        let mut exact = Counters::of_usage(&reaped);
+        let mut switches = Switches { voluntary: exact.voluntary, involuntary: exact.involuntary };
+        // Once more, for those that live on and are younger than the last look.
+        self.look();
+        let survivors = std::mem::take(&mut self.pids);
+        for process in &mut self.processes {
+            // One that ended just now is no longer reaped: what was read last counts.
+            let reading = match process.read(Wanted::ALL, &mut self.buffer) {
+                Ok(reading) => reading,
+                Err(_) if survivors.contains(&process.pid) => process.last,
+                Err(_) => continue,
+            };
+            exact.add_reading(&reading, self.tick);
+            exact.user += below_ticks(process.pid, &reading, self.tick);
+            add(&mut switches, reading.switches);
+        }
+        exact.set_switches(switches);
+        self.set_cpu(&mut exact)?;
+        Ok(exact)
     }
 
     /// The peak of the largest process, in bytes, and how it was obtained.
-    fn largest_peak(&self, reaped: &Usage) -> (u64, &'static str) {
-        let gate = self.gate.as_ref().map_or(0, |gate| gate.peak_resident);
+    fn largest_peak(&self) -> (u64, &'static str) {
+        if self.target.is_attached() {
+            // The kernel's own mark may be from before the run.
+            return (self.peak_process, "largest sample, a lower bound");
+        }
+        let reaped = self.target.reaped();
+        let gate = self.before.as_ref().map_or(0, |before| before.peak_resident);
         let living = self.processes.iter().filter_map(|process| {
             peak_resident(&std::fs::read(format!("/proc/{}/status", process.pid)).ok()?)
         });
@@ -306,6 +346,17 @@ impl Tree {
     }
 }
 
+/// The CPU time of a process that its ticks leave out, in nanoseconds; the kernel does not say of which mode it is.
+fn below_ticks(pid: i32, reading: &Reading, tick: Duration) -> u64 {
+    let ticks = (reading.user_ticks + reading.system_ticks) * nanos(tick);
+    cpu_nanos(pid).unwrap_or(0).saturating_sub(ticks)
+}
+
+/// Whether the I/O of a process may be read: it is one's own, or one is privileged (proc_pid_io(5)).
+pub(crate) fn may_read_io(pid: i32) -> bool {
+    std::fs::read(format!("/proc/{pid}/io")).is_ok()
+}
+
 #[derive(Debug, Default)]
 struct Gauges {
     resident: u64,
@@ -317,8 +368,8 @@ impl Source for Tree {
     fn poll(&mut self, out: &mut Batch) -> anyhow::Result<()> {
         let wanted = Wanted { details: self.details.is_due(), threads: self.threads.is_due() };
         let (counters, gauges) = self.read(wanted, out)?;
-        if self.gate.is_none() {
-            self.note_gate(counters);
+        if self.before.is_none() {
+            self.note_start(counters);
             return Ok(());
         }
         self.push_counters(&counters, wanted.details, out);
@@ -332,32 +383,10 @@ impl Source for Tree {
     }
 
     fn finish(&mut self, out: &mut Batch) -> anyhow::Result<()> {
-        let reaped = self.target.reaped();
-        let mut exact = Counters::of_usage(&reaped);
-        let mut switches = Switches { voluntary: exact.voluntary, involuntary: exact.involuntary };
-        // Once more, for those that live on and are younger than the last look.
-        self.look();
-        let survivors = std::mem::take(&mut self.pids);
-        for process in &mut self.processes {
-            // One that ended just now is no longer reaped: what was read last counts.
-            let reading = match process.read(Wanted::ALL, &mut self.buffer) {
-                Ok(reading) => reading,
-                Err(_) if survivors.contains(&process.pid) => process.last,
-                Err(_) => continue,
-            };
-            exact.add_reading(&reading, self.tick);
-            // What its ticks leave out; the kernel does not say of which mode it is.
-            let ticks = (reading.user_ticks + reading.system_ticks) * nanos(self.tick);
-            exact.user += cpu_nanos(process.pid).unwrap_or(0).saturating_sub(ticks);
-            add(&mut switches, reading.switches);
-        }
-        exact.set_switches(switches);
-        if let Ok(cgroup) = self.target.cgroup() {
-            exact.set_cpu(cgroup.cpu()?);
-        }
+        let exact = if self.target.is_attached() { self.read(Wanted::ALL, out)?.0 } else { self.exact()? };
         self.push_counters(&exact, true, out);
 
-        let (largest, method) = self.largest_peak(&reaped);
+        let (largest, method) = self.largest_peak();
         let peak = |scope: &str, method: &'static str| {
             Series::new(MEMORY_PEAK).consumer(Consumer::Target).label(PEAK_SCOPE, scope).method(method)
         };
@@ -369,20 +398,5 @@ impl Source for Tree {
         };
         out.push(self.registry.series(peak("tree", method))?, tree as f64);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_gate_used_is_taken_from_the_other_mode_if_it_must() {
-        let base = Counters { user: 300, ..Counters::default() };
-        let later = Counters { user: 100, system: 900, ..Counters::default() };
-        let rest = later.without(&base);
-        assert_eq!((rest.user, rest.system), (0, 700));
-        let plain = Counters { user: 1000, system: 5, ..Counters::default() }.without(&base);
-        assert_eq!((plain.user, plain.system), (700, 5));
     }
 }

@@ -1,4 +1,4 @@
-//! What need not be read at every poll.
+//! What a source need not read at every poll.
 
 use std::time::Duration;
 

@@ -1,0 +1,242 @@
+//! Processes that ran already: held by pidfds, followed with their descendants, and never touched.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Mutex, PoisonError};
+
+use nix::unistd::{Uid, User};
+
+use super::tree;
+use crate::process::{Malformed, Stat};
+
+/// A process to attach to. Its pidfd holds it: whatever becomes of its pid, it is not taken for another one.
+#[derive(Debug)]
+pub struct Root {
+    pid: i32,
+    pidfd: OwnedFd,
+    start_ticks: u64,
+    name: String,
+    owner: Uid,
+}
+
+/// Why a process cannot be attached to.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// There is none, or none that this user may see.
+    #[error("no process {0}")]
+    NotThere(i32),
+    /// The number is that of a thread.
+    #[error("{0} is a thread of process {1}; attach to {1}")]
+    Thread(i32, i32),
+    /// It has ended, and its parent has not looked yet.
+    #[error("process {0} ({1}) has ended already and waits for its parent (a zombie)")]
+    Zombie(i32, String),
+    /// It is a part of the kernel.
+    #[error("process {0} ({1}) is a thread of the kernel; it cannot be measured as an application")]
+    Kernel(i32, String),
+    /// It is this process.
+    #[error("process {0} is alumet itself")]
+    Itself(i32),
+    /// It ended while it was looked at.
+    #[error("process {0} ended while alumet attached to it")]
+    Ended(i32),
+    /// For want of memory or descriptors.
+    #[error("cannot attach to process {0}: {1}")]
+    Failed(i32, io::Error),
+}
+
+impl Root {
+    /// Looks at a process and holds it.
+    ///
+    /// # Errors
+    /// It is not there, or not what can be measured.
+    pub fn hold(pid: i32) -> Result<Self, AttachError> {
+        if pid == std::process::id() as i32 {
+            return Err(AttachError::Itself(pid));
+        }
+        let pidfd = pidfd_open(pid)?;
+        let text = fs::read(format!("/proc/{pid}/stat")).map_err(|_| AttachError::NotThere(pid))?;
+        let stat = Stat::parse(&text)
+            .map_err(|error: Malformed| AttachError::Failed(pid, io::Error::other(error)))?;
+        let name = String::from_utf8_lossy(stat.comm).into_owned();
+        if stat.kernel {
+            return Err(AttachError::Kernel(pid, name));
+        }
+        if matches!(stat.state, 'Z' | 'X') {
+            return Err(AttachError::Zombie(pid, name));
+        }
+        let owner = fs::metadata(format!("/proc/{pid}")).map_err(|_| AttachError::Ended(pid))?.uid();
+        // What was just read is of the process behind the descriptor only if that one still lives.
+        if super::has_ended(&pidfd) {
+            return Err(AttachError::Ended(pid));
+        }
+        Ok(Self { pid, pidfd, start_ticks: stat.start_ticks, name, owner: Uid::from_raw(owner) })
+    }
+
+    /// Its pid.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Its command name, at most 15 bytes.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name of the user whom it belongs to, if that is somebody else than this process' user.
+    pub fn foreign_owner(&self) -> Option<String> {
+        let name = || User::from_uid(self.owner).ok().flatten().map(|user| user.name);
+        (self.owner != Uid::effective()).then(|| name().unwrap_or_else(|| format!("uid {}", self.owner)))
+    }
+
+    pub(super) fn pidfd(&self) -> &OwnedFd {
+        &self.pidfd
+    }
+}
+
+fn pidfd_open(pid: i32) -> Result<OwnedFd, AttachError> {
+    // SAFETY: pidfd_open takes two numbers and returns a new descriptor (close-on-exec) or -1.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    if fd >= 0 {
+        // SAFETY: the descriptor is new and ours.
+        return Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) });
+    }
+    let error = io::Error::last_os_error();
+    let leader = || {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
+    };
+    match leader() {
+        Some(leader) if leader != pid => Err(AttachError::Thread(pid, leader)),
+        // No pid at all: negative, or 0.
+        _ if matches!(error.raw_os_error(), Some(libc::ESRCH | libc::EINVAL)) => {
+            Err(AttachError::NotThere(pid))
+        }
+        _ => Err(AttachError::Failed(pid, error)),
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Attached {
+    roots: Vec<Root>,
+    /// Every process of the tree that was seen and lives, with its start in ticks since boot: one whose parent has died
+    /// belongs to the tree as before, though nothing shows it any more.
+    known: Mutex<BTreeMap<i32, u64>>,
+}
+
+impl Attached {
+    /// # Panics
+    /// If there is no root.
+    pub(super) fn new(roots: Vec<Root>) -> Self {
+        assert!(!roots.is_empty(), "somebody is attached to");
+        let known = roots.iter().map(|root| (root.pid, root.start_ticks)).collect();
+        Self { roots, known: Mutex::new(known) }
+    }
+
+    pub(super) fn roots(&self) -> &[Root] {
+        &self.roots
+    }
+
+    pub(super) fn display(&self) -> String {
+        let names: Vec<_> = self.roots.iter().map(|root| format!("{} ({})", root.name, root.pid)).collect();
+        names.join(", ")
+    }
+
+    /// The roots and all their descendants, but for this process: it may be one of them.
+    pub(super) fn members(&self, out: &mut Vec<i32>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|pid, start| start_ticks(*pid) == Some(*start));
+        let mut next = out.len();
+        out.extend(known.keys());
+        let itself = std::process::id() as i32;
+        let mut children = Vec::new();
+        while let Some(pid) = out.get(next).copied() {
+            next += 1;
+            tree::children(pid, &mut children);
+            for child in children.drain(..).filter(|child| *child != itself) {
+                if !known.contains_key(&child)
+                    && let Some(start) = start_ticks(child)
+                {
+                    known.insert(child, start);
+                    out.push(child);
+                }
+            }
+        }
+    }
+}
+
+fn start_ticks(pid: i32) -> Option<u64> {
+    Some(Stat::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?).ok()?.start_ticks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_attached_to_is_told_apart() {
+        let error = |pid| Root::hold(pid).unwrap_err().to_string();
+        let itself = std::process::id() as i32;
+        assert_eq!(error(itself), format!("process {itself} is alumet itself"));
+        for pid in [0, -1, i32::MAX] {
+            assert_eq!(error(pid), format!("no process {pid}"));
+        }
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id() as i32;
+        while Root::hold(pid).is_ok() {
+            std::thread::yield_now();
+        }
+        assert!(error(pid).contains("(true) has ended already"), "{}", error(pid));
+        child.wait().unwrap();
+        assert_eq!(error(pid), format!("no process {pid}"));
+        // pid 2 is the parent of all kernel threads, where they are to be seen.
+        if fs::read_to_string("/proc/2/comm").is_ok_and(|name| name.trim() == "kthreadd") {
+            assert!(error(2).contains("(kthreadd) is a thread of the kernel"), "{}", error(2));
+        }
+    }
+
+    #[test]
+    fn a_thread_is_told_from_its_process() {
+        let parent = std::process::id() as i32;
+        let (send, tids) = std::sync::mpsc::channel();
+        let (done, wait) = std::sync::mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                send.send(nix::unistd::gettid().as_raw()).unwrap();
+                let _ = wait.recv();
+            });
+            let tid = tids.recv().unwrap();
+            let error = Root::hold(tid).unwrap_err().to_string();
+            assert_eq!(error, format!("{tid} is a thread of process {parent}; attach to {parent}"));
+            drop(done);
+        });
+    }
+
+    #[test]
+    fn a_process_whose_parent_has_died_is_still_a_member() {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", "(sleep 30 & echo $!; wait) & wait"]);
+        let shell = shell.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut shell = shell.spawn().unwrap();
+        let mut line = String::new();
+        io::BufRead::read_line(&mut io::BufReader::new(shell.stdout.take().unwrap()), &mut line).unwrap();
+        let sleeper: i32 = line.trim().parse().unwrap();
+        let attached = Attached::new(vec![Root::hold(shell.id() as i32).unwrap()]);
+        let members = || {
+            let mut out = Vec::new();
+            attached.members(&mut out);
+            out
+        };
+        let before = members();
+        assert!(before.len() >= 3 && before.contains(&sleeper), "{before:?}");
+        for pid in before.iter().filter(|pid| **pid != sleeper) {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), nix::sys::signal::SIGKILL);
+        }
+        shell.wait().unwrap();
+        assert!(members().contains(&sleeper), "{:?}", members());
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(sleeper), nix::sys::signal::SIGKILL).unwrap();
+    }
+}

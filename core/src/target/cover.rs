@@ -1,0 +1,187 @@
+//! Visits every thread of a tree that goes on creating threads and processes, such that each is covered once.
+//!
+//! What the kernel attaches to a thread with `inherit` goes on to whatever that thread creates later, but not to what it
+//! has created before. So a thread that turns up while the others are visited may or may not have inherited it. Pids
+//! tell: the kernel hands them out in ascending order, and `/proc/loadavg` shows the last one (proc_loadavg(5)).
+//!
+//! One round visits all threads, lets forks that were under way come to their end, and notes the last pid. Whatever is
+//! born later has a parent that was visited. If somebody lives on who was born before that and was not visited, the
+//! round is given up and the next one visits him too.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::time::Duration;
+
+use super::tree;
+use crate::process::Stat;
+
+/// After this time a fork that was under way has shown its child.
+const SETTLE: Duration = Duration::from_millis(5);
+const ROUNDS: usize = 10;
+/// So many descriptors are left to everybody else: to look at files, and to outputs when the run ends.
+const RESERVE: usize = 8;
+
+/// What was attached to a tree's threads.
+#[derive(Debug)]
+pub struct Cover<T, E> {
+    /// What `open` has returned, for each thread.
+    pub opened: Vec<T>,
+    /// Threads that live and for which it failed.
+    pub refused: Vec<(i32, E)>,
+    /// How many processes there were.
+    pub processes: usize,
+    /// Threads that may be covered twice or not at all, because too much was born all the time.
+    pub uncertain: usize,
+}
+
+impl<T, E> Cover<T, E> {
+    /// Of a process with one thread, which creates nothing meanwhile.
+    pub(super) fn of_one(pid: i32, mut open: impl FnMut(i32) -> Result<T, E>) -> Self {
+        let mut cover = Self { opened: Vec::new(), refused: Vec::new(), processes: 1, uncertain: 0 };
+        cover.open([pid], &mut open);
+        cover
+    }
+
+    /// Of a living tree.
+    pub(super) fn of_all(members: impl Fn(&mut Vec<i32>), mut open: impl FnMut(i32) -> Result<T, E>) -> Self {
+        let look = || {
+            let mut pids = Vec::new();
+            members(&mut pids);
+            let threads: BTreeSet<i32> = pids.iter().flat_map(|pid| tree::threads(*pid)).collect();
+            (pids.len(), threads)
+        };
+        for round in 1.. {
+            let before = LastPid::read();
+            let (processes, threads) = look();
+            let mut cover = Self { opened: Vec::new(), refused: Vec::new(), processes, uncertain: 0 };
+            cover.open(threads.iter().copied(), &mut open);
+            std::thread::sleep(SETTLE);
+            let horizon = LastPid::read();
+            let (_, now) = look();
+            let end = LastPid::read();
+            let mut missed: Vec<i32> = now.difference(&threads).copied().collect();
+            missed.retain(|tid| !horizon.is_followed_by(*tid, end));
+            if !missed.is_empty() {
+                // Most of what is born is short-lived; it is not worth another round.
+                std::thread::sleep(SETTLE);
+                missed.retain(|tid| lives(*tid));
+            }
+            if missed.is_empty() {
+                return cover;
+            }
+            if round == ROUNDS {
+                // Whoever is older than this round has inherited nothing of it.
+                let (young, old): (Vec<_>, Vec<_>) =
+                    missed.into_iter().partition(|tid| before.is_followed_by(*tid, end));
+                cover.uncertain = young.len();
+                cover.open(old, &mut open);
+                return cover;
+            }
+        }
+        unreachable!("the last round returns")
+    }
+
+    fn open(&mut self, tids: impl IntoIterator<Item = i32>, open: &mut impl FnMut(i32) -> Result<T, E>) {
+        // What is opened may take all descriptors that there are, but for these.
+        let reserve: Vec<_> = (0..RESERVE).map_while(|_| File::open("/dev/null").ok()).collect();
+        let mut refused = Vec::new();
+        for tid in tids {
+            match open(tid) {
+                Ok(opened) => self.opened.push(opened),
+                Err(error) => refused.push((tid, error)),
+            }
+        }
+        drop(reserve);
+        // One that has gone has nothing left to be covered.
+        self.refused.extend(refused.into_iter().filter(|(tid, _)| lives(*tid)));
+    }
+}
+
+/// Whether it is there and does not just end.
+fn lives(tid: i32) -> bool {
+    let text = fs::read(format!("/proc/{tid}/stat")).unwrap_or_default();
+    Stat::parse(&text).is_ok_and(|stat| !stat.exiting && !matches!(stat.state, 'Z' | 'X'))
+}
+
+/// The pid that was handed out last, and how many there are; `None` where that is hidden.
+#[derive(Debug, Clone, Copy)]
+struct LastPid(Option<(i32, i32)>);
+
+impl LastPid {
+    fn read() -> Self {
+        let number =
+            |path: &str| fs::read_to_string(path).ok()?.split_ascii_whitespace().last()?.parse::<i32>().ok();
+        Self(number("/proc/loadavg").zip(number("/proc/sys/kernel/pid_max").filter(|max| *max > 0)))
+    }
+
+    /// Whether `pid` was handed out after this and not after `end`.
+    fn is_followed_by(self, pid: i32, end: Self) -> bool {
+        let (Some((from, max)), Some((to, _))) = (self.0, end.0) else { return false };
+        // After the last one they begin anew.
+        let since = |pid: i32| (pid - from).rem_euclid(max);
+        since(pid) > 0 && since(pid) <= since(to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pids_are_in_order_also_when_they_begin_anew() {
+        let at = |pid| LastPid(Some((pid, 100)));
+        assert!(at(10).is_followed_by(12, at(15)));
+        assert!(!at(10).is_followed_by(10, at(15)) && !at(10).is_followed_by(16, at(15)));
+        assert!(at(95).is_followed_by(3, at(5)) && at(95).is_followed_by(99, at(5)));
+        assert!(!at(95).is_followed_by(50, at(5)) && !at(95).is_followed_by(90, at(5)));
+        assert!(!LastPid(None).is_followed_by(1, at(5)));
+    }
+
+    #[test]
+    fn the_last_pid_is_that_of_the_child_just_made() {
+        // Others may make processes meanwhile.
+        let found = (0..100).any(|_| {
+            let before = LastPid::read();
+            let mut child = std::process::Command::new("true").spawn().unwrap();
+            let after = LastPid::read();
+            child.wait().unwrap();
+            before.is_followed_by(child.id() as i32, after) && !after.is_followed_by(child.id() as i32, after)
+        });
+        assert!(found);
+    }
+
+    #[test]
+    fn every_thread_is_visited_and_one_that_is_born_meanwhile_makes_another_round() {
+        let child = std::cell::RefCell::new(None::<std::process::Child>);
+        let own = std::process::id() as i32;
+        let members = |out: &mut Vec<i32>| {
+            out.push(own);
+            out.extend(child.borrow().as_ref().map(|child| child.id() as i32));
+        };
+        let mut visits = 0;
+        let cover = Cover::<i32, ()>::of_all(members, |tid| {
+            visits += 1;
+            // Born after the look, before the horizon: it may have inherited something.
+            if child.borrow().is_none() {
+                *child.borrow_mut() =
+                    Some(std::process::Command::new("sleep").arg("30").spawn().expect("sleep"));
+            }
+            Ok(tid)
+        });
+        let mut child = child.into_inner().unwrap();
+        let pid = child.id() as i32;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(cover.opened.contains(&pid) && cover.opened.contains(&own), "{cover:?} {pid}");
+        assert_eq!((cover.processes, cover.uncertain), (2, 0), "{cover:?}");
+        assert!(visits > cover.opened.len(), "{visits} {cover:?}");
+    }
+
+    #[test]
+    fn a_thread_that_has_gone_is_no_refusal() {
+        let cover = Cover::<(), &str>::of_one(i32::MAX, |_| Err("gone"));
+        assert!(cover.opened.is_empty() && cover.refused.is_empty());
+        let cover = Cover::<(), &str>::of_one(std::process::id() as i32, |_| Err("no"));
+        assert_eq!(cover.refused.len(), 1);
+    }
+}

@@ -1,0 +1,175 @@
+//! The application's process as alumet's own child: its gate, its cgroup, its end.
+
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::cgroup::Cgroup;
+use super::gate::{self, Command, LaunchError};
+use super::tree;
+use super::usage::{Exit, Usage};
+
+#[derive(Debug)]
+pub(super) struct Launched {
+    pub(super) pid: i32,
+    pub(super) pidfd: OwnedFd,
+    /// Or why it has none.
+    pub(super) cgroup: Result<Cgroup, String>,
+    gate: Mutex<Option<gate::Gate>>,
+    reaped: Mutex<Reaped>,
+}
+
+#[derive(Debug, Default)]
+struct Reaped {
+    usage: Usage,
+    exit: Option<Exit>,
+}
+
+impl Launched {
+    pub(super) fn new(command: &Command) -> Result<Self, LaunchError> {
+        // With SIGCHLD ignored the kernel would reap the application for us, and its usage would be lost (wait(2)).
+        // The application gets what it would have inherited.
+        // SAFETY: sets a default disposition; no handler is installed.
+        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+        // SAFETY: PR_SET_CHILD_SUBREAPER takes a number and touches no memory.
+        unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1 as libc::c_ulong) };
+        let cgroup = Cgroup::create();
+        let held = gate::hold(command, cgroup.as_ref().ok().map(Cgroup::directory))?;
+        let cgroup = match cgroup {
+            Ok(_) if !held.in_cgroup => Err("the kernel refused to start a process in it".into()),
+            cgroup => cgroup,
+        };
+        Ok(Self {
+            pid: held.pid,
+            pidfd: held.pidfd,
+            cgroup,
+            gate: Mutex::new(Some(held.gate)),
+            reaped: Mutex::default(),
+        })
+    }
+
+    pub(super) fn wait_at_gate(&self) -> Result<(), LaunchError> {
+        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        gate.as_mut().map_or(Ok(()), gate::Gate::wait)
+    }
+
+    pub(super) fn open_gate(&self) -> Result<(), LaunchError> {
+        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner).take();
+        gate.map_or(Ok(()), gate::Gate::open)
+    }
+
+    pub(super) fn members(&self, out: &mut Vec<i32>) {
+        match &self.cgroup {
+            // A process that has ended is no longer in the list of its cgroup, but can still be read.
+            Ok(cgroup) => {
+                let first = out.len();
+                // The file was readable when it was opened; a failure shows as an empty list.
+                let _ = cgroup.members(out);
+                if !out[first..].contains(&self.pid) && !self.is_reaped() {
+                    out.push(self.pid);
+                }
+            }
+            Err(_) => tree::of_child((!self.is_reaped()).then_some(self.pid), out),
+        }
+    }
+
+    pub(super) fn reaped(&self) -> Usage {
+        self.lock().usage
+    }
+
+    pub(super) fn exit(&self) -> Option<Exit> {
+        self.lock().exit
+    }
+
+    pub(super) fn peek_exit(&self) -> Option<Exit> {
+        // SAFETY: all-zero is a valid siginfo_t.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        let look = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        // SAFETY: `info` outlives the call.
+        let looked = unsafe { libc::waitid(libc::P_PID, self.pid as libc::id_t, &raw mut info, look) } == 0;
+        // SAFETY: waitid has filled these in; the pid is 0 if the process has not ended.
+        let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+        match (looked && pid == self.pid, info.si_code) {
+            (false, _) => self.exit(),
+            (true, libc::CLD_EXITED) => Some(Exit::Code(status)),
+            (true, _) => Some(Exit::Signal(status)),
+        }
+    }
+
+    fn is_reaped(&self) -> bool {
+        self.exit().is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Reaped> {
+        self.reaped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reaps every child that has ended, but for the application's first process. Returns whether children are left.
+    pub(super) fn reap_orphans(&self) -> bool {
+        self.reap_children(true)
+    }
+
+    /// Reaps every child that has ended.
+    pub(super) fn reap(&self) -> bool {
+        self.reap_children(false)
+    }
+
+    fn reap_children(&self, keep_first: bool) -> bool {
+        // Held over all calls: nobody sees a child as gone whose usage is not yet counted.
+        let mut reaped = self.lock();
+        loop {
+            // SAFETY: all-zero is a valid siginfo_t.
+            let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+            let look = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+            // SAFETY: `info` outlives the call.
+            if unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, look) } != 0 {
+                return false;
+            }
+            // SAFETY: waitid has filled it in; the pid is 0 if no child has ended.
+            let pid = unsafe { info.si_pid() };
+            // The kernel always shows the first child that has ended. If it is the one to keep, the run is ending and
+            // the rest is reaped with it.
+            if pid == 0 || (keep_first && pid == self.pid) {
+                return true;
+            }
+            let mut status = 0;
+            // SAFETY: all-zero is a valid rusage; both places outlive the call.
+            let mut rusage: libc::rusage = unsafe { std::mem::zeroed() };
+            // SAFETY: as above.
+            if unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, &raw mut rusage) } == pid {
+                reaped.usage += Usage::from_raw(&rusage);
+                if pid == self.pid {
+                    reaped.exit = Some(Exit::from_wait_status(status));
+                }
+            }
+        }
+    }
+
+    /// Kills every member at once. Returns whether that could be done.
+    pub(super) fn kill(&self) -> bool {
+        self.cgroup.as_ref().is_ok_and(|cgroup| cgroup.kill().is_ok())
+    }
+
+    pub(super) fn leave(&self) {
+        self.reap();
+        if let Ok(cgroup) = &self.cgroup {
+            cgroup.remove();
+        }
+    }
+}
+
+impl Drop for Launched {
+    /// A child that still waits at the gate ends, and is reaped.
+    fn drop(&mut self) {
+        let gate = self.gate.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if gate.is_some() {
+            drop(gate);
+            // SAFETY: the child is not reaped yet, so the pid is its own; the first call takes two numbers, the second
+            // writes to no place.
+            unsafe {
+                libc::kill(self.pid, libc::SIGKILL);
+                libc::waitpid(self.pid, std::ptr::null_mut(), 0);
+            }
+        }
+        self.reap();
+    }
+}

@@ -1,0 +1,131 @@
+//! Why an event cannot be counted, in words that tell four different things apart, and what would change that.
+//!
+//! *Unavailable*: this machine or kernel has no such counter. *Not permitted*: it has, for somebody with more rights. *Not
+//! counted*: it was opened, and never got one of the CPU's counters. *Multiplexed*: it had one for a part of the time.
+
+use std::fs;
+use std::io;
+
+use alumet::{Host, Target};
+
+use crate::event::{Class, Event};
+
+/// Why an event cannot be counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// One of the words above, and the reason.
+    pub reason: String,
+    /// What would change that; empty if nothing would.
+    pub remedy: String,
+}
+
+/// What gives the right to count kernel mode, and processes of others, to the binary alone (capabilities(7), since Linux
+/// 5.8).
+pub const SETCAP: &str = "sudo setcap cap_perfmon=ep \"$(command -v alumet)\"";
+
+/// As documented in Documentation/admin-guide/sysctl/kernel.rst. Some distributions add levels above 2, at which users
+/// may count nothing.
+pub fn paranoid() -> Option<i32> {
+    fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").ok()?.trim().parse().ok()
+}
+
+impl Refusal {
+    fn unavailable(reason: impl std::fmt::Display) -> Self {
+        Self { reason: format!("unavailable: {reason}"), remedy: String::new() }
+    }
+
+    fn not_permitted(reason: impl std::fmt::Display, remedy: impl Into<String>) -> Self {
+        Self { reason: format!("not permitted: {reason}"), remedy: remedy.into() }
+    }
+
+    /// What an error of perf_event_open(2) means for this event.
+    pub fn of(error: &io::Error, event: &Event, target: &Target) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EACCES | libc::EPERM) => Self::permission(event, target),
+            Some(libc::ENOENT) if matches!(event.class, Class::Hardware | Class::Cache | Class::Raw) => {
+                if Host::default().is_virtual() {
+                    let reason = "this virtual machine has no hardware counters";
+                    Self { remedy: "its host may give it a virtual PMU".into(), ..Self::unavailable(reason) }
+                } else {
+                    Self::unavailable("this CPU has no such counter, or the kernel does not know it")
+                }
+            }
+            Some(libc::ENOENT | libc::ENODEV | libc::EOPNOTSUPP | libc::ENXIO) => {
+                Self::unavailable("this machine cannot count it")
+            }
+            Some(libc::EINVAL) => Self::unavailable("the kernel does not accept it in this form"),
+            Some(libc::ENOSYS) => Self::unavailable("this kernel was built without perf events"),
+            Some(libc::ESRCH) => {
+                Self { reason: "not counted: the process has ended".into(), remedy: String::new() }
+            }
+            Some(libc::EMFILE | libc::ENFILE) => Self {
+                reason: "not counted: too many open files".into(),
+                remedy: "raise the limit with `ulimit -n`, or ask for fewer events".into(),
+            },
+            Some(libc::ENOSPC | libc::EBUSY) => Self {
+                reason: "not counted: no counter is left for it".into(),
+                remedy: "ask for fewer such events, or end other profilers and debuggers".into(),
+            },
+            _ => Self::unavailable(alumet::file::reason(error)),
+        }
+    }
+
+    /// What it means that not even the kernel's clock can be counted for one's own process.
+    pub fn of_all(error: &io::Error) -> Self {
+        let setting = paranoid().map_or_else(String::new, |n| format!(" (perf_event_paranoid is {n})"));
+        match error.raw_os_error() {
+            Some(libc::ENOSYS | libc::ENOENT) => {
+                Self::unavailable("this kernel was built without perf events")
+            }
+            Some(libc::EACCES | libc::EPERM) if !has_perfmon() => {
+                Self::not_permitted(format!("this kernel lets users count nothing{setting}"), SETCAP)
+            }
+            Some(libc::EACCES | libc::EPERM) => Self::forbidden(),
+            _ => Self::unavailable(alumet::file::reason(error)),
+        }
+    }
+
+    fn forbidden() -> Self {
+        Self::not_permitted(
+            "a sandbox or security module forbids it although the rights are there",
+            "in a container, run it with `--cap-add PERFMON` and a seccomp profile that allows perf_event_open",
+        )
+    }
+
+    fn permission(event: &Event, target: &Target) -> Self {
+        let level = paranoid();
+        if has_perfmon() {
+            return Self::forbidden();
+        }
+        let setting = level.map_or_else(String::new, |level| format!(" (perf_event_paranoid is {level})"));
+        let reason = match level {
+            _ if event.is_machine_wide() => format!("it counts the whole machine{setting}"),
+            Some(3..) => format!("this kernel lets users count nothing{setting}"),
+            _ if event.is_kernel_only() => format!("it happens in the kernel{setting}"),
+            _ if target.is_foreign() => "the process belongs to another user".into(),
+            _ if event.modifiers.kernel => format!("it counts kernel mode{setting}"),
+            _ => format!("the kernel refused it{setting}"),
+        };
+        Self::not_permitted(reason, SETCAP)
+    }
+
+    /// It was wanted all the time and never counted.
+    pub fn never_counted() -> Self {
+        Self {
+            reason: "not counted: it never got one of the CPU's counters".into(),
+            remedy: "ask for fewer events with -e, end other profilers, or free the one that the NMI watchdog holds \
+                     (sudo sysctl kernel.nmi_watchdog=0)"
+                .into(),
+        }
+    }
+}
+
+/// CAP_PERFMON or CAP_SYS_ADMIN (linux/capability.h).
+fn has_perfmon() -> bool {
+    const PERFMON: u64 = 1 << 38;
+    const SYS_ADMIN: u64 = 1 << 21;
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    effective.is_some_and(|set| set & (PERFMON | SYS_ADMIN) != 0)
+}

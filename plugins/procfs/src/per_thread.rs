@@ -1,0 +1,164 @@
+//! The break-down of the tree by thread: series that come with a thread and are retired with it.
+
+use std::collections::HashMap;
+use std::io;
+
+use alumet::process::{Stat, Switches};
+use alumet::target::threads;
+use alumet::{Batch, Consumer, Contradiction, Increase, Registry, Series, SeriesId};
+
+use crate::kernel::{nanos, tick};
+use crate::metrics::{CPU_TIME, EVENTS, THREAD_EVENTS};
+use crate::process::{ProcFile, Process};
+
+/// CPU time in nanoseconds, then the first of the [`EVENTS`].
+const COUNTERS: usize = 1 + THREAD_EVENTS;
+
+/// The break-down as a whole.
+#[derive(Debug, Default)]
+pub struct PerThread {
+    living: HashMap<i32, Thread>,
+}
+
+/// A thread: its files, kept open, and its series under the name that it has.
+#[derive(Debug)]
+struct Thread {
+    process: i32,
+    stat: ProcFile,
+    status: ProcFile,
+    /// Nanoseconds on a CPU, as the first number (Documentation/scheduler/sched-stats.rst); some kernels have it not.
+    schedstat: Option<ProcFile>,
+    name: String,
+    counters: [(SeriesId, Increase); COUNTERS],
+}
+
+/// What its files say.
+struct Reading {
+    name: String,
+    start_ticks: u64,
+    counters: [u64; COUNTERS],
+}
+
+impl PerThread {
+    /// Reads all threads of these processes and pushes what they have used since the last time. What one that is older
+    /// than `since_ticks` (in clock ticks since boot) had used when it was seen first is not counted.
+    ///
+    /// # Errors
+    /// A metric contradicts one of another plugin.
+    pub fn push(
+        &mut self,
+        registry: &Registry,
+        processes: &[Process],
+        since_ticks: u64,
+        buffer: &mut [u8],
+        out: &mut Batch,
+    ) -> Result<(), Contradiction> {
+        let mut before = std::mem::take(&mut self.living);
+        for process in processes {
+            for tid in threads(process.pid) {
+                let known = before.remove(&tid).filter(|thread| thread.process == process.pid);
+                let thread = match known {
+                    Some(thread) => Some(thread),
+                    None => Thread::open(process.pid, tid, registry, since_ticks, buffer)?,
+                };
+                let Some(mut thread) = thread else { continue };
+                if thread.push(tid, registry, buffer, out)? {
+                    self.living.insert(tid, thread);
+                } else {
+                    thread.retire(out);
+                }
+            }
+        }
+        before.into_values().for_each(|thread| thread.retire(out));
+        Ok(())
+    }
+}
+
+impl Thread {
+    /// `None` if it has just ended.
+    fn open(
+        process: i32,
+        tid: i32,
+        registry: &Registry,
+        since_ticks: u64,
+        buffer: &mut [u8],
+    ) -> Result<Option<Self>, Contradiction> {
+        let file = |name| ProcFile::open(format!("/proc/{process}/task/{tid}/{name}"));
+        let (Ok(stat), Ok(status)) = (file("stat"), file("status")) else { return Ok(None) };
+        let schedstat = file("schedstat").ok();
+        let Ok(reading) = read(&stat, &status, schedstat.as_ref(), buffer) else { return Ok(None) };
+        let from = if reading.start_ticks < since_ticks { reading.counters } else { Default::default() };
+        let counters = counters(registry, process, tid, &reading.name, from)?;
+        Ok(Some(Self { process, stat, status, schedstat, name: reading.name, counters }))
+    }
+
+    /// Reads and pushes; returns whether it still lives. One that has changed its name gets new series.
+    fn push(
+        &mut self,
+        tid: i32,
+        registry: &Registry,
+        buffer: &mut [u8],
+        out: &mut Batch,
+    ) -> Result<bool, Contradiction> {
+        let Ok(reading) = read(&self.stat, &self.status, self.schedstat.as_ref(), buffer) else {
+            return Ok(false);
+        };
+        if reading.name != self.name {
+            let marks = self.counters.map(|(_, increase)| increase.mark());
+            let renamed = counters(registry, self.process, tid, &reading.name, marks)?;
+            std::mem::replace(&mut self.counters, renamed).iter().for_each(|(series, _)| out.retire(*series));
+            self.name = reading.name;
+        }
+        for (i, ((series, increase), raw)) in self.counters.iter_mut().zip(reading.counters).enumerate() {
+            let increase = increase.to(raw) as f64;
+            out.push(*series, if i == 0 { increase / 1e9 } else { increase });
+        }
+        Ok(true)
+    }
+
+    fn retire(self, out: &mut Batch) {
+        self.counters.iter().for_each(|(series, _)| out.retire(*series));
+    }
+}
+
+fn read(
+    stat: &ProcFile,
+    status: &ProcFile,
+    schedstat: Option<&ProcFile>,
+    buffer: &mut [u8],
+) -> io::Result<Reading> {
+    let on_cpu = schedstat.and_then(|file| {
+        let text = std::str::from_utf8(file.read(buffer).ok()?).ok()?;
+        text.split_ascii_whitespace().next()?.parse().ok()
+    });
+    let switches = Switches::parse(status.read(buffer)?).map_err(io::Error::other)?;
+    let stat = Stat::parse(stat.read(buffer)?).map_err(io::Error::other)?;
+    let cpu = on_cpu.unwrap_or_else(|| (stat.user_ticks + stat.system_ticks) * nanos(tick()));
+    Ok(Reading {
+        name: String::from_utf8_lossy(stat.comm).into_owned(),
+        start_ticks: stat.start_ticks,
+        counters: [cpu, stat.minor_faults, stat.major_faults, switches.voluntary, switches.involuntary],
+    })
+}
+
+fn counters(
+    registry: &Registry,
+    process: i32,
+    tid: i32,
+    name: &str,
+    from: [u64; COUNTERS],
+) -> Result<[(SeriesId, Increase); COUNTERS], Contradiction> {
+    let cpu = Series::new(CPU_TIME).method("/proc/PID/task/TID/schedstat");
+    let events = EVENTS.into_iter().take(THREAD_EVENTS);
+    let events =
+        events.map(|(metric, key, value)| Series::new(metric).label(key, value).method("/proc/PID/task/TID"));
+    let mut counters = Vec::with_capacity(COUNTERS);
+    for (series, from) in [cpu].into_iter().chain(events).zip(from) {
+        let series = series
+            .consumer(Consumer::Thread(tid))
+            .label("thread.name", name)
+            .label("process.pid", process.to_string());
+        counters.push((registry.series(series)?, Increase::from(from)));
+    }
+    Ok(counters.try_into().expect("one for each counter"))
+}

@@ -1,0 +1,151 @@
+//! What counts say together: CPUs used, instructions per cycle, frequency, miss ratios. Each only where both of its parts
+//! were counted, over the same modes of the CPU and on one type of cores.
+
+use alumet::{Consumer, Total};
+use serde::Serialize;
+
+/// A number that two counts make up.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Derived {
+    /// `perf.instructions_per_cycle`, ...
+    pub metric: String,
+    /// UCUM code.
+    pub unit: &'static str,
+    pub value: f64,
+    /// The two, as in `perf.instructions / perf.cycles`.
+    pub method: String,
+    /// The event that a person reads it beside, with its modifiers.
+    #[serde(skip)]
+    pub event: String,
+}
+
+/// Everything that these totals, of a run that took so many seconds, make up.
+pub fn derive(totals: &[Total], wall: f64) -> Vec<Derived> {
+    let mut all = Vec::new();
+    if let Some(clock) = of_target(totals, "task-clock")
+        && wall > 0.0
+    {
+        all.push(Derived {
+            metric: "perf.cpus_used".into(),
+            unit: "1",
+            value: clock / wall,
+            method: "perf.task-clock / wall_s".into(),
+            event: "task-clock".into(),
+        });
+    }
+    // Counted in user mode alone, cycles do not fill the time of the clock.
+    all.extend(ratio(totals, "cycles", "task-clock", "perf.frequency", "Hz"));
+    for modifiers in modifiers_of(totals) {
+        let with = |event: &str| format!("{event}{modifiers}");
+        let (instructions, cycles) = (with("instructions"), with("cycles"));
+        all.extend(ratio(totals, &instructions, &cycles, &with("perf.instructions_per_cycle"), "1"));
+        for total in totals {
+            let Some(misses) = event_of(total).and_then(|event| event.strip_suffix(&modifiers)) else {
+                continue;
+            };
+            let Some(all_of_them) = whole_of(misses) else { continue };
+            let metric = format!("perf.{misses}.ratio{modifiers}");
+            all.extend(ratio(totals, &with(misses), &with(&all_of_them), &metric, "1"));
+        }
+    }
+    all
+}
+
+/// What misses are a part of: `L1-dcache-loads` for `L1-dcache-load-misses`.
+fn whole_of(misses: &str) -> Option<String> {
+    Some(match misses.strip_suffix("-misses")? {
+        "branch" => "branches".into(),
+        "cache" => "cache-references".into(),
+        accesses if accesses.ends_with("prefetch") => format!("{accesses}es"),
+        accesses => format!("{accesses}s"),
+    })
+}
+
+/// `""`, `":u"`, ...: how the events of the application were restricted.
+fn modifiers_of(totals: &[Total]) -> Vec<String> {
+    let mut found: Vec<String> = totals
+        .iter()
+        .filter_map(|total| event_of(total)?.split_once(':').map(|(_, m)| format!(":{m}")))
+        .filter(|modifiers| modifiers[1..].chars().all(|c| "ukhGH".contains(c)))
+        .collect();
+    found.push(String::new());
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The name of the event that the application's total is of.
+fn event_of(total: &Total) -> Option<&str> {
+    let is_whole = total.series.consumer == Consumer::Target && total.series.labels.is_empty();
+    total.series.metric.name.strip_prefix("perf.").filter(|_| is_whole)
+}
+
+fn of_target(totals: &[Total], event: &str) -> Option<f64> {
+    totals.iter().find(|total| event_of(total) == Some(event)).map(|total| total.value)
+}
+
+fn ratio(totals: &[Total], part: &str, whole: &str, metric: &str, unit: &'static str) -> Option<Derived> {
+    let value = of_target(totals, part)? / of_target(totals, whole).filter(|whole| *whole > 0.0)?;
+    Some(Derived {
+        metric: metric.to_owned(),
+        unit,
+        value,
+        method: format!("perf.{part} / perf.{whole}"),
+        event: part.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alumet::{Batch, Metric, Output, Registry, Series, Totals};
+
+    fn totals(counts: &[(&'static str, f64)]) -> Vec<Total> {
+        let registry = Registry::new();
+        let mut batch = Batch::new(std::sync::Arc::clone(&registry));
+        for (name, value) in counts {
+            let series = Series::new(Metric::counter(name, "1", "")).consumer(Consumer::Target);
+            batch.push(registry.series(series).unwrap(), *value);
+        }
+        let mut totals = Totals::new();
+        totals.write(&batch).unwrap();
+        totals.get()
+    }
+
+    fn derived(counts: &[(&'static str, f64)]) -> Vec<(String, f64)> {
+        derive(&totals(counts), 2.0).into_iter().map(|d| (d.metric, d.value)).collect()
+    }
+
+    #[test]
+    fn each_number_needs_both_of_its_parts() {
+        assert_eq!(derived(&[("perf.instructions", 8.0)]), []);
+        assert_eq!(derived(&[("perf.branch-misses", 8.0), ("perf.cycles", 0.0)]), []);
+        let all = derived(&[
+            ("perf.task-clock", 4.0),
+            ("perf.cycles", 8e9),
+            ("perf.instructions", 16e9),
+            ("perf.branches", 200.0),
+            ("perf.branch-misses", 10.0),
+            ("perf.L1-dcache-loads", 100.0),
+            ("perf.L1-dcache-load-misses", 3.0),
+        ]);
+        let expected = [
+            ("perf.cpus_used", 2.0),
+            ("perf.frequency", 2e9),
+            ("perf.instructions_per_cycle", 2.0),
+            ("perf.branch-misses.ratio", 0.05),
+            ("perf.L1-dcache-load-misses.ratio", 0.03),
+        ];
+        assert_eq!(all, expected.map(|(name, value)| (name.to_owned(), value)));
+    }
+
+    #[test]
+    fn user_mode_is_compared_with_user_mode_alone() {
+        assert_eq!(derived(&[("perf.instructions:u", 8.0), ("perf.cycles", 4.0)]), []);
+        let both = derived(&[("perf.instructions:u", 8.0), ("perf.cycles:u", 4.0), ("perf.task-clock", 1.0)]);
+        assert_eq!(
+            both,
+            [("perf.cpus_used".to_owned(), 0.5), ("perf.instructions_per_cycle:u".to_owned(), 2.0)]
+        );
+    }
+}

@@ -1,0 +1,307 @@
+//! What every measurement has in common, whatever its target: plugins are started, outputs kept, results reported.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::Path;
+
+use alumet::file::reason;
+use alumet::{
+    Agent, Availability, Consumer, ElementKind, Missing, Plugin, PluginEntry, Report, Target, Total, Totals,
+};
+use alumet_plugin_csv::Csv;
+use alumet_plugin_perf::Perf;
+use alumet_plugin_procfs::Procfs;
+
+use crate::cli::{Outputs, Settings};
+use crate::config::{Config, Flag, Selection};
+use crate::exit::{FAILED, Failure};
+use crate::fingerprint::Fingerprint;
+use crate::profile::{Profile, Run, SCHEMA, SourceStatus};
+use crate::summary::Summary;
+use crate::terminal::{Look, note, say};
+use crate::units::{percent, whole};
+use crate::{files, plugins, signals};
+
+/// A measurement: everything that is decided before there is a target, and then what was found out.
+pub struct Measurement<'a> {
+    pub config: Config,
+    outputs: &'a Outputs,
+    csv: alumet_plugin_csv::Config,
+    totals: Totals,
+    sources: Vec<SourceStatus>,
+    missing: Vec<Missing>,
+}
+
+impl<'a> Measurement<'a> {
+    /// Resolves the configuration, with `flags` that belong to one command alone, and checks the files to be written.
+    pub fn new(settings: &Settings, outputs: &'a Outputs, mut flags: Vec<Flag>) -> Result<Self, Failure> {
+        if outputs.quiet {
+            flags.push(Flag::on("", "quiet", "--quiet"));
+        }
+        for section in [Procfs::NAME, Perf::NAME] {
+            if outputs.per_process {
+                flags.push(Flag::on(section, "per_process", "--per-process"));
+            }
+            if outputs.per_thread {
+                flags.push(Flag::on(section, "per_thread", "--per-thread"));
+            }
+        }
+        if !outputs.event.is_empty() {
+            flags.push(Flag {
+                section: Perf::NAME,
+                key: "events",
+                value: outputs.event.join(","),
+                name: "-e",
+            });
+        }
+        let config = Config::resolve(settings, &flags)?;
+        if !outputs.event.is_empty() && config.selection(&PluginEntry::of::<Perf>()) == Selection::Out {
+            return Err(Failure::usage("-e needs the perf plugin, which --plugins or --without leaves out"));
+        }
+        config.notices.iter().for_each(|notice| note(&notice.0));
+        let csv = csv_config(&config, outputs)?;
+        Ok(Self { config, outputs, csv, totals: Totals::new(), sources: Vec::new(), missing: Vec::new() })
+    }
+
+    /// An agent on this machine, whose cost counts from the start of the process.
+    pub fn agent(&self) -> Agent {
+        let mut agent = Agent::on(self.config.host(), std::sync::Arc::new(alumet::RealClock));
+        agent.own_from(signals::cpu_at_start());
+        agent
+    }
+
+    /// Whether anybody will read what is measured.
+    fn has_reader(&self) -> bool {
+        self.wants_totals() || self.csv.path.is_some()
+    }
+
+    fn wants_totals(&self) -> bool {
+        !self.config.general.quiet || self.outputs.json.is_some()
+    }
+
+    /// Starts the plugins that take part. What is not available is left out, unless it was asked for by name.
+    pub fn start_plugins(&mut self, agent: &mut Agent) -> Result<(), Failure> {
+        for plugin in &plugins::ALL {
+            let selection = self.config.selection(plugin);
+            let wanted = plugin.name == Csv::NAME && self.csv.path.is_some();
+            // The first counter of the machine costs the kernel some 10 ms; for nobody, that is too much.
+            let unread = plugin.name == Perf::NAME && selection == Selection::Default && !self.has_reader();
+            if (selection == Selection::Out || unread) && !wanted {
+                continue;
+            }
+            if plugin.name == Csv::NAME {
+                // An output that was asked for must work; and its path may be no valid TOML string.
+                agent.plugin::<Csv>(self.csv.clone()).map_err(|error| csv_failure(&error))?;
+                continue;
+            }
+            self.start_plugin(plugin, selection, agent)?;
+        }
+        if self.wants_totals() {
+            agent.setup().output("totals", self.totals.clone());
+        }
+        Ok(())
+    }
+
+    fn start_plugin(
+        &mut self,
+        plugin: &PluginEntry,
+        selection: Selection,
+        agent: &mut Agent,
+    ) -> Result<(), Failure> {
+        let config = self.config.section(plugin.name);
+        let Err(error) = agent.start_plugin(plugin.name, |setup| plugin.start(config.clone(), setup)) else {
+            self.sources.push(SourceStatus::available(plugin.name));
+            return Ok(());
+        };
+        if let Some(wrong) = error.downcast_ref::<alumet_plugin_perf::WrongEvent>() {
+            return Err(Failure::from(wrong));
+        }
+        // Looking first would cost every run time; a plugin that cannot start is asked why.
+        let status = match plugin.probe(config, &self.config.host())? {
+            Availability::Unavailable(missing) => SourceStatus::unavailable(plugin.name, &missing),
+            Availability::Available => SourceStatus::failed(plugin.name, format!("{error:#}")),
+        };
+        if selection == Selection::Asked {
+            let remedy =
+                if status.remedy.is_empty() { String::new() } else { format!("; {}", status.remedy) };
+            return Err(Failure {
+                status: FAILED,
+                message: format!("plugin `{}` cannot be used here: {}{remedy}", plugin.name, status.reason),
+            });
+        }
+        self.missing.push(Missing {
+            what: plugin.about.to_owned(),
+            reason: status.reason.clone(),
+            remedy: status.remedy.clone(),
+        });
+        self.sources.push(status);
+        Ok(())
+    }
+
+    /// Prints the summary and writes the profile. Returns whether every output was written.
+    pub fn report(mut self, target: &Target, report: &Report, outcome: &Outcome<'_>) -> bool {
+        self.missing.extend(report.missing.iter().cloned());
+        // Whole threads that could not be counted explain it as well.
+        if !self.missing.iter().any(|gap| gap.what.starts_with("events of ")) {
+            self.missing.extend(uncounted(&self.totals.get()));
+        }
+        if !self.config.general.quiet {
+            let flag = |key| self.config.section(Procfs::NAME).get(key).and_then(toml::Value::as_bool);
+            let summary = Summary {
+                report,
+                totals: &self.totals,
+                missing: &self.missing,
+                outcome,
+                attached: target.is_attached(),
+                events: self.config.selection(&PluginEntry::of::<Perf>()) == Selection::Asked,
+                per_process: flag("per_process") == Some(true),
+                per_thread: flag("per_thread") == Some(true),
+                top: self.outputs.top,
+                followed: &followed(target),
+                verbose: self.outputs.verbose,
+            };
+            say(&summary.render(Look::of_stderr()));
+        }
+        let mut written = self.all_points_written(report);
+        if let Some(path) = &self.outputs.json {
+            written &= self.write_profile(path, report, outcome);
+        }
+        written
+    }
+
+    /// Says which outputs have lost points. Returns whether none has.
+    fn all_points_written(&self, report: &Report) -> bool {
+        let outputs = report.elements.iter().filter(|element| element.kind == ElementKind::Output);
+        let mut all_written = true;
+        for output in outputs.filter(|output| output.lost > 0 || output.errors > 0) {
+            all_written = false;
+            let (arrived, all) = (whole(output.points), whole(output.points + output.lost));
+            let why = output.last_error.as_deref().unwrap_or("it did not keep up");
+            let what = match (&self.csv.path, output.name.starts_with(Csv::NAME)) {
+                (Some(path), true) => format!("cannot write series to {}", path.display()),
+                _ => format!("output {} failed", output.name),
+            };
+            let how = report.exit.map(|exit| format!(" (the application {exit})")).unwrap_or_default();
+            note(&format!("{what}: {why}; {arrived} of {all} points are in it{how}"));
+        }
+        all_written
+    }
+
+    /// Returns whether that worked.
+    fn write_profile(&self, path: &Path, report: &Report, outcome: &Outcome<'_>) -> bool {
+        let run = Run::of(report, &self.totals, outcome.timed_out.is_some());
+        let options: BTreeMap<_, _> = self
+            .sources
+            .iter()
+            .map(|source| (source.name.clone(), self.config.section(&source.name)))
+            .collect();
+        let profile = Profile {
+            schema: SCHEMA,
+            alumet: env!("CARGO_PKG_VERSION"),
+            host: Fingerprint::of(&self.config.host()),
+            command: outcome.command.clone(),
+            options,
+            sources: self.sources.clone(),
+            missing: self.missing.clone(),
+            summary: run.summary(&self.totals),
+            runs: vec![run],
+        };
+        match profile.write(path) {
+            Ok(()) => true,
+            Err(error) => {
+                note(&format!("cannot write the profile to {}: {}", path.display(), reason(&error)));
+                false
+            }
+        }
+    }
+}
+
+/// What was measured and how it came to its end, as far as the report does not say.
+pub struct Outcome<'a> {
+    /// As the summary shows it.
+    pub title: &'a str,
+    /// The words of the command; of processes attached to, their names.
+    pub command: Vec<String>,
+    /// Whether the application has ended, or all processes that were attached to.
+    pub ended: bool,
+    /// The limit after which alumet has ended the application.
+    pub timed_out: Option<std::time::Duration>,
+}
+
+/// Runs to the end on a runtime of one thread, and does not wait for threads that hang in an output or a driver.
+pub fn block_on<T>(run: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let runtime = runtime
+        .map_err(|error| Failure { status: FAILED, message: format!("cannot start: {}", reason(&error)) })?;
+    let result = runtime.block_on(run);
+    runtime.shutdown_background();
+    result
+}
+
+/// What the kernel's counters have lost sight of, by what the clock among them has missed of the CPU time.
+fn uncounted(totals: &[Total]) -> Option<Missing> {
+    let sum = |metric: &str| {
+        let of_target =
+            |total: &&Total| total.series.consumer == Consumer::Target && total.series.metric.name == metric;
+        totals.iter().filter(of_target).map(|total| total.value).reduce(|a, b| a + b)
+    };
+    let (clock, cpu) = (sum("perf.task-clock")?, sum("process.cpu.time")?);
+    // Each process lacks some 50 µs.
+    (cpu - clock > 0.02 && clock < 0.95 * cpu).then(|| Missing {
+        what: format!("events of {} of the CPU time", percent(1.0 - clock / cpu)),
+        reason: "not counted: the kernel takes its counters off processes that end, and off programs that run with \
+                 other rights (set-user-ID)"
+            .into(),
+        remedy: String::new(),
+    })
+}
+
+fn csv_config(config: &Config, outputs: &Outputs) -> Result<alumet_plugin_csv::Config, Failure> {
+    let mut csv: alumet_plugin_csv::Config =
+        config.section(Csv::NAME).try_into().map_err(anyhow::Error::from)?;
+    // -o is all it takes to want CSV; only leaving it out by name contradicts that.
+    let excluded = config.general.without.iter().flatten().any(|name| name == Csv::NAME);
+    match &outputs.output {
+        Some(_) if excluded => {
+            return Err(Failure::usage("-o needs the csv plugin, which --without leaves out"));
+        }
+        Some(path) => csv.path = Some(path.clone()),
+        None if config.selection(&PluginEntry::of::<Csv>()) == Selection::Out => csv.path = None,
+        None => {}
+    }
+    if let (Some(a), Some(b)) = (&csv.path, &outputs.json)
+        && files::same(a, b)
+    {
+        let name = a.display();
+        return Err(Failure::usage(format!("-o and --json both name {name}; give each its own file")));
+    }
+    if let Some(path) = &csv.path {
+        files::check(path, "series")?;
+    }
+    if let Some(path) = &outputs.json {
+        files::check(path, "the profile")?;
+    }
+    Ok(csv)
+}
+
+fn csv_failure(error: &anyhow::Error) -> Failure {
+    let why = error.downcast_ref::<std::io::Error>().map(reason);
+    let message = match why {
+        Some(why) => format!("{error}: {why}"),
+        None => format!("{error:#}"),
+    };
+    Failure { status: FAILED, message }
+}
+
+/// How the processes of the application were found, and how complete that is.
+fn followed(target: &Target) -> String {
+    match target.cgroup() {
+        Ok(_) => "a cgroup of the application's own: membership is exact".into(),
+        Err(_) if target.is_attached() => {
+            "/proc, looked at now and then: a process whose parent ends between two looks is missed there, but not by \
+             inherited counters"
+                .into()
+        }
+        Err(why) => format!("/proc and by adopting orphans (no cgroup: {why})"),
+    }
+}
