@@ -252,7 +252,7 @@ fn the_application_has_a_closed_standard_output_if_alumet_has() {
 #[test]
 fn the_status_is_there_as_soon_as_the_application_has_ended() {
     // Its orphan keeps nobody waiting, and is not ended.
-    let mut alumet = Alumet::sh("\"$@\" >out 2>err", &["exec", "sh", "-c", "sleep 3 & exit 4"]);
+    let mut alumet = Alumet::sh("\"$@\" >out 2>err", &["exec", "sh", "-c", "sleep 3 & sleep 0.1; exit 4"]);
     alumet.run().status(4);
     assert!(alumet.read("err").contains("still running, left alone: sleep"));
     assert_eq!(alumet.processes().pids().len(), 1);
