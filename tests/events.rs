@@ -4,6 +4,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -446,4 +447,60 @@ fn the_capability_on_the_binary_is_enough_and_stays_with_alumet() {
     let profile = run.profile("p.json");
     assert!(counter(&profile, "perf.page-faults", "") > 4800.0);
     assert!(counter(&profile, "perf.context-switches", "") > 0.0);
+}
+
+/// A PMU that counts the whole machine, as energy meters do: its files say that the kernel's clock, on two CPUs or on the
+/// only one, counts joules.
+#[test]
+fn a_pmu_with_a_cpumask_counts_the_machine_in_its_unit_from_mark_to_mark() {
+    if !is_root("a_pmu_with_a_cpumask_counts_the_machine_in_its_unit_from_mark_to_mark") {
+        return;
+    }
+    let cpus = std::thread::available_parallelism().unwrap().get().min(2);
+    let words = [
+        "--sysfs",
+        "sys",
+        "--json",
+        "p.json",
+        "-o",
+        "s.csv",
+        "-i",
+        "20ms",
+        "-e",
+        "meter/energy-pkg/",
+        "sleep",
+        "0.3",
+    ];
+    let mut run = Alumet::new(["exec"].iter().chain(&words));
+    let pmu = run.path("sys/bus/event_source/devices/meter");
+    for directory in ["events", "format"] {
+        fs::create_dir_all(pmu.join(directory)).unwrap();
+    }
+    for (file, text) in [
+        ("type", "1"),
+        ("cpumask", if cpus == 2 { "0-1" } else { "0" }),
+        ("format/event", "config:0-7"),
+        ("events/energy-pkg", "event=0x00"),
+        ("events/energy-pkg.scale", "1e-9"),
+        ("events/energy-pkg.unit", "Joules"),
+    ] {
+        fs::write(pmu.join(file), format!("{text}\n")).unwrap();
+    }
+    let done = run.run().status(0);
+    let profile = run.profile("p.json");
+    let run_of = &profile["runs"][0];
+    let metrics = run_of["metrics"].as_array().unwrap();
+    let energy = metrics.iter().find(|metric| metric["metric"] == "perf.meter/energy-pkg/").unwrap();
+    assert_eq!((&energy["unit"], &energy["consumer"]), (&Value::from("J"), &Value::from("machine")));
+    let (joules, wall) = (energy["value"].as_f64().unwrap(), run_of["wall_s"].as_f64().unwrap());
+    close(joules, cpus as f64 * wall, 0.05, 0.01, "joules");
+    let rows = run.rows("s.csv");
+    let rows: Vec<f64> = rows
+        .iter()
+        .filter(|row| row["metric"] == "perf.meter/energy-pkg/")
+        .map(|row| row["value"].parse().unwrap())
+        .collect();
+    assert!(rows.len() >= 5, "{rows:?}");
+    close(rows.iter().sum(), joules, 1e-9, 0.0, "sum of rows");
+    assert!(done.stderr.contains("J  meter/energy-pkg/  whole machine"), "{}", done.stderr);
 }

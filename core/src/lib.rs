@@ -16,6 +16,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod agent;
+mod allowance;
 mod availability;
 mod batch;
 mod cadence;
@@ -40,6 +41,7 @@ mod totals;
 mod transform;
 
 pub use agent::{Agent, Control, OwnCost, Report, Running, StartError};
+pub use allowance::Allowance;
 pub use availability::{Availability, Gaps, Missing};
 pub use batch::Batch;
 pub use cadence::Cadence;

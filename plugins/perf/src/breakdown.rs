@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use alumet::file::reason;
 use alumet::target::threads;
-use alumet::{Batch, Cadence, Consumer, Gaps, Interval, Registry, Series, SeriesId, Setup, Source, Target};
+use alumet::{
+    Allowance, Batch, Cadence, Consumer, Gaps, Interval, Registry, Series, SeriesId, Setup, Source, Target,
+};
 
 use crate::counted::Counted;
 use crate::event::Event;
@@ -41,6 +43,7 @@ pub struct Breakdown {
     gaps: Gaps,
     living: HashMap<i32, Member>,
     due: Cadence,
+    allowance: Allowance,
     has_started: bool,
     /// Those that could not be counted, and why the first of them.
     left_out: Option<(usize, String)>,
@@ -67,6 +70,7 @@ impl Breakdown {
             gaps: setup.gaps().clone(),
             living: HashMap::new(),
             due: Cadence::new(LOOK_EVERY, interval.get()),
+            allowance: Allowance::default(),
             has_started: false,
             left_out: None,
         }
@@ -163,11 +167,14 @@ impl Member {
 
 impl Source for Breakdown {
     fn poll(&mut self, out: &mut Batch) -> anyhow::Result<()> {
+        let Some(begun) = self.allowance.begin() else { return Ok(()) };
         if self.due.is_due() {
             self.update(out)?;
         }
         self.has_started = true;
-        self.living.values_mut().try_for_each(|member| member.push(self.event.scale, out))
+        self.living.values_mut().try_for_each(|member| member.push(self.event.scale, out))?;
+        self.allowance.end(begun);
+        Ok(())
     }
 
     fn finish(&mut self, out: &mut Batch) -> anyhow::Result<()> {

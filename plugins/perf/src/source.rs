@@ -1,6 +1,6 @@
 //! The events of the whole tree, and those of the machine: read at every tick, and exactly at the marks.
 
-use alumet::{Batch, Consumer, Gaps, Metric, Registry, Series, SeriesId, Source};
+use alumet::{Allowance, Batch, Consumer, Gaps, Metric, Registry, Series, SeriesId, Source};
 use std::sync::Arc;
 
 use crate::counted::Counted;
@@ -14,6 +14,7 @@ use crate::tally::Times;
 #[derive(Debug)]
 pub struct Events {
     lines: Vec<Line>,
+    allowance: Allowance,
     registry: Arc<Registry>,
     gaps: Gaps,
 }
@@ -40,6 +41,7 @@ impl Events {
         };
         Ok(Self {
             lines: opened.into_iter().map(line).collect::<anyhow::Result<_>>()?,
+            allowance: Allowance::default(),
             registry: Arc::clone(registry),
             gaps: gaps.clone(),
         })
@@ -84,11 +86,13 @@ impl Line {
 
 impl Source for Events {
     fn poll(&mut self, out: &mut Batch) -> anyhow::Result<()> {
+        let Some(begun) = self.allowance.begin() else { return Ok(()) };
         for line in &mut self.lines {
             if let Some(increase) = line.read()? {
                 out.push(line.series, increase * line.event.scale);
             }
         }
+        self.allowance.end(begun);
         Ok(())
     }
 

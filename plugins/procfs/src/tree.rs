@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use alumet::process::{Switches, peak_resident};
 use alumet::target::Target;
-use alumet::{Batch, Cadence, Consumer, Increase, Metric, Registry, Series, SeriesId, Source};
+use alumet::{Allowance, Batch, Cadence, Consumer, Increase, Metric, Registry, Series, SeriesId, Source};
 
 use crate::clock::TaskClock;
 use crate::counters::Counters;
@@ -65,6 +65,7 @@ pub struct Tree {
     known: HashSet<i32>,
     details: Cadence,
     threads: Cadence,
+    allowance: Allowance,
     /// Seen of processes that have ended.
     ended_switches: Switches,
     /// Of those attached to, what was seen last of those that have ended and that no parent in the tree tells of.
@@ -121,6 +122,7 @@ impl Tree {
             known: HashSet::new(),
             details: Cadence::new(DETAILS_EVERY, config.interval.get()),
             threads: Cadence::new(THREADS_EVERY, config.interval.get()),
+            allowance: Allowance::default(),
             ended_switches: Switches::default(),
             ended: Counters::default(),
             since_ticks: if target.is_attached() { ticks_since_boot() } else { 0 },
@@ -269,6 +271,24 @@ impl Tree {
         }
     }
 
+    /// Reads and pushes; the first time, notes where everything stands.
+    fn sample(&mut self, out: &mut Batch) -> anyhow::Result<()> {
+        let wanted = Wanted { details: self.details.is_due(), threads: self.threads.is_due() };
+        let (counters, gauges) = self.read(wanted, out)?;
+        if self.before.is_none() {
+            self.note_start(counters);
+            return Ok(());
+        }
+        self.push_counters(&counters, wanted.details, out);
+        if let Some(gauges) = gauges {
+            self.peak_tree = self.peak_tree.max(gauges.resident);
+            out.push(self.memory, gauges.resident as f64);
+            out.push(self.processes_count, gauges.processes as f64);
+            out.push(self.threads_count, gauges.threads as f64);
+        }
+        Ok(())
+    }
+
     fn push_counters(&mut self, counters: &Counters, details: bool, out: &mut Batch) {
         let base = self.before.as_ref().map(|before| before.counters).unwrap_or_default();
         let counters = counters.without(&base).as_array();
@@ -366,20 +386,10 @@ struct Gauges {
 
 impl Source for Tree {
     fn poll(&mut self, out: &mut Batch) -> anyhow::Result<()> {
-        let wanted = Wanted { details: self.details.is_due(), threads: self.threads.is_due() };
-        let (counters, gauges) = self.read(wanted, out)?;
-        if self.before.is_none() {
-            self.note_start(counters);
-            return Ok(());
-        }
-        self.push_counters(&counters, wanted.details, out);
-        if let Some(gauges) = gauges {
-            self.peak_tree = self.peak_tree.max(gauges.resident);
-            out.push(self.memory, gauges.resident as f64);
-            out.push(self.processes_count, gauges.processes as f64);
-            out.push(self.threads_count, gauges.threads as f64);
-        }
-        Ok(())
+        let Some(begun) = self.allowance.begin() else { return Ok(()) };
+        let result = self.sample(out);
+        self.allowance.end(begun);
+        result
     }
 
     fn finish(&mut self, out: &mut Batch) -> anyhow::Result<()> {

@@ -1,0 +1,59 @@
+//! What a source may spend: a reading of thousands of files or counters is made less often, whatever the interval.
+
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+
+use crate::time::{Clock, RealClock, Time};
+
+/// Keeps readings that take more than 2 ms of CPU time to 2 % of the time. Counters lose nothing by that: their next
+/// increase covers the readings that were left out.
+#[derive(Debug, Default)]
+pub struct Allowance {
+    not_before: Time,
+}
+
+impl Allowance {
+    const CHEAP: Duration = Duration::from_millis(2);
+    const TIMES: u32 = 50;
+
+    /// A reading begins, unless it is too early for one. Returns what [`Self::end`] wants to know.
+    pub fn begin(&self) -> Option<Duration> {
+        (RealClock.now() >= self.not_before).then(thread_cpu)
+    }
+
+    /// The reading that began with this has ended.
+    pub fn end(&mut self, begun: Duration) {
+        let cost = thread_cpu().saturating_sub(begun);
+        if cost > Self::CHEAP {
+            self.not_before = RealClock.now() + cost * Self::TIMES;
+        }
+    }
+}
+
+/// CPU time and not real time: on a busy machine, a cheap reading may take long.
+fn thread_cpu() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("this clock is part of Linux").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn readings(cost: Duration) -> usize {
+        let (mut allowance, mut n) = (Allowance::default(), 0);
+        for _ in 0..20 {
+            let Some(begun) = allowance.begin() else { continue };
+            n += 1;
+            while thread_cpu() < begun + cost {}
+            allowance.end(begun);
+        }
+        n
+    }
+
+    #[test]
+    fn a_cheap_reading_is_always_made_and_a_costly_one_seldom() {
+        assert_eq!(readings(Duration::ZERO), 20);
+        assert_eq!(readings(Duration::from_millis(20)), 1);
+    }
+}
