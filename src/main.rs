@@ -10,6 +10,7 @@ mod derived;
 mod exit;
 mod files;
 mod fingerprint;
+mod followed;
 mod measure;
 mod plugins;
 mod profile;

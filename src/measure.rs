@@ -16,6 +16,7 @@ use crate::cli::{Outputs, Settings};
 use crate::config::{Config, Flag, Selection};
 use crate::exit::{FAILED, Failure};
 use crate::fingerprint::Fingerprint;
+use crate::followed::Followed;
 use crate::profile::{Profile, Run, SCHEMA, SourceStatus};
 use crate::summary::Summary;
 use crate::terminal::{Look, note, say};
@@ -141,6 +142,7 @@ impl<'a> Measurement<'a> {
     /// Prints the summary and writes the profile. Returns whether every output was written.
     pub fn report(mut self, target: &Target, report: &Report, outcome: &Outcome<'_>) -> bool {
         self.missing.extend(report.missing.iter().cloned());
+        let followed = Followed::of(target, &self.totals.get());
         // Whole threads that could not be counted explain it as well.
         if !self.missing.iter().any(|gap| gap.what.starts_with("events of ")) {
             self.missing.extend(uncounted(&self.totals.get()));
@@ -157,14 +159,14 @@ impl<'a> Measurement<'a> {
                 per_process: flag("per_process") == Some(true),
                 per_thread: flag("per_thread") == Some(true),
                 top: self.outputs.top,
-                followed: &followed(target),
+                followed: &followed,
                 verbose: self.outputs.verbose,
             };
             say(&summary.render(Look::of_stderr()));
         }
         let mut written = self.all_points_written(report);
         if let Some(path) = &self.outputs.json {
-            written &= self.write_profile(path, report, outcome);
+            written &= self.write_profile(path, report, outcome, followed);
         }
         written
     }
@@ -188,8 +190,8 @@ impl<'a> Measurement<'a> {
     }
 
     /// Returns whether that worked.
-    fn write_profile(&self, path: &Path, report: &Report, outcome: &Outcome<'_>) -> bool {
-        let run = Run::of(report, &self.totals, outcome.timed_out.is_some());
+    fn write_profile(&self, path: &Path, report: &Report, outcome: &Outcome<'_>, followed: Followed) -> bool {
+        let run = Run::of(report, &self.totals, outcome.timed_out.is_some(), followed);
         let options: BTreeMap<_, _> = self
             .sources
             .iter()
@@ -291,17 +293,4 @@ fn csv_failure(error: &anyhow::Error) -> Failure {
         None => format!("{error:#}"),
     };
     Failure { status: FAILED, message }
-}
-
-/// How the processes of the application were found, and how complete that is.
-fn followed(target: &Target) -> String {
-    match target.cgroup() {
-        Ok(_) => "a cgroup of the application's own: membership is exact".into(),
-        Err(_) if target.is_attached() => {
-            "/proc, looked at now and then: a process whose parent ends between two looks is missed there, but not by \
-             inherited counters"
-                .into()
-        }
-        Err(why) => format!("/proc and by adopting orphans (no cgroup: {why})"),
-    }
 }

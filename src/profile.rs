@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::derived::{Derived, derive};
 use crate::fingerprint::Fingerprint;
+use crate::followed::Followed;
 
 /// The name of this version of the format.
 pub const SCHEMA: &str = "alumet.profile/1";
@@ -81,6 +82,8 @@ pub struct Run {
     pub derived: Vec<Derived>,
     /// Ended processes whose totals were left out, because others used more CPU time.
     pub omitted_processes: usize,
+    /// How the processes were found.
+    pub followed: Followed,
     /// Processes that lived on when the application had ended.
     pub survivors: Vec<Survivor>,
     pub suspended_s: f64,
@@ -181,7 +184,7 @@ impl MetricTotal {
 }
 
 impl Run {
-    pub fn of(report: &Report, totals: &Totals, timed_out: bool) -> Self {
+    pub fn of(report: &Report, totals: &Totals, timed_out: bool, followed: Followed) -> Self {
         let sampling = &report.sampling;
         let totals_of_all = totals.get();
         Self {
@@ -195,6 +198,7 @@ impl Run {
             metrics: totals_of_all.iter().map(MetricTotal::of).collect(),
             derived: derive(&totals_of_all, report.wall.as_secs_f64()),
             omitted_processes: totals.omitted(),
+            followed,
             survivors: report
                 .survivors
                 .iter()

@@ -8,6 +8,7 @@ use comfy_table::{CellAlignment, ColumnConstraint, Table, presets};
 
 use crate::breakdown::{self, Breakdown, By};
 use crate::derived::{Derived, derive};
+use crate::followed::Followed;
 use crate::measure::Outcome;
 use crate::plugins::NOT_YET;
 use crate::terminal::{Look, shortened};
@@ -38,7 +39,7 @@ pub struct Summary<'a> {
     /// Rows in each break-down.
     pub top: usize,
     /// How the processes of the application were found.
-    pub followed: &'a str,
+    pub followed: &'a Followed,
     pub verbose: bool,
 }
 
@@ -223,7 +224,6 @@ impl Summary<'_> {
             page.remark("counted from the moment of attaching on", FAINT);
         }
         if self.verbose {
-            page.remark(&format!("processes found through {}", self.followed), FAINT);
             for element in &report.elements {
                 let points = crate::units::whole(element.points);
                 page.remark(&format!("{} {}: {points} points", element.kind, element.name), FAINT);
@@ -255,6 +255,7 @@ impl Summary<'_> {
         // Of a short run most would be the start of alumet, which happens before and after it.
         let share =
             if wall >= 1.0 { format!(", {} of one core", percent(cpu / wall)) } else { String::new() };
+        parts.push(self.followed.limits.clone());
         format!("{}; alumet itself used {} CPU{share}", parts.join("; "), seconds(cpu))
     }
 }

@@ -136,6 +136,9 @@ fn cpu_is_exact(place: Place) {
             return;
         };
         assert!(place == Place::Here || !waited.has_cgroup(), "{place:?} has a cgroup");
+        let followed = &waited.profile["runs"][0]["followed"];
+        let expected = if waited.has_cgroup() { ("cgroup", true) } else { ("adoption", false) };
+        assert_eq!((&followed["method"], &followed["complete"]), (&expected.0.into(), &expected.1.into()));
         waited.cpu_is(0.0, 0.01, &format!("{place:?}, {interval}, waited for"));
         let Some(orphan) = place.measure(&options, "burn=20 orphan=200") else { return };
         orphan.cpu_is(0.2, 0.02, &format!("{place:?}, {interval}, orphan"));

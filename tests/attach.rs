@@ -135,8 +135,9 @@ fn compared() -> Compared {
     let usage: Value = serde_json::from_str(&target.said()).unwrap();
     let all = usage["cpu_us"].as_f64().unwrap() / 1e6;
     let (alumet, done) = running.end();
-    done.status(0).says("ended");
+    done.status(0).says("ended").says("all threads counted");
     let profile = alumet.profile("p.json");
+    assert_eq!(profile["runs"][0]["followed"]["method"], "counters");
     let perf = perf.map(|perf| String::from_utf8(perf.wait_with_output().unwrap().stderr).unwrap());
     Compared {
         counted: ["process.cpu.time", "perf.task-clock"].map(|metric| counter(&profile, metric, "")),
@@ -414,6 +415,7 @@ fn few_descriptors_are_said_to_be_the_reason() {
     let done = alumet.run().status(0);
     let text = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("too many open files"), "{text}");
+    assert_eq!(alumet.profile("p.json")["runs"][0]["followed"]["method"], "procfs");
     assert!(counter(&alumet.profile("p.json"), "process.cpu.time", "") > 0.1);
 }
 

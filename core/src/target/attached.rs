@@ -239,4 +239,45 @@ mod tests {
         assert!(members().contains(&sleeper), "{:?}", members());
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(sleeper), nix::sys::signal::SIGKILL).unwrap();
     }
+
+    /// Makes a process with this pid, if nobody is faster; the kernel gives out the one after the last
+    /// (proc_sys_kernel(5), `ns_last_pid`; needs root).
+    fn with_pid(pid: i32) -> Option<std::process::Child> {
+        for _ in 0..50 {
+            fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).ok()?;
+            let mut child = std::process::Command::new("sleep").arg("30").spawn().unwrap();
+            if child.id() as i32 == pid {
+                return Some(child);
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        None
+    }
+
+    #[test]
+    fn a_pid_that_is_given_to_another_process_is_not_taken_for_the_old_one() {
+        let sleep = || std::process::Command::new("sleep").arg("30").spawn().unwrap();
+        let mut old = sleep();
+        let pid = old.id() as i32;
+        let attached = Attached::new(vec![Root::hold(pid).unwrap()]);
+        let members = || {
+            let mut out = Vec::new();
+            attached.members(&mut out);
+            out
+        };
+        assert_eq!(members(), [pid]);
+        // Starts are told apart by ticks of 10 ms.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        old.kill().unwrap();
+        old.wait().unwrap();
+        let Some(mut new) = with_pid(pid) else {
+            eprintln!("skipped: a pid is given again, because pids cannot be chosen here");
+            return;
+        };
+        assert!(super::super::has_ended(attached.roots()[0].pidfd()));
+        assert_eq!(members(), [0; 0]);
+        new.kill().unwrap();
+        new.wait().unwrap();
+    }
 }
