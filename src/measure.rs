@@ -143,10 +143,7 @@ impl<'a> Measurement<'a> {
     pub fn report(mut self, target: &Target, report: &Report, outcome: &Outcome<'_>) -> bool {
         self.missing.extend(report.missing.iter().cloned());
         let followed = Followed::of(target, &self.totals.get());
-        // Whole threads that could not be counted explain it as well.
-        if !self.missing.iter().any(|gap| gap.what.starts_with("events of ")) {
-            self.missing.extend(uncounted(&self.totals.get()));
-        }
+        self.missing.extend(uncounted(&self.totals.get()));
         if !self.config.general.quiet {
             let flag = |key| self.config.section(Procfs::NAME).get(key).and_then(toml::Value::as_bool);
             let summary = Summary {
@@ -240,18 +237,18 @@ pub fn block_on<T>(run: impl Future<Output = Result<T, Failure>>) -> Result<T, F
     result
 }
 
-/// What the kernel's counters have lost sight of, by what the clock among them has missed of the CPU time.
+/// What the kernel's counters have not seen of the application's CPU time.
 fn uncounted(totals: &[Total]) -> Option<Missing> {
     let sum = |metric: &str| {
         let of_target =
             |total: &&Total| total.series.consumer == Consumer::Target && total.series.metric.name == metric;
         totals.iter().filter(of_target).map(|total| total.value).reduce(|a, b| a + b)
     };
-    let (clock, cpu) = (sum("perf.task-clock")?, sum("process.cpu.time")?);
+    let (observed, cpu) = (sum("perf_event.observed")?, sum("process.cpu.time")?);
     // Each process lacks some 50 µs.
-    (cpu - clock > 0.02 && clock < 0.95 * cpu).then(|| Missing {
-        what: format!("events of {} of the CPU time", percent(1.0 - clock / cpu)),
-        reason: "not counted: the kernel takes its counters off processes that end, and off programs that run with \
+    (cpu - observed > 0.02 && observed < 0.95 * cpu).then(|| Missing {
+        what: format!("events of {} of the CPU time", percent(1.0 - observed / cpu)),
+        reason: "not counted: the kernel observes no process while it ends, for example, and no program that runs with \
                  other rights (set-user-ID)"
             .into(),
         remedy: String::new(),

@@ -289,7 +289,7 @@ fn in_words(derived: &Derived) -> String {
 fn running(totals: &[Total], event: &Total) -> Option<f64> {
     let name = event.series.metric.name.strip_prefix("perf.")?;
     let of_event = |total: &&Total| {
-        total.series.metric.name == "perf.running"
+        total.series.metric.name == "perf_event.running"
             && total.series.label_value("perf.event") == Some(name)
             && total.series.label_value("hw.cpu.core_type") == event.series.label_value("hw.cpu.core_type")
     };

@@ -3,7 +3,7 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use support::{Alumet, Done, Paranoid, counter, is_root, skip, soon, workload};
 /// A workload that is killed when the test ends.
 struct Running {
     child: Child,
+    stdin: std::process::ChildStdin,
     stdout: Box<dyn Read>,
 }
 
@@ -24,15 +25,20 @@ fn start(steps: &str) -> Running {
 }
 
 fn start_with(mut command: Command, steps: &str) -> Running {
-    command.args(steps.split_whitespace()).stdin(Stdio::null()).stdout(Stdio::piped());
+    command.args(steps.split_whitespace()).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    let stdout = Box::new(child.stdout.take().unwrap());
-    Running { child, stdout }
+    let (stdin, stdout) = (child.stdin.take().unwrap(), Box::new(child.stdout.take().unwrap()));
+    Running { child, stdin, stdout }
 }
 
 impl Running {
     fn pid(&self) -> i32 {
         self.child.id() as i32
+    }
+
+    /// Lets it go on from its step `go`.
+    fn go(&mut self) {
+        self.stdin.write_all(b"x").unwrap();
     }
 
     /// Waits for its end and returns what it has said.
@@ -175,19 +181,73 @@ fn threads(pid: i32) -> usize {
 
 #[test]
 fn what_was_used_before_is_not_counted() {
-    let mut target = start("touch=50 burn=300 sleep=200 touch=20 sleep=300");
-    assert!(soon(|| cpu(target.pid()) >= 0.3));
-    std::thread::sleep(Duration::from_millis(50));
-    let (alumet, _) = attach(["--json", "p.json", "-i", "20ms", &target.pid().to_string()]).end();
+    let mut target = start("touch=50 burn=300 go touch=20");
+    let pid = target.pid();
+    assert!(soon(|| cpu(pid) >= 0.3 && state(pid) == 'S'));
+    let running = attach(["--json", "p.json", "-i", "20ms", &pid.to_string()]);
+    target.go();
     target.said();
+    let (alumet, _) = running.end();
     let profile = alumet.profile("p.json");
-    let (cpu, faults) =
-        (counter(&profile, "process.cpu.time", ""), counter(&profile, "process.paging.faults", "minor"));
+    let (cpu, events) =
+        (counter(&profile, "process.cpu.time", ""), counter(&profile, "perf.page-faults", ""));
     assert!(cpu < 0.15, "{cpu}");
     // 20 MB are 4,883 pages; the 50 MB before are not in it.
-    assert!((4800.0..6000.0).contains(&faults), "{faults}");
-    let events = counter(&profile, "perf.page-faults", "");
     assert!((4800.0..6000.0).contains(&events), "{events}");
+    assert!(counter(&profile, "process.paging.faults", "minor") <= events + 50.0);
+}
+
+fn state(pid: i32) -> char {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().and_then(|rest| rest.chars().next()).unwrap_or('X')
+}
+
+/// While its memory is copied, a child has decided what it inherits and has no pid yet.
+#[test]
+fn a_child_whose_fork_is_under_way_is_counted_too() {
+    for delay in [0, 1, 2, 4] {
+        let mut target = start("touch=1 go fat=1200:150");
+        assert!(soon(|| state(target.pid()) == 'S'));
+        target.go();
+        // The copying of this much takes some ten milliseconds, after it was touched.
+        let status = format!("/proc/{}/status", target.pid());
+        assert!(soon(|| {
+            let status = fs::read_to_string(&status).unwrap_or_default();
+            let resident =
+                status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next());
+            resident.is_some_and(|kib| kib.parse::<u64>().unwrap() > 1_170_000)
+        }));
+        std::thread::sleep(Duration::from_millis(delay));
+        let (alumet, done) = attach(["--json", "p.json", "-i", "10ms", &target.pid().to_string()]).end();
+        done.status(0);
+        target.said();
+        let profile = alumet.profile("p.json");
+        let (events, cpu) =
+            (counter(&profile, "perf.task-clock", ""), counter(&profile, "process.cpu.time", ""));
+        eprintln!("{delay} ms: {events} s counted of {cpu} s");
+        // The child alone uses 150 ms; what the end of such a process costs is not counted.
+        assert!(events >= 0.13, "{delay} ms: {events} of {cpu}");
+    }
+}
+
+#[test]
+fn a_process_lives_as_long_as_any_of_its_threads() {
+    let mut target = start("go leader=600");
+    assert!(soon(|| state(target.pid()) == 'S'));
+    target.go();
+    assert!(soon(|| state(target.pid()) == 'Z'));
+    let (alumet, done) = attach(["--json", "p.json", &target.pid().to_string()]).end();
+    let done = done.status(0).says("ended");
+    assert!(done.stderr.contains("1 process, "), "{}", done.stderr);
+    target.said();
+    let used = counter(&alumet.profile("p.json"), "process.cpu.time", "");
+    assert!(used > 0.2, "{used}");
+
+    let mut limited = Alumet::new(["exec", "--timeout", "300ms", "--json", "p.json", "--"]);
+    limited.command.arg(workload()).arg("leader=60000");
+    limited.run().status(124);
+    let wall = limited.profile("p.json")["runs"][0]["wall_s"].as_f64().unwrap();
+    assert!(wall < 30.0, "{wall}");
 }
 
 #[test]
@@ -237,26 +297,46 @@ fn if_alumet_is_killed_the_processes_go_on_and_the_rows_are_whole() {
 
 #[test]
 fn it_ends_with_the_last_of_several_and_with_their_descendants_if_asked_to() {
-    let (mut short, mut long) = (start("sleep=200"), start("sleep=600"));
+    let (mut short, mut long) = (start("go"), start("go"));
     let pids = [short.pid().to_string(), long.pid().to_string()];
-    let running = attach(&pids);
+    let mut running = attach(&pids);
+    short.go();
     short.said();
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(running.child.try_wait().unwrap().is_none());
+    long.go();
     long.said();
     let (_, done) = running.end();
     done.status(0).says(&format!("workload ({}), workload ({})", pids[0], pids[1]));
 
-    let script = "\"$0\" sleep=700 >/dev/null & exec \"$0\" sleep=400";
-    let mut shell = Command::new("sh");
-    shell.args(["-c", script]).arg(workload());
-    let mut parent = start_with(shell, "");
-    assert!(soon(|| tree(parent.pid()).len() == 2));
-    let pid = parent.pid().to_string();
-    let running = attach(["--wait-all", "--json", "p.json", &pid]);
-    parent.said();
+    // A shell that ends before its child.
+    // A background job of a shell has no standard input of its own.
+    let script = "exec 3<&0; \"$0\" go <&3 >/dev/null & exec \"$0\" sleep=400 3<&-";
+    let family = || {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).arg(workload());
+        let parent = start_with(shell, "");
+        assert!(soon(|| tree(parent.pid()).len() == 2));
+        parent
+    };
+    let mut parent = family();
+    let running = attach(["--wait-all", "--json", "p.json", &parent.pid().to_string()]);
+    parent.child.wait().unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    let waited = Instant::now();
+    parent.go();
     let (alumet, done) = running.end();
     done.status(0).says("ended");
+    assert!(waited.elapsed() < Duration::from_secs(20));
+    alumet.profile("p.json");
+
+    let parent = family();
+    let pid = parent.pid().to_string();
+    let (alumet, done) = attach(["--wait-all", "--duration", "800ms", "--json", "p.json", &pid]).end();
+    done.status(0).says("still runs");
+    // The time is that of the measurement, not that of the process that has ended.
     let wall = alumet.profile("p.json")["runs"][0]["wall_s"].as_f64().unwrap();
-    assert!(wall >= 0.5, "{wall}");
+    assert!(wall >= 0.8, "{wall}");
 }
 
 #[test]
@@ -370,7 +450,7 @@ fn a_user_without_rights_attaches_to_own_processes_and_sees_what_everybody_may_o
     let profile = own.profile("p.json");
     let used = counter(&profile, "process.cpu.time", "");
     assert!(
-        (0.5..1.0).contains(&used) && counter(&profile, "perf.task-clock", "") > 0.5,
+        (0.5..1.0).contains(&used) && counter(&profile, "perf.task-clock", "") > 0.1,
         "{used}: {}",
         done.stderr
     );

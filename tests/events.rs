@@ -504,3 +504,58 @@ fn a_pmu_with_a_cpumask_counts_the_machine_in_its_unit_from_mark_to_mark() {
     close(rows.iter().sum(), joules, 1e-9, 0.0, "sum of rows");
     assert!(done.stderr.contains("J  meter/energy-pkg/  whole machine"), "{}", done.stderr);
 }
+
+/// A thread that is born while its process is taken up is neither counted twice nor lost.
+#[test]
+fn threads_of_one_process_add_up_however_many_there_are_when_it_is_seen_first() {
+    for _ in 0..3 {
+        let mut run = Alumet::new([
+            "exec",
+            "-q",
+            "--per-process",
+            "-i",
+            "10ms",
+            "--json",
+            "p.json",
+            "-e",
+            "task-clock",
+            "sh",
+            "-c",
+        ]);
+        run.command.arg("\"$0\" threads=20:20 storm=300 threads=10:20; true").arg(workload());
+        run.run().status(0);
+        let profile = run.profile("p.json");
+        let metrics = profile["runs"][0]["metrics"].as_array().unwrap();
+        let parts = metrics.iter().filter(|m| m["consumer"] == "process" && m["metric"] == "perf.task-clock");
+        let parts: f64 = parts.map(|m| m["value"].as_f64().unwrap()).sum();
+        let whole = counter(&profile, "perf.task-clock", "");
+        eprintln!("{parts} of {whole}");
+        assert!(parts <= whole * 1.001 && parts >= 0.3 * whole, "{parts} of {whole}");
+    }
+}
+
+/// The kernel takes the counters off a program that gains rights; whichever events were asked for, that is said.
+#[test]
+fn a_program_with_other_rights_is_not_counted_and_that_is_said() {
+    use std::os::unix::fs::PermissionsExt;
+    let test = "a_program_with_other_rights_is_not_counted_and_that_is_said";
+    let Some(_restored) = Paranoid::set(test, 2) else { return };
+    let mut run =
+        Alumet::as_nobody("exec \"$@\"", &["exec", "-e", "page-faults:u", "bin/workload", "burn=100"])
+            .with_workload();
+    fs::set_permissions(run.path("bin/workload"), PermissionsExt::from_mode(0o4755)).unwrap();
+    let done = run.run().status(0);
+    let text = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    if !text.contains(" of the CPU time (not counted: ") {
+        // Where the temporary directory is mounted `nosuid`, the program is an ordinary one.
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+        assert!(mounts.contains("nosuid"), "{text}");
+        skip(test, "set-user-ID programs may not be run from the temporary directory");
+    }
+}
+
+#[test]
+fn two_events_with_one_name_are_refused() {
+    let events = "software/config=3,name=a/,software/config=2,name=a/";
+    Alumet::new(["exec", "-e", events, "true"]).run().refuses(2, "another event is named `a` already");
+}

@@ -45,6 +45,12 @@ pub struct Stat<'a> {
 }
 
 impl<'a> Stat<'a> {
+    /// Whether the process has ended and was not reaped yet. A main thread that has ended alone looks alike, but for the
+    /// other threads.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, 'Z' | 'X') && self.threads <= 1
+    }
+
     /// # Errors
     /// The text is no `stat` file.
     pub fn parse(text: &'a [u8]) -> Result<Self, Malformed> {

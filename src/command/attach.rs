@@ -26,8 +26,8 @@ pub fn run(arguments: &Attach) -> Result<u8, Failure> {
     let duration = arguments.duration.clone().map(Timeout::try_from).transpose();
     let duration = duration.map_err(|why| Failure::usage(format!("--duration: {why}")))?;
     let measurement = Measurement::new(&arguments.settings, &arguments.outputs, flags)?;
-    let roots = find(arguments)?;
     raise_descriptor_limit();
+    let roots = find(arguments)?;
     signals::block()?;
     block_on(measure(duration, roots, measurement))
 }
@@ -106,6 +106,9 @@ async fn measure(
     let command = roots.iter().map(|root| format!("{} ({})", root.name(), root.pid())).collect();
     let target = Arc::clone(agent.attach(roots));
     measurement.start_plugins(&mut agent)?;
+    if target.has_exited() && target.survivors().is_empty() {
+        return Err(Failure::failed(format!("{} ended while alumet attached", target.display())));
+    }
     let running = agent.start().await.map_err(|error: StartError| Failure::failed(error.to_string()))?;
     if !measurement.config.general.quiet {
         announce(&target);

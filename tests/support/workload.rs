@@ -13,6 +13,9 @@
 //! - `chain=N:MS`    a chain of N processes, each the child of the one before, of which the last uses MS milliseconds
 //! - `tree=MS`       eight threads and four children at once, each using MS milliseconds; two of the children fork another
 //!   child of 2 ms every 5 ms of it, and two have a second thread that uses as much; waits for all
+//! - `fat=MB:MS`     holds MB megabytes while a child that is forked from them uses MS milliseconds; waits for it
+//! - `leader=MS`     ends its main thread while another one uses MS milliseconds
+//! - `go`            waits for a byte on stdin
 //! - `spin=MS`       uses MS milliseconds and prints how many rounds it has made per millisecond of CPU time
 //! - `touch=MB`      writes to every page of MB megabytes, then gives them back
 //! - `sleep=MS`      sleeps
@@ -33,6 +36,7 @@ unsafe extern "C" {
     fn fork() -> c_int;
     fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
     fn setsid() -> c_int;
+    fn syscall(number: c_long, ...) -> c_long;
     fn _exit(status: c_int) -> !;
     fn pipe(fds: *mut c_int) -> c_int;
     fn close(fd: c_int) -> c_int;
@@ -162,6 +166,22 @@ fn main() {
             "storm" => (0..ms).for_each(|_| at_once(1, || {})),
             "chain" => chain(n, ms),
             "tree" => tree(ms),
+            "fat" => {
+                let memory = touched(n);
+                wait(child(|| burn(ms)));
+                drop(memory);
+            }
+            "leader" => {
+                std::thread::spawn(move || {
+                    burn(ms);
+                    unsafe { _exit(0) }
+                });
+                // exit(2) of this thread alone; pthread_exit(3) would unwind.
+                unsafe { syscall(if cfg!(target_arch = "x86_64") { 60 } else { 93 }, 0 as c_long) };
+            }
+            "go" => {
+                unsafe { read(0, &mut 0, 1) };
+            }
             "child" => wait(child(|| burn(ms))),
             "grandchild" => wait(child(|| wait(child(|| burn(ms))))),
             "orphan" => {

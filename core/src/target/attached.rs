@@ -45,7 +45,7 @@ pub enum AttachError {
     Ended(i32),
     /// For want of memory or descriptors.
     #[error("cannot attach to process {0}: {1}")]
-    Failed(i32, io::Error),
+    Failed(i32, String),
 }
 
 impl Root {
@@ -58,17 +58,17 @@ impl Root {
             return Err(AttachError::Itself(pid));
         }
         let pidfd = pidfd_open(pid)?;
-        let text = fs::read(format!("/proc/{pid}/stat")).map_err(|_| AttachError::NotThere(pid))?;
-        let stat = Stat::parse(&text)
-            .map_err(|error: Malformed| AttachError::Failed(pid, io::Error::other(error)))?;
+        let text = fs::read(format!("/proc/{pid}/stat")).map_err(|error| failure(pid, error))?;
+        let stat =
+            Stat::parse(&text).map_err(|error: Malformed| AttachError::Failed(pid, error.to_string()))?;
         let name = String::from_utf8_lossy(stat.comm).into_owned();
         if stat.kernel {
             return Err(AttachError::Kernel(pid, name));
         }
-        if matches!(stat.state, 'Z' | 'X') {
+        if stat.has_ended() {
             return Err(AttachError::Zombie(pid, name));
         }
-        let owner = fs::metadata(format!("/proc/{pid}")).map_err(|_| AttachError::Ended(pid))?.uid();
+        let owner = fs::metadata(format!("/proc/{pid}")).map_err(|error| failure(pid, error))?.uid();
         // What was just read is of the process behind the descriptor only if that one still lives.
         if super::has_ended(&pidfd) {
             return Err(AttachError::Ended(pid));
@@ -97,6 +97,13 @@ impl Root {
     }
 }
 
+fn failure(pid: i32, error: io::Error) -> AttachError {
+    match error.raw_os_error() {
+        Some(libc::ENOENT | libc::ESRCH) => AttachError::NotThere(pid),
+        _ => AttachError::Failed(pid, crate::file::reason(&error)),
+    }
+}
+
 fn pidfd_open(pid: i32) -> Result<OwnedFd, AttachError> {
     // SAFETY: pidfd_open takes two numbers and returns a new descriptor (close-on-exec) or -1.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
@@ -115,7 +122,7 @@ fn pidfd_open(pid: i32) -> Result<OwnedFd, AttachError> {
         _ if matches!(error.raw_os_error(), Some(libc::ESRCH | libc::EINVAL)) => {
             Err(AttachError::NotThere(pid))
         }
-        _ => Err(AttachError::Failed(pid, error)),
+        _ => Err(failure(pid, error)),
     }
 }
 

@@ -4,8 +4,9 @@
 //! has created before. So a thread that turns up while the others are visited may or may not have inherited it. Pids
 //! tell: the kernel hands them out in ascending order, and `/proc/loadavg` shows the last one (proc_loadavg(5)).
 //!
-//! One round visits all threads, lets forks that were under way come to their end, and notes the last pid. Whatever is
-//! born later has a parent that was visited. If somebody lives on who was born before that and was not visited, the
+//! One round visits all threads, lets forks that were under way come to their end, and notes the last pid: a fork decides
+//! what the child inherits before it copies the memory, and gives it a pid afterwards (copy_process in kernel/fork.c).
+//! Whatever is born later has a parent that was visited. If somebody lives on who was born before that and was not visited, the
 //! round is given up and the next one visits him too.
 
 use std::collections::BTreeSet;
@@ -28,16 +29,14 @@ pub struct Cover<T, E> {
     pub opened: Vec<T>,
     /// Threads that live and for which it failed.
     pub refused: Vec<(i32, E)>,
-    /// How many processes there were.
-    pub processes: usize,
-    /// Threads that may be covered twice or not at all, because too much was born all the time.
+    /// Threads that are covered once or not at all, because too much was born all the time.
     pub uncertain: usize,
 }
 
 impl<T, E> Cover<T, E> {
     /// Of a process with one thread, which creates nothing meanwhile.
     pub(super) fn of_one(pid: i32, mut open: impl FnMut(i32) -> Result<T, E>) -> Self {
-        let mut cover = Self { opened: Vec::new(), refused: Vec::new(), processes: 1, uncertain: 0 };
+        let mut cover = Self { opened: Vec::new(), refused: Vec::new(), uncertain: 0 };
         cover.open([pid], &mut open);
         cover
     }
@@ -48,13 +47,14 @@ impl<T, E> Cover<T, E> {
             let mut pids = Vec::new();
             members(&mut pids);
             let threads: BTreeSet<i32> = pids.iter().flat_map(|pid| tree::threads(*pid)).collect();
-            (pids.len(), threads)
+            (pids, threads)
         };
         for round in 1.. {
             let before = LastPid::read();
-            let (processes, threads) = look();
-            let mut cover = Self { opened: Vec::new(), refused: Vec::new(), processes, uncertain: 0 };
+            let (pids, threads) = look();
+            let mut cover = Self { opened: Vec::new(), refused: Vec::new(), uncertain: 0 };
             cover.open(threads.iter().copied(), &mut open);
+            pids.iter().for_each(|pid| wait_for_copies(*pid));
             std::thread::sleep(SETTLE);
             let horizon = LastPid::read();
             let (_, now) = look();
@@ -70,9 +70,9 @@ impl<T, E> Cover<T, E> {
                 return cover;
             }
             if round == ROUNDS {
-                // Whoever is older than this round has inherited nothing of it.
-                let (young, old): (Vec<_>, Vec<_>) =
-                    missed.into_iter().partition(|tid| before.is_followed_by(*tid, end));
+                // Whoever is known to be older than this round has inherited nothing of it.
+                let (old, young): (Vec<_>, Vec<_>) =
+                    missed.into_iter().partition(|tid| before.is_preceded_by(*tid, end));
                 cover.uncertain = young.len();
                 cover.open(old, &mut open);
                 return cover;
@@ -97,10 +97,16 @@ impl<T, E> Cover<T, E> {
     }
 }
 
+/// Returns when a fork of the process that copies its memory is over: dup_mmap in kernel/fork.c holds the lock that
+/// reading its command line takes.
+fn wait_for_copies(pid: i32) {
+    let _ = fs::read(format!("/proc/{pid}/cmdline"));
+}
+
 /// Whether it is there and does not just end.
 fn lives(tid: i32) -> bool {
     let text = fs::read(format!("/proc/{tid}/stat")).unwrap_or_default();
-    Stat::parse(&text).is_ok_and(|stat| !stat.exiting && !matches!(stat.state, 'Z' | 'X'))
+    Stat::parse(&text).is_ok_and(|stat| !stat.exiting && !stat.has_ended())
 }
 
 /// The pid that was handed out last, and how many there are; `None` where that is hidden.
@@ -112,6 +118,11 @@ impl LastPid {
         let number =
             |path: &str| fs::read_to_string(path).ok()?.split_ascii_whitespace().last()?.parse::<i32>().ok();
         Self(number("/proc/loadavg").zip(number("/proc/sys/kernel/pid_max").filter(|max| *max > 0)))
+    }
+
+    /// Whether `pid` was certainly not handed out after this and not after `end`.
+    fn is_preceded_by(self, pid: i32, end: Self) -> bool {
+        self.0.is_some() && end.0.is_some() && !self.is_followed_by(pid, end)
     }
 
     /// Whether `pid` was handed out after this and not after `end`.
@@ -173,7 +184,7 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(cover.opened.contains(&pid) && cover.opened.contains(&own), "{cover:?} {pid}");
-        assert_eq!((cover.processes, cover.uncertain), (2, 0), "{cover:?}");
+        assert_eq!(cover.uncertain, 0, "{cover:?}");
         assert!(visits > cover.opened.len(), "{visits} {cover:?}");
     }
 

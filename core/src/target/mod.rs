@@ -37,7 +37,8 @@ pub struct Target {
     display: String,
     way: Way,
     exit_seen: OnceLock<Time>,
-    all_ended: Mutex<Option<Time>>,
+    /// `None` unless it is waited for; then the time, once it has come.
+    all_ended: Mutex<Option<Option<Time>>>,
 }
 
 /// How alumet came to it.
@@ -174,12 +175,14 @@ impl Target {
     /// Resolves when every process of the tree has ended; the run lasts until then. To be awaited after
     /// [`Self::exited`].
     pub async fn all_ended(&self) {
+        let note = |time| *self.all_ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(time);
+        note(None);
         let mut pause = Duration::from_millis(1);
         while self.reap_orphans() && !self.survivors().is_empty() {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(50));
         }
-        *self.all_ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(RealClock.now());
+        note(Some(RealClock.now()));
     }
 
     /// Whether the application's first process has ended, or all that were attached to.
@@ -193,10 +196,10 @@ impl Target {
         true
     }
 
-    /// When the application was seen to have ended: its first process, or all of them if that was waited for.
+    /// When the application was seen to have ended: its first process, or all of them if that is waited for.
     pub fn ended(&self) -> Option<Time> {
         let all = *self.all_ended.lock().unwrap_or_else(PoisonError::into_inner);
-        all.or(self.exit_seen.get().copied())
+        all.unwrap_or_else(|| self.exit_seen.get().copied())
     }
 
     /// The living and the not yet reaped processes of the tree.
@@ -281,7 +284,7 @@ impl Target {
                     Err(_) => return None,
                 };
                 let stat = Stat::parse(&text).ok()?;
-                if matches!(stat.state, 'Z' | 'X') { None } else { f(pid, &stat) }
+                if stat.has_ended() { None } else { f(pid, &stat) }
             })
             .collect()
     }

@@ -3,13 +3,13 @@
 //! The counters of the whole tree cannot be taken apart, for the kernel adds those of a child to those of its parent. So
 //! what somebody counts before the first look is in the total of the tree only.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use alumet::file::reason;
+use alumet::process::Stat;
 use alumet::target::threads;
 use alumet::{
     Allowance, Batch, Cadence, Consumer, Gaps, Interval, Registry, Series, SeriesId, Setup, Source, Target,
@@ -18,7 +18,7 @@ use alumet::{
 use crate::counted::Counted;
 use crate::event::Event;
 use crate::metrics::metric;
-use crate::open::{Inherit, Mode, Opened, Reach, on_thread};
+use crate::open::{Mode, Opened, Reach, on_thread};
 
 /// Who is new is looked for at most once in this time.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -41,21 +41,38 @@ pub struct Breakdown {
     target: Arc<Target>,
     registry: Arc<Registry>,
     gaps: Gaps,
-    living: HashMap<i32, Member>,
+    threads: HashMap<i32, Thread>,
+    /// By pid or tid.
+    members: HashMap<i32, Member>,
     due: Cadence,
     allowance: Allowance,
     has_started: bool,
-    /// Those that could not be counted, and why the first of them.
-    left_out: Option<(usize, String)>,
+    /// Those that could not be counted, and why the last of them.
+    left_out: BTreeSet<i32>,
+    why: String,
 }
 
-/// A process or a thread.
+/// A thread with a counter of its own, which is not handed on to any other.
+#[derive(Debug)]
+struct Thread {
+    start_ticks: u64,
+    member: i32,
+    counted: Counted,
+}
+
+/// A process or thread that is shown, under the name that it has.
 #[derive(Debug)]
 struct Member {
     name: String,
     series: SeriesId,
-    /// For each thread.
-    counters: Vec<Counted>,
+    untold: f64,
+}
+
+/// What a look finds.
+struct Found {
+    tid: i32,
+    pid: i32,
+    start_ticks: u64,
 }
 
 impl Breakdown {
@@ -68,38 +85,82 @@ impl Breakdown {
             target: Arc::clone(target),
             registry: Arc::clone(setup.registry()),
             gaps: setup.gaps().clone(),
-            living: HashMap::new(),
+            threads: HashMap::new(),
+            members: HashMap::new(),
             due: Cadence::new(LOOK_EVERY, interval.get()),
             allowance: Allowance::default(),
             has_started: false,
-            left_out: None,
+            left_out: BTreeSet::new(),
+            why: String::new(),
         }
     }
 
-    /// Finds out who is there: ids with the process of each.
-    fn look(&self) -> HashMap<i32, i32> {
+    fn look(&self) -> Vec<Found> {
         let mut pids = Vec::new();
         self.target.members(&mut pids);
-        match self.by {
-            By::Process => pids.into_iter().map(|pid| (pid, pid)).collect(),
-            By::Thread => pids.into_iter().flat_map(|pid| threads(pid).map(move |tid| (tid, pid))).collect(),
-        }
+        let all = pids.into_iter().flat_map(|pid| threads(pid).map(move |tid| (tid, pid)));
+        all.filter_map(|(tid, pid)| {
+            let text = fs::read(format!("/proc/{tid}/stat")).ok()?;
+            Some(Found { tid, pid, start_ticks: Stat::parse(&text).ok()?.start_ticks })
+        })
+        .collect()
     }
 
-    fn open(&self, id: i32, pid: i32) -> anyhow::Result<Member> {
-        let reach = Reach {
-            on_exec: !self.has_started && !self.target.is_attached(),
-            inherit: if self.by == By::Process { Inherit::Threads } else { Inherit::No },
-        };
-        let mut counters = Vec::new();
-        let of_process = (self.by == By::Process).then(|| threads(pid)).into_iter().flatten();
-        for tid in of_process.chain((self.by == By::Thread).then_some(id)) {
-            let mut counted = Counted::new(&self.event, on_thread(&self.event, self.mode, tid, reach)?);
-            counted.read()?;
-            counters.push(counted);
+    fn id(&self, found: &Found) -> i32 {
+        if self.by == By::Process { found.pid } else { found.tid }
+    }
+
+    /// Takes up who is new, renames who has executed another program, and says farewell to who has gone.
+    fn update(&mut self, out: &mut Batch) -> anyhow::Result<()> {
+        let found = self.look();
+        let there: HashMap<i32, u64> = found.iter().map(|found| (found.tid, found.start_ticks)).collect();
+        self.read()?;
+        self.threads.retain(|tid, thread| there.get(tid) == Some(&thread.start_ticks));
+        for found in &found {
+            if !self.threads.contains_key(&found.tid) {
+                self.open(found);
+            }
         }
-        let name = name(id);
-        Ok(Member { series: self.series(id, pid, &name)?, name, counters })
+        let ids: HashMap<i32, i32> = found.iter().map(|found| (self.id(found), found.pid)).collect();
+        for (id, pid) in &ids {
+            let name = name(*id);
+            match self.members.get(id) {
+                Some(member) if member.name == name || name.is_empty() => continue,
+                Some(_) | None => {
+                    let series = self.series(*id, *pid, &name)?;
+                    if let Some(renamed) = self.members.insert(*id, Member { name, series, untold: 0.0 }) {
+                        renamed.end(self.event.scale, out);
+                    }
+                }
+            }
+        }
+        let gone: Vec<i32> = self.members.keys().filter(|id| !ids.contains_key(id)).copied().collect();
+        for id in gone {
+            if let Some(member) = self.members.remove(&id) {
+                member.end(self.event.scale, out);
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, found: &Found) {
+        let reach = Reach { on_exec: !self.has_started && !self.target.is_attached(), inherit: false };
+        let opened = on_thread(&self.event, self.mode, found.tid, reach).and_then(|counters| {
+            let mut counted = Counted::new(&self.event, counters);
+            counted.read().map(|_| counted)
+        });
+        match opened {
+            Ok(counted) => {
+                let member = self.id(found);
+                self.threads.insert(found.tid, Thread { start_ticks: found.start_ticks, member, counted });
+            }
+            // One that just ends is not left out: it is in the total.
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+            Err(error) => {
+                self.left_out.insert(found.tid);
+                self.why = reason(&error);
+            }
+        }
     }
 
     fn series(&self, id: i32, pid: i32, name: &str) -> anyhow::Result<SeriesId> {
@@ -114,81 +175,50 @@ impl Breakdown {
         Ok(self.registry.series(series)?)
     }
 
-    /// Takes up who is new, renames who has executed another program, and says farewell to who has gone.
-    fn update(&mut self, out: &mut Batch) -> anyhow::Result<()> {
-        let there = self.look();
-        let gone: Vec<i32> = self.living.keys().filter(|id| !there.contains_key(id)).copied().collect();
-        for id in gone {
-            if let Some(mut member) = self.living.remove(&id) {
-                member.push(self.event.scale, out)?;
-                out.retire(member.series);
+    fn read(&mut self) -> anyhow::Result<()> {
+        for thread in self.threads.values_mut() {
+            let increase = thread.counted.read()?;
+            if let Some(member) = self.members.get_mut(&thread.member) {
+                member.untold += increase;
             }
         }
-        for (id, pid) in there {
-            let name_now = name(id);
-            match self.living.get(&id).map(|member| member.name == name_now) {
-                Some(true) => {}
-                Some(false) if name_now.is_empty() => {}
-                Some(false) => {
-                    let series = self.series(id, pid, &name_now)?;
-                    if let Some(member) = self.living.get_mut(&id) {
-                        member.push(self.event.scale, out)?;
-                        out.retire(std::mem::replace(&mut member.series, series));
-                        member.name = name_now;
-                    }
-                }
-                None => match self.open(id, pid) {
-                    Ok(member) => {
-                        self.living.insert(id, member);
-                    }
-                    // One that just ends is not left out: it is in the total.
-                    Err(error) if is_gone(&error) => {}
-                    Err(error) => {
-                        let why = error.downcast_ref().map_or_else(|| error.to_string(), reason);
-                        self.left_out.get_or_insert((0, why)).0 += 1;
-                    }
-                },
-            }
+        Ok(())
+    }
+
+    fn push(&mut self, out: &mut Batch) -> anyhow::Result<()> {
+        self.read()?;
+        for member in self.members.values_mut() {
+            out.push(member.series, std::mem::take(&mut member.untold) * self.event.scale);
         }
         Ok(())
     }
 }
 
 impl Member {
-    fn push(&mut self, scale: f64, out: &mut Batch) -> anyhow::Result<()> {
-        let mut increase = 0.0;
-        for counted in &mut self.counters {
-            increase += counted.read()?;
-        }
-        out.push(self.series, increase * scale);
-        Ok(())
+    /// Its last point.
+    fn end(self, scale: f64, out: &mut Batch) {
+        out.push(self.series, self.untold * scale);
+        out.retire(self.series);
     }
 }
 
 impl Source for Breakdown {
     fn poll(&mut self, out: &mut Batch) -> anyhow::Result<()> {
         let Some(begun) = self.allowance.begin() else { return Ok(()) };
-        if self.due.is_due() {
-            self.update(out)?;
-        }
+        let updated = if self.due.is_due() { self.update(out) } else { Ok(()) };
         self.has_started = true;
-        self.living.values_mut().try_for_each(|member| member.push(self.event.scale, out))?;
+        let pushed = updated.and_then(|()| self.push(out));
         self.allowance.end(begun);
-        Ok(())
+        pushed
     }
 
     fn finish(&mut self, out: &mut Batch) -> anyhow::Result<()> {
-        if let Some((n, why)) = &self.left_out {
-            let what = if self.by == By::Process { "processes" } else { "threads" };
-            let of = &self.event.name;
-            self.gaps.add(format!("{of} of {n} {what}"), format!("not counted: {why}"), "");
+        if !self.left_out.is_empty() {
+            let what = format!("{} of {} threads on their own", self.event.name, self.left_out.len());
+            self.gaps.add(what, format!("not counted: {}", self.why), "");
         }
-        self.living.values_mut().try_for_each(|member| member.push(self.event.scale, out))
+        self.push(out)
     }
-}
-
-fn is_gone(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.raw_os_error() == Some(libc::ESRCH))
 }
 
 /// The command name of a process or thread; empty if it has gone.

@@ -16,6 +16,8 @@ pub mod refusal;
 pub mod source;
 pub mod tally;
 
+use std::collections::HashSet;
+
 use alumet::{Availability, Gaps, Host, Plugin, Setup};
 use perf_event::Builder;
 use perf_event::events::Software;
@@ -76,7 +78,10 @@ impl Plugin for Perf {
         let asked = !config.events.is_empty();
         let specs = if asked { config.events.0 } else { event::parse(DEFAULT_EVENTS)? };
         let events = look_up(&specs, asked, setup)?;
-        let outcome = open::open(events, &target);
+        let mut outcome = open::open(events, &target);
+        // With user mode alone, two that differed may have become the same.
+        let mut titles = HashSet::new();
+        outcome.opened.retain(|opened| titles.insert(opened.event.title()));
         if asked && let Some((event, refusal)) = outcome.refused.first() {
             let Refusal { reason, remedy } = refusal.clone();
             return Err(WrongEvent::NotCounted { name: event.name.clone(), reason, remedy }.into());
@@ -116,9 +121,13 @@ fn look_up(specs: &[Spec], asked: bool, setup: &Setup<'_>) -> Result<Vec<Event>,
             Err(error) => return Err(WrongEvent::NotHere(error.to_string())),
         };
         for event in resolved {
-            let is_same = |other: &Event| (&other.name, &other.core_type) == (&event.name, &event.core_type);
-            if !events.iter().any(is_same) {
-                events.push(event);
+            match events.iter().find(|other| other.title() == event.title()) {
+                None => events.push(event),
+                Some(other) if other.parts == event.parts => {}
+                Some(_) => {
+                    let message = format!("event `{spec}`: another event is named `{}` already", event.name);
+                    return Err(WrongEvent::Unknown(message));
+                }
             }
         }
     }
@@ -157,7 +166,7 @@ fn report_gaps(outcome: &open::Outcome, asked: bool, gaps: &Gaps) {
         gaps.add(format!("events of {threads} threads"), why, "");
     }
     if outcome.uncertain > 0 {
-        let what = format!("{} threads exactly", outcome.uncertain);
-        gaps.add(what, "too much was started while alumet attached: they may count twice or not at all", "");
+        let what = format!("{} threads, perhaps", outcome.uncertain);
+        gaps.add(what, "not counted: too much was started while alumet attached", "");
     }
 }

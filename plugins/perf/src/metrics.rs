@@ -7,7 +7,13 @@ use crate::event::Event;
 /// For how much of the time an event was counted. Below 1 it had to share a counter of the CPU with others, and its
 /// counts are scaled. Label: [`EVENT`].
 pub const RUNNING: Metric =
-    Metric::gauge("perf.running", "1", "share of the time for which an event was really counted");
+    Metric::gauge("perf_event.running", "1", "share of the time for which an event was really counted");
+/// For how much CPU time of the application events were counted at all.
+pub const OBSERVED: Metric = Metric::gauge(
+    "perf_event.observed",
+    "s",
+    "CPU time of the application for which its events were counted",
+);
 /// The label that names an event.
 pub const EVENT: &str = "perf.event";
 

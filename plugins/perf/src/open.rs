@@ -59,25 +59,14 @@ pub enum Mode {
 pub struct Reach {
     /// Begins when the process executes another program; at once otherwise.
     pub on_exec: bool,
-    /// Handed on to what the thread creates.
-    pub inherit: Inherit,
-}
-
-/// What a counter is handed on to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Inherit {
-    /// Nothing.
-    No,
-    /// Threads of the same process (since Linux 5.13).
-    Threads,
-    /// Threads and processes.
-    All,
+    /// Handed on to the threads and processes that the thread creates.
+    pub inherit: bool,
 }
 
 /// Opens all events such that the whole tree is counted, from its start or from now on.
 pub fn open(events: Vec<Event>, target: &Target) -> Outcome {
     let mut attempts: Vec<_> = events.into_iter().map(Attempt::new).collect();
-    let reach = Reach { on_exec: !target.is_attached(), inherit: Inherit::All };
+    let reach = Reach { on_exec: !target.is_attached(), inherit: true };
     let cover = target.cover(|tid| {
         let mut counters = Vec::new();
         for (i, attempt) in attempts.iter_mut().enumerate() {
@@ -127,7 +116,7 @@ pub fn open(events: Vec<Event>, target: &Target) -> Outcome {
 impl Attempt {
     fn new(event: Event) -> Self {
         // The kernel's clocks run in kernel mode too, whatever they are told: so they need no privilege.
-        let mode = if is_clock(&event) { Mode::UserOnly } else { Mode::AsAsked };
+        let mode = if event.is_clock() { Mode::UserOnly } else { Mode::AsAsked };
         Self { event, mode, settled: false, error: None, counters: Vec::new() }
     }
 
@@ -162,7 +151,7 @@ impl Attempt {
     }
 
     fn opened(self) -> Opened {
-        let user_only = self.mode == Mode::UserOnly && !is_clock(&self.event);
+        let user_only = self.mode == Mode::UserOnly && !self.event.is_clock();
         let mut event = self.event;
         if user_only {
             event.name.push_str(if event.name.ends_with('/') { "u" } else { ":u" });
@@ -183,16 +172,10 @@ impl Attempt {
 pub fn on_thread(event: &Event, mode: Mode, tid: i32, reach: Reach) -> io::Result<Vec<Counter>> {
     let open = |attr: &Attr| {
         let mut builder = builder(attr, event.modifiers, mode);
-        builder.observe_pid(tid).inherit(reach.inherit != Inherit::No);
-        builder.attrs_mut().set_inherit_thread(u64::from(reach.inherit == Inherit::Threads));
+        builder.observe_pid(tid).inherit(reach.inherit);
         builder.enabled(!reach.on_exec).enable_on_exec(reach.on_exec).build()
     };
     event.parts.iter().map(|part| open(&part.attr)).collect()
-}
-
-/// Whether it is one of the kernel's clocks, the only software events in seconds.
-fn is_clock(event: &Event) -> bool {
-    event.class == Class::Software && event.unit == "s"
 }
 
 fn is_refusal(error: &io::Error) -> bool {

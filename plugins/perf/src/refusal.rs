@@ -7,6 +7,8 @@ use std::fs;
 use std::io;
 
 use alumet::{Host, Target};
+use perf_event::Builder;
+use perf_event::events::Software;
 
 use crate::event::{Class, Event};
 
@@ -100,7 +102,9 @@ impl Refusal {
         let setting = level.map_or_else(String::new, |level| format!(" (perf_event_paranoid is {level})"));
         let reason = match level {
             _ if event.is_machine_wide() => format!("it counts the whole machine{setting}"),
-            Some(3..) => format!("this kernel lets users count nothing{setting}"),
+            Some(3..) if Builder::new(Software::TASK_CLOCK).build().is_err() => {
+                format!("this kernel lets users count nothing{setting}")
+            }
             _ if event.is_kernel_only() => format!("it happens in the kernel{setting}"),
             _ if target.is_foreign() => "the process belongs to another user".into(),
             _ if event.modifiers.kernel => format!("it counts kernel mode{setting}"),

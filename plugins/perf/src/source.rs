@@ -2,10 +2,11 @@
 
 use alumet::{Allowance, Batch, Consumer, Gaps, Metric, Registry, Series, SeriesId, Source};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::counted::Counted;
 use crate::event::{Class, Event};
-use crate::metrics::{EVENT, RUNNING, metric};
+use crate::metrics::{EVENT, OBSERVED, RUNNING, metric};
 use crate::open::Opened;
 use crate::refusal::Refusal;
 use crate::tally::Times;
@@ -26,6 +27,8 @@ struct Line {
     series: SeriesId,
     /// For each thread or CPU.
     counters: Vec<Counted>,
+    /// Counted, and not yet pushed.
+    untold: f64,
 }
 
 impl Events {
@@ -37,7 +40,7 @@ impl Events {
         let line = |Opened { event, counters, user_only, .. }: Opened| -> anyhow::Result<Line> {
             let series = registry.series(series(&event, metric(&event), user_only))?;
             let counters = counters.into_iter().map(|parts| Counted::new(&event, parts)).collect();
-            Ok(Line { event, series, counters })
+            Ok(Line { event, series, counters, untold: 0.0 })
         };
         Ok(Self {
             lines: opened.into_iter().map(line).collect::<anyhow::Result<_>>()?,
@@ -63,13 +66,19 @@ fn series(event: &Event, metric: Metric, user_only: bool) -> Series {
 }
 
 impl Line {
-    /// Reads all counters. Returns the increase, unless it was never counted so far.
-    fn read(&mut self) -> std::io::Result<Option<f64>> {
-        let mut increase = 0.0;
+    /// Reads all counters.
+    fn read(&mut self) -> std::io::Result<()> {
         for counted in &mut self.counters {
-            increase += counted.read()?;
+            self.untold += counted.read()?;
         }
-        Ok(self.times().share().map(|_| increase))
+        Ok(())
+    }
+
+    /// Pushes the increase, unless it was never counted so far.
+    fn push(&mut self, out: &mut Batch) {
+        if self.times().share().is_some() {
+            out.push(self.series, std::mem::take(&mut self.untold) * self.event.scale);
+        }
     }
 
     fn times(&self) -> Times {
@@ -87,31 +96,39 @@ impl Line {
 impl Source for Events {
     fn poll(&mut self, out: &mut Batch) -> anyhow::Result<()> {
         let Some(begun) = self.allowance.begin() else { return Ok(()) };
-        for line in &mut self.lines {
-            if let Some(increase) = line.read()? {
-                out.push(line.series, increase * line.event.scale);
-            }
-        }
+        let read = self.lines.iter_mut().try_for_each(|line| {
+            line.read()?;
+            line.push(out);
+            Ok(())
+        });
         self.allowance.end(begun);
-        Ok(())
+        read
     }
 
     fn finish(&mut self, out: &mut Batch) -> anyhow::Result<()> {
         let mut never_counted = Vec::new();
+        let mut observed = Duration::ZERO;
         for line in &mut self.lines {
-            let increase = line.read()?;
-            let share = line.times().share();
-            match (increase, share) {
-                (Some(increase), Some(_)) => {
-                    let rest: f64 = line.counters.iter_mut().map(|counted| counted.tally.rest()).sum();
-                    out.push(line.series, (increase + rest) * line.event.scale);
-                }
-                _ => never_counted.push(line.event.title()),
+            line.read()?;
+            let times = line.times();
+            let share = times.share();
+            if share.is_some() {
+                line.untold += line.counters.iter_mut().map(|counted| counted.tally.rest()).sum::<f64>();
+                line.push(out);
+            } else {
+                never_counted.push(line.event.title());
+            }
+            if !line.event.is_machine_wide() {
+                observed = observed.max(times.enabled());
             }
             if line.takes_turns() {
                 let running = series(&line.event, RUNNING, false).label(EVENT, &line.event.name);
                 out.push(self.registry.series(running)?, share.unwrap_or(0.0));
             }
+        }
+        if self.lines.iter().any(|line| !line.event.is_machine_wide()) {
+            let series = Series::new(OBSERVED).consumer(Consumer::Target).method("time enabled");
+            out.push(self.registry.series(series)?, observed.as_secs_f64());
         }
         if !never_counted.is_empty() {
             let Refusal { reason, remedy } = Refusal::never_counted();

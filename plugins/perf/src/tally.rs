@@ -4,6 +4,8 @@
 //! long it was really counted (perf_event_open(2), PERF_FORMAT_TOTAL_TIME_ENABLED and _RUNNING), and each increase is
 //! scaled by the proportion *of its interval*: so increases never fall below 0, and they add up to the total.
 
+use std::time::Duration;
+
 /// One reading. Of an inherited counter, the sums over all threads that had it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Reading {
@@ -78,6 +80,11 @@ pub struct Times {
 }
 
 impl Times {
+    /// For how long it was wanted. For an event of threads, the CPU time for which they were observed.
+    pub fn enabled(&self) -> Duration {
+        Duration::from_nanos(self.enabled)
+    }
+
     /// The share of the time for which it was counted: all of it if it was not wanted at any time, for nothing ran;
     /// `None` if it was wanted and never counted.
     pub fn share(&self) -> Option<f64> {

@@ -60,7 +60,7 @@ impl TaskClock {
         let rounding = 2 * nanos(tick()) * parents as u64;
         let start = self.start.get_or_insert(Start { clock, user, system, rounding });
         let files = (user.saturating_sub(start.user), system.saturating_sub(start.system));
-        let clock = clock - start.clock;
+        let clock = clock.saturating_sub(start.clock);
         self.more = self.more.max((files.0 + files.1).saturating_sub(start.rounding + clock));
         Ok(self.split.of(clock + self.more, files))
     }

@@ -163,7 +163,7 @@ impl Process {
             self.comm.extend_from_slice(stat.comm);
         }
         let mut reading = Reading {
-            alive: !matches!(stat.state, 'Z' | 'X'),
+            alive: !stat.has_ended(),
             parent: stat.ppid,
             user_ticks: stat.user_ticks,
             system_ticks: stat.system_ticks,
