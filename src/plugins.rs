@@ -2,12 +2,17 @@
 
 use alumet::PluginEntry;
 use alumet_plugin_csv::Csv;
+use alumet_plugin_hwmon::Hwmon;
 use alumet_plugin_perf::Perf;
 use alumet_plugin_procfs::Procfs;
 
 /// In the order in which they are started and listed. Outputs come last: what was asked for in vain leaves no file behind.
-pub const ALL: [PluginEntry; 3] =
-    [PluginEntry::of::<Procfs>(), PluginEntry::of::<Perf>(), PluginEntry::of::<Csv>()];
+pub const ALL: [PluginEntry; 4] = [
+    PluginEntry::of::<Procfs>(),
+    PluginEntry::of::<Perf>(),
+    PluginEntry::of::<Hwmon>(),
+    PluginEntry::of::<Csv>(),
+];
 
 /// What people look for in a summary and this version cannot measure anywhere.
 pub const NOT_YET: [&str; 2] = ["energy", "GPU"];

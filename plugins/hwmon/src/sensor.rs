@@ -1,0 +1,141 @@
+//! A sensor: open files, the series that it makes points of, and what went wrong with it.
+
+use std::fs::File;
+
+use alumet::{Batch, Metric, Series, SeriesId};
+
+use crate::found::{Channel, Quantity};
+use crate::reading::{Trouble, number};
+
+/// Energy used.
+pub const ENERGY: Metric = Metric::counter("hw.energy", "J", "energy used");
+/// Power drawn.
+pub const POWER: Metric = Metric::gauge("hw.power", "W", "power drawn");
+
+/// The label with the chip's name.
+pub const CHIP: &str = "hw.sensor.chip";
+/// The label with the sensor's name.
+pub const NAME: &str = "hw.sensor.name";
+
+impl Channel {
+    /// The series of a sensor of this chip.
+    pub fn series(&self, chip: &str) -> Series {
+        let metric = if self.quantity.is_energy() { ENERGY } else { POWER };
+        let (kind, id) = self.resource.clone();
+        let series = Series::new(metric).resource(kind, id).method(self.method.clone());
+        series.label(CHIP, chip).label(NAME, self.name.as_str())
+    }
+}
+
+/// One sensor.
+#[derive(Debug)]
+pub struct Sensor {
+    name: String,
+    series: SeriesId,
+    quantity: Quantity,
+    file: File,
+    times: Option<File>,
+    per_unit: f64,
+    written: &'static str,
+    /// The last reading of a counter.
+    last: Option<u64>,
+    good: u64,
+    failed: u64,
+    /// Why the last of those failed.
+    trouble: Option<Trouble>,
+    /// So often a counter stood lower than before.
+    backwards: u64,
+    /// Whether a counter ever stood higher than before.
+    advanced: bool,
+}
+
+impl Sensor {
+    /// The sensor of a channel whose files are open.
+    pub fn new(channel: &Channel, (file, times): (File, Option<File>), series: SeriesId) -> Self {
+        Self {
+            name: channel.title(),
+            series,
+            quantity: channel.quantity,
+            file,
+            times,
+            per_unit: channel.per_unit,
+            written: channel.written,
+            last: None,
+            good: 0,
+            failed: 0,
+            trouble: None,
+            backwards: 0,
+            advanced: false,
+        }
+    }
+
+    /// What it measures and its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Reads it. Where that fails there is no point; the next increase of a counter covers the time.
+    pub fn poll(&mut self, out: &mut Batch) {
+        match self.value() {
+            Ok(value) => {
+                self.good += 1;
+                value.into_iter().for_each(|value| out.push(self.series, value / self.per_unit));
+            }
+            Err(trouble) => {
+                self.failed += 1;
+                self.trouble = Some(trouble);
+            }
+        }
+    }
+
+    /// What happens until the next reading is not to be counted.
+    pub fn interrupt(&mut self) {
+        self.last = None;
+    }
+
+    fn value(&mut self) -> Result<Option<f64>, Trouble> {
+        if self.quantity.is_energy() {
+            let now = number(&self.file, self.written)?;
+            return Ok(self.increase(now));
+        }
+        let mut value = number::<i64>(&self.file, self.written)? as f64;
+        if let Some(times) = &self.times {
+            value *= number::<i64>(times, self.written)? as f64;
+        }
+        Ok(Some(if self.quantity == Quantity::PowerDrawn { value.abs() } else { value }))
+    }
+
+    /// How much was used since the last reading. A counter that stands lower than then has wrapped, at a width that nobody
+    /// states, or has begun anew: what was used meanwhile is not known. One that stands where it stood tells nothing: its
+    /// step may be coarse, or it may not work at all.
+    fn increase(&mut self, now: u64) -> Option<f64> {
+        let before = self.last.replace(now)?;
+        let (from, to) = match self.quantity {
+            Quantity::EnergyLeft => (now, before),
+            _ => (before, now),
+        };
+        let increase = to.checked_sub(from);
+        self.backwards += u64::from(increase.is_none());
+        let increase = increase.filter(|increase| *increase > 0)?;
+        self.advanced = true;
+        Some(increase as f64)
+    }
+
+    /// What was not measured, in words.
+    pub fn gaps(&self) -> Vec<String> {
+        let mut gaps = Vec::new();
+        if let Some(trouble) = self.trouble {
+            let all = self.good + self.failed;
+            let share = format!("{} of {all} readings failed: ", self.failed);
+            gaps.push(format!("{}{trouble}", if self.good > 0 { &share } else { "" }));
+        }
+        if self.backwards > 0 {
+            let n = self.backwards;
+            let intervals = if n == 1 { "1 interval".into() } else { format!("{n} intervals") };
+            gaps.push(format!("not counted in {intervals}: the counter was reset or wrapped"));
+        } else if self.quantity.is_energy() && self.good > 1 && !self.advanced {
+            gaps.push("it did not advance: the run was too short for it, or it does not work here".into());
+        }
+        gaps
+    }
+}
