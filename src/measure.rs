@@ -130,11 +130,13 @@ impl<'a> Measurement<'a> {
                 message: format!("plugin `{}` cannot be used here: {}{remedy}", plugin.name, status.reason),
             });
         }
-        self.missing.push(Missing {
-            what: plugin.about.to_owned(),
-            reason: status.reason.clone(),
-            remedy: status.remedy.clone(),
-        });
+        if !plugin.missed.is_empty() {
+            self.missing.push(Missing {
+                what: plugin.missed.to_owned(),
+                reason: status.reason.clone(),
+                remedy: status.remedy.clone(),
+            });
+        }
         self.sources.push(status);
         Ok(())
     }

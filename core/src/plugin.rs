@@ -53,6 +53,8 @@ pub trait Plugin {
     const NAME: &'static str;
     /// Half a sentence for a person.
     const ABOUT: &'static str;
+    /// What people miss where it cannot work, in a word or two ("GPU"); empty if they would not look for it there.
+    const MISSED: &'static str = Self::ABOUT;
     /// What a user may set. Every key is optional; use `#[serde(default, deny_unknown_fields)]`.
     type Config: Default + Serialize + DeserializeOwned;
 
@@ -73,6 +75,8 @@ pub struct PluginEntry {
     pub name: &'static str,
     /// [`Plugin::ABOUT`].
     pub about: &'static str,
+    /// [`Plugin::MISSED`].
+    pub missed: &'static str,
     keys: fn() -> &'static [&'static str],
     defaults: fn() -> anyhow::Result<toml::Table>,
     check: fn(toml::Table) -> anyhow::Result<()>,
@@ -86,6 +90,7 @@ impl PluginEntry {
         Self {
             name: P::NAME,
             about: P::ABOUT,
+            missed: P::MISSED,
             keys: || serde_aux::serde_introspection::serde_introspect::<P::Config>(),
             defaults: || Ok(toml::Table::try_from(P::Config::default())?),
             check: |config| config.try_into::<P::Config>().map(drop).map_err(Into::into),

@@ -49,6 +49,8 @@ pub struct Hwmon;
 impl Plugin for Hwmon {
     const NAME: &'static str = "hwmon";
     const ABOUT: &'static str = "energy and power sensors of chips, boards and batteries";
+    /// Most machines have none.
+    const MISSED: &'static str = "";
     type Config = Config;
 
     fn probe(_: &Config, host: &Host) -> Availability {

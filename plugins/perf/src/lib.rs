@@ -60,6 +60,7 @@ pub enum WrongEvent {
 impl Plugin for Perf {
     const NAME: &'static str = "perf";
     const ABOUT: &'static str = "events of the CPU and the kernel, counted over the application's whole tree";
+    const MISSED: &'static str = "events";
     type Config = Config;
 
     fn probe(_: &Config, _: &Host) -> Availability {
