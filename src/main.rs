@@ -11,6 +11,7 @@ mod exit;
 mod files;
 mod fingerprint;
 mod followed;
+mod gpu;
 mod measure;
 mod plugins;
 mod profile;

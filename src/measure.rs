@@ -9,6 +9,7 @@ use alumet::{
     Agent, Availability, Consumer, ElementKind, Missing, Plugin, PluginEntry, Report, Target, Total, Totals,
 };
 use alumet_plugin_csv::Csv;
+use alumet_plugin_nvml::Nvml;
 use alumet_plugin_perf::Perf;
 use alumet_plugin_procfs::Procfs;
 
@@ -85,8 +86,10 @@ impl<'a> Measurement<'a> {
         for plugin in &plugins::ALL {
             let selection = self.config.selection(plugin);
             let wanted = plugin.name == Csv::NAME && self.csv.path.is_some();
-            // The first counter of the machine costs the kernel some 10 ms; for nobody, that is too much.
-            let unread = plugin.name == Perf::NAME && selection == Selection::Default && !self.has_reader();
+            // The first counter of the machine costs the kernel some 10 ms, and waking a GPU's driver its time; for
+            // nobody, that is too much.
+            let is_costly = [Perf::NAME, Nvml::NAME].contains(&plugin.name);
+            let unread = is_costly && selection == Selection::Default && !self.has_reader();
             if (selection == Selection::Out || unread) && !wanted {
                 continue;
             }

@@ -3,19 +3,21 @@
 use alumet::PluginEntry;
 use alumet_plugin_csv::Csv;
 use alumet_plugin_hwmon::Hwmon;
+use alumet_plugin_nvml::Nvml;
 use alumet_plugin_perf::Perf;
 use alumet_plugin_procfs::Procfs;
 
 /// In the order in which they are started and listed. Outputs come last: what was asked for in vain leaves no file behind.
-pub const ALL: [PluginEntry; 4] = [
+pub const ALL: [PluginEntry; 5] = [
     PluginEntry::of::<Procfs>(),
     PluginEntry::of::<Perf>(),
     PluginEntry::of::<Hwmon>(),
+    PluginEntry::of::<Nvml>(),
     PluginEntry::of::<Csv>(),
 ];
 
 /// What people look for in a summary and this version cannot measure anywhere.
-pub const NOT_YET: [&str; 2] = ["energy", "GPU"];
+pub const NOT_YET: [&str; 1] = ["energy"];
 
 /// The plugin of this name.
 pub fn find(name: &str) -> Option<&'static PluginEntry> {

@@ -9,6 +9,7 @@ use comfy_table::{CellAlignment, ColumnConstraint, Table, presets};
 use crate::breakdown::{self, Breakdown, By};
 use crate::derived::{Derived, derive};
 use crate::followed::Followed;
+use crate::gpu;
 use crate::measure::Outcome;
 use crate::plugins::NOT_YET;
 use crate::terminal::{Look, shortened};
@@ -94,6 +95,9 @@ impl Summary<'_> {
             .event("cpu-migrations")
             .map_or_else(String::new, |n| format!(", {} between CPUs", count(n)));
         self.row_of_two("Switches", switches, numbers.event("context-switches"), &migrations, page);
+        if let Some((value, more)) = gpu::row(numbers.totals, wall) {
+            page.row("GPU", &value, &more);
+        }
         if let Some(read) = numbers.target("process.disk.io", "read") {
             let written = numbers.target("process.disk.io", "write").unwrap_or(0.0);
             page.row("Storage", &format!("{} read", bytes(read)), &format!("{} written", bytes(written)));
@@ -218,7 +222,7 @@ impl Summary<'_> {
         }
         page.remark(&self.quality(), FAINT);
         let mut missing: Vec<String> = self.missing.iter().map(what_and_why).collect();
-        missing.push(format!("{} (no plugin for them in this version)", NOT_YET.join(", ")));
+        missing.push(format!("{} (no plugin for it in this version)", NOT_YET.join(", ")));
         page.remark(&format!("not measured: {}", missing.join(" · ")), FAINT);
         if self.attached {
             page.remark("counted from the moment of attaching on", FAINT);

@@ -48,11 +48,23 @@ pub fn hertz(hz: f64) -> String {
     scaled(hz, &[(1e9, "GHz"), (1e6, "MHz"), (1e3, "kHz"), (1.0, "Hz")])
 }
 
+/// An energy.
+pub fn joules(j: f64) -> String {
+    scaled(j, &[(1e6, "MJ"), (1e3, "kJ"), (1.0, "J"), (1e-3, "mJ")])
+}
+
+/// A power.
+pub fn watts(w: f64) -> String {
+    scaled(w, &[(1e3, "kW"), (1.0, "W"), (1e-3, "mW")])
+}
+
 /// An amount in a UCUM unit.
 pub fn amount(value: f64, unit: &str) -> String {
     match unit {
         "s" => seconds(value),
         "By" => bytes(value),
+        "J" => joules(value),
+        "W" => watts(value),
         "1" => count(value),
         unit => format!("{}{GLUE}{unit}", count(value)),
     }

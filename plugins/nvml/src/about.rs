@@ -1,0 +1,51 @@
+//! Which GPU it is: what every series about it has in common.
+
+use alumet::{Metric, Series};
+use nvml_wrapper::Device;
+use nvml_wrapper::error::NvmlError;
+
+use crate::gauge::instant_power;
+use crate::metrics::MIG;
+
+/// A GPU as it names itself. What it does not tell is left out of its labels.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// NVML's index, as `nvidia-smi` shows it: the resource's id. It can change when the machine starts anew.
+    pub index: u32,
+    /// The product's name.
+    pub name: Option<String>,
+    /// The UUID, which never changes.
+    uuid: Option<String>,
+    /// Whether it is split into instances (Multi-Instance GPU).
+    pub is_mig: bool,
+    /// Whether it tells its power at this instant, and not only an average.
+    pub has_instant_power: bool,
+}
+
+impl About {
+    /// Asks the GPU.
+    pub fn of(device: &Device<'_>, index: u32) -> Self {
+        Self {
+            index,
+            name: device.name().ok(),
+            uuid: device.uuid().ok(),
+            is_mig: device.mig_mode().is_ok_and(|mode| mode.current != 0),
+            // Where the power cannot be told just now, it may be later.
+            has_instant_power: !matches!(
+                instant_power(device),
+                Err(NvmlError::NotSupported | NvmlError::FailedToLoadSymbol(_) | NvmlError::InvalidArg)
+            ),
+        }
+    }
+
+    /// A series about this GPU.
+    pub fn series(&self, metric: Metric) -> Series {
+        let mut series = Series::new(metric).resource("gpu", self.index.to_string());
+        for (label, value) in [("hw.id", &self.uuid), ("hw.name", &self.name)] {
+            if let Some(value) = value {
+                series = series.label(label, value);
+            }
+        }
+        if self.is_mig { series.label(MIG, "enabled") } else { series }
+    }
+}

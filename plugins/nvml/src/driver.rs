@@ -1,0 +1,75 @@
+//! The driver's library, loaded and initialised on a thread of its own: that can take seconds, or never end.
+//!
+//! What was loaded stays so until the process ends, and is found again by the next run of the same process. Giving it back
+//! would only be one more call that can hang.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Mutex, PoisonError};
+
+use alumet::Host;
+use nvml_wrapper::error::NvmlError;
+use nvml_wrapper::{Device, Nvml};
+
+use crate::about::About;
+use crate::library;
+use crate::refusal::Refusal;
+
+/// What the driver has answered.
+#[derive(Debug)]
+pub struct Found {
+    /// The GPUs that can be used.
+    pub gpus: Vec<(About, Device<'static>)>,
+    /// Those that cannot, by index.
+    pub refused: Vec<(u32, Refusal)>,
+}
+
+/// What the driver will answer.
+pub type Answer = Receiver<Result<Found, Refusal>>;
+
+/// Asks the driver for its GPUs and does not wait.
+pub fn ask(asked: Option<PathBuf>, host: &Host) -> Answer {
+    let (answer, receiver) = mpsc::sync_channel(1);
+    let host = host.clone();
+    let ask = move || {
+        let found = library::to_load(asked.as_deref()).and_then(|library| {
+            let refused = |error| Refusal::of_start(&error, asked.as_deref(), &host);
+            find(load(&library).map_err(refused)?, &host)
+        });
+        // Whoever has asked may no longer want to know.
+        let _ = answer.send(found);
+    };
+    // Without a thread the sender is dropped, which is an answer too.
+    let _ = std::thread::Builder::new().name("alumet-nvml".into()).spawn(ask);
+    receiver
+}
+
+/// The library of this name, from an earlier run of this process or loaded now.
+fn load(library: &OsStr) -> Result<&'static Nvml, NvmlError> {
+    static LOADED: Mutex<Vec<(OsString, &'static Nvml)>> = Mutex::new(Vec::new());
+    let loaded = || LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, nvml)) = loaded().iter().find(|(name, _)| name == library) {
+        return Ok(nvml);
+    }
+    // Not under the lock: it may hang.
+    let nvml: &'static Nvml = Box::leak(Box::new(Nvml::builder().lib_path(library).init()?));
+    loaded().push((library.to_owned(), nvml));
+    Ok(nvml)
+}
+
+fn find(nvml: &'static Nvml, host: &Host) -> Result<Found, Refusal> {
+    let refused = |error| Refusal::of_start(&error, None, host);
+    let mut found = Found { gpus: Vec::new(), refused: Vec::new() };
+    for index in 0..nvml.device_count().map_err(refused)? {
+        match nvml.device_by_index(index) {
+            Ok(device) => found.gpus.push((About::of(&device, index), device)),
+            Err(error) => found.refused.push((index, refused(error))),
+        }
+    }
+    match found.refused.first() {
+        Some((_, refusal)) if found.gpus.is_empty() => Err(refusal.clone()),
+        None if found.gpus.is_empty() => Err(Refusal::no_gpu()),
+        _ => Ok(found),
+    }
+}

@@ -1,0 +1,85 @@
+//! Which library is loaded. With privileges, none that somebody with fewer could have written: its code would run with
+//! them.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::unistd::Uid;
+
+use crate::refusal::Refusal;
+
+/// The name under which drivers install it.
+const NAME: &str = "libnvidia-ml.so.1";
+
+/// What to hand to dlopen(3): the library that was asked for, or the name that the loader looks up.
+///
+/// # Errors
+/// Others can write to the file, or put another in its place, and this process has rights that they lack.
+pub fn to_load(asked: Option<&Path>) -> Result<OsString, Refusal> {
+    let Some(path) = asked else { return Ok(NAME.into()) };
+    // A name without a directory is looked up where only root installs libraries; what cannot be found cannot be loaded.
+    let Ok(real) = fs::canonicalize(path) else { return Ok(path.into()) };
+    if path.components().count() < 2 {
+        return Ok(path.into());
+    }
+    match is_privileged().then(|| exposed(&real)).flatten() {
+        Some(who) => Err(Refusal::new(
+            format!("nvml.library is refused: others than root can write to {}", who.display()),
+            "let it belong to root, and take the others' right to write",
+        )),
+        None => Ok(real.into()),
+    }
+}
+
+/// Whether this process has more rights than its user: it is root's, or its file carries capabilities (AT_SECURE,
+/// getauxval(3)).
+fn is_privileged() -> bool {
+    // SAFETY: takes a number and touches no memory of ours.
+    Uid::effective().is_root() || unsafe { libc::getauxval(libc::AT_SECURE) } != 0
+}
+
+/// The file itself or the first directory above it that is not root's alone. In a sticky directory like /tmp others
+/// cannot touch what belongs to root (`inode(7)`).
+fn exposed(real: &Path) -> Option<&Path> {
+    real.ancestors().find(|path| {
+        fs::metadata(path).is_ok_and(|metadata| {
+            let sticky = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
+            metadata.uid() != 0 || (metadata.mode() & 0o022 != 0 && !sticky)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn with_privileges_what_others_can_write_is_refused() {
+        if !Uid::effective().is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let library = directory.path().join("libnvidia-ml.so.1");
+        fs::write(&library, "").unwrap();
+        let mode = |path: &Path, mode| fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+        mode(&library, 0o644);
+        assert!(to_load(Some(&library)).is_ok());
+        mode(&library, 0o666);
+        assert!(to_load(Some(&library)).unwrap_err().reason.contains("others than root can write"));
+        mode(&library, 0o644);
+        mode(directory.path(), 0o777);
+        assert!(to_load(Some(&library)).is_err());
+        mode(directory.path(), 0o700);
+        std::os::unix::fs::chown(&library, Some(1000), None).unwrap();
+        assert!(to_load(Some(&library)).is_err());
+    }
+
+    #[test]
+    fn a_name_is_left_to_the_loader() {
+        assert_eq!(to_load(None).unwrap(), NAME);
+        assert_eq!(to_load(Some(Path::new("libother.so"))).unwrap(), "libother.so");
+    }
+}
