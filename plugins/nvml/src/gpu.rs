@@ -87,7 +87,13 @@ impl Gpu {
         let concerns = match &self.processes {
             Some(processes) => {
                 processes.finish(&self.about, gaps, out);
-                processes.was_used().unwrap_or(false)
+                let used = processes.was_used();
+                if self.about.is_mig && used != Some(false) {
+                    let what = format!("energy of the application on GPU {}", self.about.index);
+                    let reason = "it is split into instances (MIG): its energy is that of all who use them";
+                    gaps.add(what, reason, "");
+                }
+                used.unwrap_or(false)
             }
             None => true,
         };

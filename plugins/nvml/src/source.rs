@@ -60,10 +60,6 @@ impl Gpus {
         }
         let mut gpus = Vec::new();
         for (about, device) in found.gpus {
-            if about.is_mig && self.target.is_some() {
-                let reason = "it is split into instances (MIG): its energy is that of all who use them";
-                self.gaps.add(format!("energy of the application on GPU {}", about.index), reason, "");
-            }
             gpus.push(Gpu::new(about, device, self.target.is_some(), &self.registry)?);
         }
         let periods = Periods::measure(gpus.iter().map(|gpu| (&gpu.about, &gpu.device)));

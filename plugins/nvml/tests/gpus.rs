@@ -401,9 +401,9 @@ fn a_call_that_hangs_ends_neither_the_run_nor_other_sources() {
 fn a_gpu_in_instances_is_recognised_and_its_energy_is_nobodys() {
     let run = run(&Stub::new(&format!("mig=0 {ON_GPU_0}")), 0.3);
     let gaps: Vec<_> = run.missing().into_iter().map(|gap| gap.what.as_str()).collect();
-    let expected = ["energy of the application on GPU 0", "utilisation, utilisation by process of GPU 0"];
+    let expected = ["utilisation, utilisation by process of GPU 0", "energy of the application on GPU 0"];
     assert_eq!(gaps, expected);
-    assert!(run.missing()[0].reason.contains("MIG"));
+    assert!(run.missing()[1].reason.contains("MIG"));
     // The board's is still measured, and says that it is shared.
     let energy = run.points.iter().find(|(series, _)| series.metric.name == "hw.energy").unwrap();
     assert_eq!((energy.0.consumer, energy.0.label_value("hw.gpu.mig")), (Consumer::Machine, Some("enabled")));
