@@ -380,3 +380,15 @@ fn help_is_short_and_on_stdout() {
     }
     assert!(Alumet::new(["--version"]).run().status(0).stdout.starts_with("alumet "));
 }
+
+/// Whoever made the directory could otherwise have alumet run code.
+#[test]
+fn a_library_is_not_loaded_because_the_working_directory_says_so() {
+    let text = "[nvml]\nlibrary = \"/tmp/evil.so\"\n";
+    let mut alumet = Alumet::new(["exec", "touch", "started"]);
+    alumet.write("alumet.toml", text);
+    alumet.run().refuses(2, "alumet.toml:2:1: nvml.library is not taken from the working directory");
+    let mut named = Alumet::new(["config", "--config", "alumet.toml"]);
+    named.write("alumet.toml", text);
+    assert!(named.run().status(0).stdout.contains("/tmp/evil.so"));
+}

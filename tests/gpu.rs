@@ -90,7 +90,7 @@ fn without_a_driver_there_is_one_line_about_it_and_everything_else() {
     let mut alumet =
         Alumet::new(["exec", "--set", "nvml.library=/no/such/libnvidia-ml.so.1", "--json", "p.json", "true"]);
     let done = alumet.run().status(0);
-    says(&done, "energy, power, load and memory of NVIDIA GPUs (cannot load nvml.library: ");
+    says(&done, "GPU (cannot load nvml.library: ");
     let profile = alumet.profile("p.json");
     let nvml = profile["sources"].as_array().unwrap().iter().find(|source| source["name"] == "nvml").unwrap();
     assert_eq!(nvml["status"], "unavailable");

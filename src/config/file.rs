@@ -13,6 +13,12 @@ use super::shown;
 use super::values::{GENERAL, Origin, Values};
 use crate::exit::Failure;
 
+/// The file in the working directory.
+const HERE: &str = "alumet.toml";
+/// Keys that make alumet run code: a file that merely lies in the working directory, which may be anybody's, must not
+/// set them.
+const NOT_FROM_HERE: [(&str, &str); 1] = [("nvml", "library")];
+
 /// Something about a configuration file that the user should know.
 #[derive(Debug)]
 pub struct Notice(pub String);
@@ -41,7 +47,7 @@ pub fn find(named: Option<&Path>) -> Result<(Option<PathBuf>, Vec<Notice>), Fail
 fn places() -> impl Iterator<Item = PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let xdg = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")));
-    [Some(PathBuf::from("alumet.toml")), xdg.map(|xdg| xdg.join("alumet/alumet.toml"))]
+    [Some(PathBuf::from(HERE)), xdg.map(|xdg| xdg.join("alumet/alumet.toml"))]
         .into_iter()
         .flatten()
         .chain([PathBuf::from("/etc/alumet/alumet.toml")])
@@ -70,8 +76,8 @@ fn distrust(path: &Path) -> Option<String> {
     None
 }
 
-/// Reads a file into the values.
-pub fn read(path: &Path, values: &mut Values) -> Result<(), Failure> {
+/// Reads a file into the values. `named` says that the user has named it.
+pub fn read(path: &Path, named: bool, values: &mut Values) -> Result<(), Failure> {
     let name = shown(path);
     let text = fs::read_to_string(path).map_err(|error| {
         let why = match error.kind() {
@@ -93,6 +99,12 @@ pub fn read(path: &Path, values: &mut Values) -> Result<(), Failure> {
                 }
                 for (inner, value) in section {
                     let origin = Origin::File(format!("{name}{}", spans.place(&text, &[&key, &inner])));
+                    if !named && path == Path::new(HERE) && NOT_FROM_HERE.contains(&(&*key, &*inner)) {
+                        return Err(Failure::usage(format!(
+                            "{origin}: {key}.{inner} is not taken from the working directory; name the file with \
+                             --config, or use --set"
+                        )));
+                    }
                     values.set(&key, &inner, value, origin)?;
                 }
             }
@@ -143,7 +155,7 @@ mod tests {
         let path = directory.path().join("alumet.toml");
         fs::write(&path, text).unwrap();
         let mut values = Values::with_defaults()?;
-        let result = read(&path, &mut values).map(|()| values);
+        let result = read(&path, true, &mut values).map(|()| values);
         result.map_err(|failure| Failure {
             message: failure.message.replace(directory.path().to_str().unwrap(), ""),
             ..failure

@@ -94,7 +94,7 @@ impl Config {
         let named = settings.config.clone().or_else(|| environment.config.clone());
         let (found, notices) = file::find(named.as_deref())?;
         if let Some(path) = &found {
-            file::read(path, &mut values)?;
+            file::read(path, named.is_some(), &mut values)?;
         }
         for (section, key, value, variable) in &environment.values {
             values.set_text(section, key, value, Origin::Environment(variable.clone()))?;

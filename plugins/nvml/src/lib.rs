@@ -59,6 +59,7 @@ pub struct Nvml;
 impl Plugin for Nvml {
     const NAME: &'static str = "nvml";
     const ABOUT: &'static str = "energy, power, load and memory of NVIDIA GPUs";
+    const MISSED: &'static str = "GPU";
     type Config = Config;
 
     fn probe(config: &Config, host: &Host) -> Availability {
