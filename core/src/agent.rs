@@ -136,6 +136,7 @@ impl Agent {
         Setup {
             plugin,
             host: &self.host,
+            clock: &self.clock,
             target: self.target.as_ref(),
             registry: &self.registry,
             parts: &mut self.parts,
@@ -215,7 +216,7 @@ async fn begin(
     target.map_or(Ok(()), Target::wait_at_gate)?;
     pipeline.prime().await;
     let suspended = clock.suspended();
-    let start = Anchor { time: clock.now(), wall: clock.wall() };
+    let start = Anchor::now(clock);
     registry.set_start(start);
     // The samplers start ticking while the gate opens.
     let going = pipeline.go(start.time);

@@ -11,12 +11,14 @@ use crate::registry::{Contradiction, Registry};
 use crate::series::{Series, SeriesId};
 use crate::source::Source;
 use crate::target::Target;
+use crate::time::Clock;
 use crate::transform::Transform;
 
 /// Registers series and adds sources, transforms and outputs; knows the target and the host.
 pub struct Setup<'a> {
     pub(crate) plugin: &'a str,
     pub(crate) host: &'a Host,
+    pub(crate) clock: &'a Arc<dyn Clock>,
     pub(crate) target: Option<&'a Arc<Target>>,
     pub(crate) registry: &'a Arc<Registry>,
     pub(crate) parts: &'a mut Parts,
@@ -27,6 +29,11 @@ impl Setup<'_> {
     /// Where the machine's files are.
     pub fn host(&self) -> &Host {
         self.host
+    }
+
+    /// What the run takes its time from, for sources that time what they read.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        self.clock
     }
 
     /// The application, which waits at the gate or runs already; `None` when the machine alone is measured.

@@ -52,6 +52,23 @@ pub struct Anchor {
 }
 
 impl Anchor {
+    /// Now, on both clocks. A thread that is interrupted between reading the one and the other tries again, a few times.
+    pub(crate) fn now(clock: &dyn Clock) -> Self {
+        const CLOSE: Duration = Duration::from_micros(10);
+        let mut best = (Duration::MAX, Self { time: clock.now(), wall: clock.wall() });
+        for _ in 0..5 {
+            let (before, wall, after) = (clock.now(), clock.wall(), clock.now());
+            let apart = after.since(before);
+            if apart < best.0 {
+                best = (apart, Self { time: before.middle(after), wall });
+            }
+            if apart < CLOSE {
+                break;
+            }
+        }
+        best.1
+    }
+
     /// Nanoseconds from the start mark to `time`; 0 for a time before it.
     pub fn nanos(&self, time: Time) -> u64 {
         time.0.saturating_sub(self.time.0)

@@ -18,7 +18,7 @@ pub mod tally;
 
 use std::collections::HashSet;
 
-use alumet::{Availability, Gaps, Host, Plugin, Setup};
+use alumet::{Availability, Gaps, Host, Plugin, Setup, perfmon};
 use perf_event::Builder;
 use perf_event::events::Software;
 
@@ -159,9 +159,9 @@ fn report_gaps(outcome: &open::Outcome, asked: bool, gaps: &Gaps) {
     if !user_only.is_empty() {
         let names: Vec<_> = user_only.iter().map(|opened| opened.event.name.trim_end_matches(":u")).collect();
         let level =
-            refusal::paranoid().map_or_else(String::new, |n| format!(" (perf_event_paranoid is {n})"));
+            perfmon::paranoid().map_or_else(String::new, |n| format!(" (perf_event_paranoid is {n})"));
         let reason = format!("not permitted: user mode alone is counted{level}");
-        gaps.add(format!("kernel mode of {}", names.join(", ")), reason, refusal::SETCAP);
+        gaps.add(format!("kernel mode of {}", names.join(", ")), reason, perfmon::SETCAP);
     }
     if let Some((threads, why)) = &outcome.left_out {
         gaps.add(format!("events of {threads} threads"), why, "");

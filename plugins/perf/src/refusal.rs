@@ -3,10 +3,9 @@
 //! *Unavailable*: this machine or kernel has no such counter. *Not permitted*: it has, for somebody with more rights. *Not
 //! counted*: it was opened, and never got one of the CPU's counters. *Multiplexed*: it had one for a part of the time.
 
-use std::fs;
 use std::io;
 
-use alumet::{Host, Target};
+use alumet::{Host, Target, perfmon};
 use perf_event::Builder;
 use perf_event::events::Software;
 
@@ -19,16 +18,6 @@ pub struct Refusal {
     pub reason: String,
     /// What would change that; empty if nothing would.
     pub remedy: String,
-}
-
-/// What gives the right to count kernel mode, and processes of others, to the binary alone (capabilities(7), since Linux
-/// 5.8).
-pub const SETCAP: &str = "sudo setcap cap_perfmon=ep \"$(command -v alumet)\"";
-
-/// As documented in Documentation/admin-guide/sysctl/kernel.rst. Some distributions add levels above 2, at which users
-/// may count nothing.
-pub fn paranoid() -> Option<i32> {
-    fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").ok()?.trim().parse().ok()
 }
 
 impl Refusal {
@@ -74,13 +63,14 @@ impl Refusal {
 
     /// What it means that not even the kernel's clock can be counted for one's own process.
     pub fn of_all(error: &io::Error) -> Self {
-        let setting = paranoid().map_or_else(String::new, |n| format!(" (perf_event_paranoid is {n})"));
+        let setting =
+            perfmon::paranoid().map_or_else(String::new, |n| format!(" (perf_event_paranoid is {n})"));
         match error.raw_os_error() {
             Some(libc::ENOSYS | libc::ENOENT) => {
                 Self::unavailable("this kernel was built without perf events")
             }
-            Some(libc::EACCES | libc::EPERM) if !has_perfmon() => {
-                Self::not_permitted(format!("this kernel lets users count nothing{setting}"), SETCAP)
+            Some(libc::EACCES | libc::EPERM) if !perfmon::is_permitted() => {
+                Self::not_permitted(format!("this kernel lets users count nothing{setting}"), perfmon::SETCAP)
             }
             Some(libc::EACCES | libc::EPERM) => Self::forbidden(),
             _ => Self::unavailable(alumet::file::reason(error)),
@@ -95,8 +85,8 @@ impl Refusal {
     }
 
     fn permission(event: &Event, target: &Target) -> Self {
-        let level = paranoid();
-        if has_perfmon() {
+        let level = perfmon::paranoid();
+        if perfmon::is_permitted() {
             return Self::forbidden();
         }
         let setting = level.map_or_else(String::new, |level| format!(" (perf_event_paranoid is {level})"));
@@ -110,7 +100,7 @@ impl Refusal {
             _ if event.modifiers.kernel => format!("it counts kernel mode{setting}"),
             _ => format!("the kernel refused it{setting}"),
         };
-        Self::not_permitted(reason, SETCAP)
+        Self::not_permitted(reason, perfmon::SETCAP)
     }
 
     /// It was wanted all the time and never counted.
@@ -122,14 +112,4 @@ impl Refusal {
                 .into(),
         }
     }
-}
-
-/// CAP_PERFMON or CAP_SYS_ADMIN (linux/capability.h).
-fn has_perfmon() -> bool {
-    const PERFMON: u64 = 1 << 38;
-    const SYS_ADMIN: u64 = 1 << 21;
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
-    effective.is_some_and(|set| set & (PERFMON | SYS_ADMIN) != 0)
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use alumet::Host;
+use alumet::{Host, cpu_list};
 
 use super::Attr;
 
@@ -74,7 +74,7 @@ impl Pmu {
     /// Where to count with a PMU that counts the whole machine (one of its CPUs for each socket, say). `None`: it
     /// counts for a process.
     pub fn cpumask(&self) -> Result<Option<Vec<u32>>, Error> {
-        if self.is_core() { Ok(None) } else { read(&self.dir.join("cpumask"), cpus) }
+        if self.is_core() { Ok(None) } else { read(&self.dir.join("cpumask"), cpu_list) }
     }
 
     /// The names of its events.
@@ -189,22 +189,6 @@ fn terms(text: &str) -> Option<Vec<(String, Option<u64>)>> {
         Some((name.to_owned(), value))
     };
     text.split(',').map(term).collect()
-}
-
-/// A list of CPUs: `0,4-6`.
-fn cpus(text: &str) -> Option<Vec<u32>> {
-    /// Far more than any kernel is built for.
-    const MOST: u32 = 1 << 16;
-    let mut cpus = Vec::new();
-    for range in text.split(',').filter(|_| !text.is_empty()) {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last) = (first.parse::<u32>().ok()?, last.parse::<u32>().ok()?);
-        if first > last || last > MOST {
-            return None;
-        }
-        cpus.extend(first..=last);
-    }
-    Some(cpus)
 }
 
 /// UCUM code of a unit that the kernel writes, and the factor to it.
@@ -339,16 +323,6 @@ mod tests {
             ])
         );
         assert_eq!(terms("event=x"), None);
-    }
-
-    #[test]
-    fn cpumasks_are_single_cpus_and_ranges() {
-        assert_eq!(cpus("0"), Some(vec![0]));
-        assert_eq!(cpus("0,4-6,20"), Some(vec![0, 4, 5, 6, 20]));
-        assert_eq!(cpus(""), Some(vec![]));
-        for text in ["0,", "4-3", "a", "0-4294967295", "-1"] {
-            assert_eq!(cpus(text), None, "{text}");
-        }
     }
 
     #[test]
