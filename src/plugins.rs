@@ -6,11 +6,13 @@ use alumet_plugin_hwmon::Hwmon;
 use alumet_plugin_nvml::Nvml;
 use alumet_plugin_perf::Perf;
 use alumet_plugin_procfs::Procfs;
+use alumet_plugin_rapl::Rapl;
 
 /// In the order in which they are started and listed. Outputs come last: what was asked for in vain leaves no file behind.
-pub const ALL: [PluginEntry; 5] = [
+pub const ALL: [PluginEntry; 6] = [
     PluginEntry::of::<Procfs>(),
     PluginEntry::of::<Perf>(),
+    PluginEntry::of::<Rapl>(),
     PluginEntry::of::<Hwmon>(),
     PluginEntry::of::<Nvml>(),
     PluginEntry::of::<Csv>(),

@@ -180,6 +180,9 @@ mod tests {
         assert!(
             message("interval = 5\n").starts_with("/alumet.toml:1:1: interval: invalid type: integer `5`")
         );
-        assert!(message("[rapl]\nx = 1\n").starts_with("/alumet.toml:2:1: no plugin named `rapl`"));
+        assert!(
+            message("[raplx]\nx = 1\n")
+                .starts_with("/alumet.toml:2:1: no plugin named `raplx`; did you mean `rapl`?")
+        );
     }
 }

@@ -1,0 +1,48 @@
+//! What one of the two ways to the counters has come to.
+
+use alumet::Missing;
+
+use crate::domain::Part;
+use crate::meter::Meter;
+use crate::refusal::Refusal;
+
+/// The counters that are open, and those that are not.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Open, in the order of their parts.
+    pub meters: Vec<Meter>,
+    /// Not open, with the reasons.
+    pub refused: Vec<(Part, Refusal)>,
+}
+
+impl Found {
+    /// # Errors
+    /// Nothing is open: the first reason, one that somebody with more rights would not have before others.
+    pub fn if_any(mut self, nothing: &str) -> Result<Self, Refusal> {
+        if self.meters.is_empty() {
+            let forbidden = self.refused.iter().position(|(_, refusal)| refusal.is_forbidden);
+            return Err(match forbidden.or(if self.refused.is_empty() { None } else { Some(0) }) {
+                Some(i) => self.refused.swap_remove(i).1,
+                None => Refusal::absent(nothing),
+            });
+        }
+        self.meters.sort_by_key(|meter| meter.part);
+        Ok(self)
+    }
+
+    /// The refused parts as gaps, those with the same reason together.
+    pub fn gaps(&self) -> Vec<Missing> {
+        let mut gaps: Vec<Missing> = Vec::new();
+        for (part, Refusal { reason, remedy, .. }) in &self.refused {
+            match gaps.iter_mut().find(|gap| (&gap.reason, &gap.remedy) == (reason, remedy)) {
+                Some(gap) => gap.what.push_str(&format!(", {part}")),
+                None => gaps.push(Missing {
+                    what: format!("energy of {part}"),
+                    reason: reason.clone(),
+                    remedy: remedy.clone(),
+                }),
+            }
+        }
+        gaps
+    }
+}

@@ -1,0 +1,100 @@
+//! Energy of CPUs and their memory, from the RAPL counters (running average power limit) of Intel's and AMD's CPUs.
+//!
+//! There are two ways to them: [`perf`] and [`powercap`]. Each finds [`Meter`]s; the [`source`] reads them, [`counter`]
+//! and [`tally`] make energy and power of what they show, [`uncertainty`] says how sure a total is. [`domain`] knows what
+//! the counters are about and which of them add up to the machine, [`refusal`] why there are none.
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
+pub mod counter;
+pub mod domain;
+pub mod found;
+mod meter;
+pub mod metrics;
+pub mod perf;
+pub mod powercap;
+pub mod refusal;
+pub mod source;
+pub mod tally;
+mod topology;
+pub mod uncertainty;
+pub mod units;
+
+use alumet::{Availability, Host, Interval, Plugin, Setup};
+use serde::{Deserialize, Serialize};
+
+pub use domain::is_machine_energy;
+use found::Found;
+pub use meter::{Meter, Register};
+use refusal::Refusal;
+
+/// The settings of the plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How the counters are read.
+    pub backend: Backend,
+    /// Time between two readings; 30 s at most, for a counter that is read less often may wrap unseen.
+    pub interval: Interval,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { backend: Backend::default(), interval: Interval::from_millis(100) }
+    }
+}
+
+/// A way to the counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// perf, or powercap where that cannot be had.
+    #[default]
+    Auto,
+    /// perf alone.
+    Perf,
+    /// powercap alone.
+    Powercap,
+}
+
+/// The plugin.
+#[derive(Debug)]
+pub struct Rapl;
+
+impl Plugin for Rapl {
+    const NAME: &'static str = "rapl";
+    const ABOUT: &'static str = "energy of CPUs and memory";
+    const MISSED: &'static str = "energy";
+    type Config = Config;
+
+    fn probe(config: &Config, host: &Host) -> Availability {
+        match open(config.backend, host) {
+            Ok(_) => Availability::Available,
+            Err(Refusal { reason, remedy, .. }) => Availability::unavailable(reason, remedy),
+        }
+    }
+
+    fn start(config: Config, setup: &mut Setup<'_>) -> anyhow::Result<()> {
+        let (found, method) = open(config.backend, setup.host())?;
+        for gap in found.gaps() {
+            setup.gaps().add(gap.what, gap.reason, gap.remedy);
+        }
+        let source = source::Rapl::new(found.meters, method, setup)?;
+        let interval = Interval::new(config.interval.get().min(tally::READ_EVERY))?;
+        setup.source("energy", interval, source);
+        Ok(())
+    }
+}
+
+/// The counters, and how they are read.
+fn open(backend: Backend, host: &Host) -> Result<(Found, &'static str), Refusal> {
+    let perf = || perf::open(host).map(|found| (found, "RAPL through perf"));
+    let powercap = || powercap::open(host).map(|found| (found, "RAPL through powercap"));
+    match backend {
+        Backend::Perf => perf(),
+        Backend::Powercap => powercap(),
+        Backend::Auto => {
+            perf().or_else(|perf| powercap().map_err(|other| Refusal::of_both(perf, other, host)))
+        }
+    }
+}

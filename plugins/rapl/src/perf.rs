@@ -1,0 +1,223 @@
+//! RAPL through perf: the PMUs `power` and `power_core` (arch/x86/events/rapl.c in Linux).
+//!
+//! The events, their scale and unit, and the CPUs on which they are counted, one for each package or die, come from
+//! `/sys/bus/event_source/devices` (Documentation/ABI/testing/sysfs-bus-event_source-devices-events).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::{fs, io};
+
+use alumet::{Host, cpu_list};
+use perf_event::events::Software;
+use perf_event::{Builder, Counter};
+
+use crate::counter::{Scale, Top};
+use crate::domain::{Domain, Part};
+use crate::found::Found;
+use crate::meter::{Meter, Register};
+use crate::refusal::Refusal;
+use crate::topology;
+
+/// A PMU.
+struct Pmu {
+    dir: PathBuf,
+    type_: u32,
+    cpus: Vec<u32>,
+}
+
+/// What a PMU has one counter for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Each {
+    /// A package, or a die.
+    Package,
+    /// A core.
+    Core,
+}
+
+/// One of its events.
+struct Event {
+    config: u64,
+    scale: Scale,
+}
+
+/// Opens everything that there is.
+///
+/// # Errors
+/// There is nothing, or it is not permitted.
+pub fn open(host: &Host) -> Result<Found, Refusal> {
+    let power = Pmu::find(host, "power").ok_or_else(|| Refusal::absent("the kernel has no PMU `power`"))?;
+    let mut found = Found::default();
+    for domain in Domain::ALL {
+        if let Some(event) = power.event(domain.event()) {
+            power.open(domain, Each::Package, &event, host, &mut found);
+        }
+    }
+    // AMD has one counter for each core, in a PMU of its own. They are told together, as Intel's.
+    if let Some(cores) = Pmu::find(host, "power_core")
+        && let Some(event) = cores.event("energy-core")
+    {
+        cores.open(Domain::Core, Each::Core, &event, host, &mut found);
+    }
+    found.if_any("the PMU `power` has no events")
+}
+
+impl Pmu {
+    fn find(host: &Host, name: &str) -> Option<Self> {
+        let dir = host.sysfs("bus/event_source/devices").join(name);
+        let read = |name: &str| fs::read_to_string(dir.join(name)).ok();
+        let type_ = read("type")?.trim().parse().ok()?;
+        let cpus = cpu_list(read("cpumask")?.trim())?;
+        Some(Self { dir, type_, cpus })
+    }
+
+    fn event(&self, name: &str) -> Option<Event> {
+        let read = |end: &str| fs::read_to_string(self.dir.join(format!("events/{name}{end}"))).ok();
+        Event::parse(&read("")?, &read(".scale")?, &read(".unit")?)
+    }
+
+    /// Opens an event for every part that the CPUs of the mask are in.
+    fn open(&self, domain: Domain, each: Each, event: &Event, host: &Host, found: &mut Found) {
+        let (parts, homeless) = parts(domain, each, &self.cpus, host);
+        for cpu in homeless {
+            let part = Part { domain, socket: 0, die: None };
+            found.refused.push((part, Refusal::absent(format!("the package of CPU {cpu} is not known"))));
+        }
+        for (part, cpus) in parts {
+            match cpus.iter().map(|cpu| self.counter(event, *cpu)).collect::<io::Result<_>>() {
+                Ok(counters) => found.meters.push(Meter {
+                    part,
+                    scale: event.scale,
+                    top: Top::Endless,
+                    register: Register::Events(counters),
+                }),
+                Err(error) => found.refused.push((part, refusal(&error))),
+            }
+        }
+    }
+
+    fn counter(&self, event: &Event, cpu: u32) -> io::Result<Counter> {
+        // Whatever it is made with, all that says what is counted is set here.
+        let mut builder = Builder::new(Software::DUMMY);
+        let raw = builder.attrs_mut();
+        raw.type_ = self.type_;
+        raw.config = event.config;
+        // The PMU refuses to leave out what it cannot tell apart.
+        builder.exclude_kernel(false).exclude_hv(false);
+        builder.any_pid().one_cpu(cpu as usize).enabled(true).build()
+    }
+}
+
+impl Event {
+    /// From its files: `event=0x02` (the only field of this PMU is the low byte of `config`), `2.3e-10`, `Joules`.
+    fn parse(terms: &str, scale: &str, unit: &str) -> Option<Self> {
+        let config = u64::from_str_radix(terms.trim().strip_prefix("event=0x")?, 16).ok()?;
+        let scale: f64 = scale.trim().parse().ok()?;
+        let is_plausible = unit.trim() == "Joules" && scale.is_finite() && scale > 0.0;
+        is_plausible.then_some(Self { config, scale: Scale(scale) })
+    }
+}
+
+/// The parts that are counted on these CPUs, each with its CPUs; and the CPUs whose place is not known.
+///
+/// On older kernels the mask of `power` has a CPU for each die also where the dies share one counter: then each package
+/// is counted on the first of them.
+fn parts(domain: Domain, each: Each, cpus: &[u32], host: &Host) -> (BTreeMap<Part, Vec<u32>>, Vec<u32>) {
+    let (known, homeless): (Vec<_>, Vec<_>) =
+        cpus.iter().map(|cpu| (*cpu, topology::place(host, *cpu))).partition(|(_, place)| place.is_some());
+    let places: Vec<_> = known.into_iter().filter_map(|(cpu, place)| Some((cpu, place?))).collect();
+    let mirrors = topology::dies_are_mirrors(host);
+    let is_split = |socket: u32| places.iter().any(|(_, place)| place.0 == socket && place.1 != 0);
+    let mut parts: BTreeMap<Part, Vec<u32>> = BTreeMap::new();
+    for (cpu, (socket, die)) in &places {
+        let die = (is_split(*socket) && !mirrors).then_some(*die);
+        let on = parts.entry(Part { domain, socket: *socket, die }).or_default();
+        if each == Each::Core || on.is_empty() {
+            on.push(*cpu);
+        }
+    }
+    (parts, homeless.into_iter().map(|(cpu, _)| cpu).collect())
+}
+
+fn refusal(error: &io::Error) -> Refusal {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Refusal::perf(),
+        _ => Refusal::absent(format!("it cannot be counted: {}", alumet::file::reason(error))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine of CPUs in these packages and dies.
+    fn machine(vendor: &str, places: &[(u32, u32, u32)]) -> (tempfile::TempDir, Host) {
+        let root = tempfile::tempdir().unwrap();
+        for (cpu, socket, die) in places {
+            let topology = root.path().join(format!("devices/system/cpu/cpu{cpu}/topology"));
+            fs::create_dir_all(&topology).unwrap();
+            fs::write(topology.join("physical_package_id"), format!("{socket}\n")).unwrap();
+            fs::write(topology.join("die_id"), format!("{die}\n")).unwrap();
+        }
+        fs::write(root.path().join("cpuinfo"), format!("processor\t: 0\nvendor_id\t: {vendor}\n")).unwrap();
+        let host = Host::new(root.path(), root.path());
+        (root, host)
+    }
+
+    fn of(domain: Domain, each: Each, cpus: &[u32], host: &Host) -> Vec<(u32, Option<u32>, Vec<u32>)> {
+        let (parts, _) = parts(domain, each, cpus, host);
+        parts.into_iter().map(|(part, cpus)| (part.socket, part.die, cpus)).collect()
+    }
+
+    #[test]
+    fn the_socket_is_that_of_the_topology_and_not_the_place_in_the_mask() {
+        let (_root, host) = machine("GenuineIntel", &[(0, 3, 0), (24, 1, 0)]);
+        let parts = of(Domain::Package, Each::Package, &[0, 24], &host);
+        assert_eq!(parts, [(1, None, vec![24]), (3, None, vec![0])]);
+    }
+
+    #[test]
+    fn dies_with_counters_of_their_own_are_told_apart_and_mirrors_counted_once() {
+        let places = [(0, 0, 0), (8, 0, 1), (16, 1, 0), (24, 1, 1)];
+        let cpus = [0, 8, 16, 24];
+        let (_intel, host) = machine("GenuineIntel", &places);
+        assert_eq!(
+            of(Domain::Package, Each::Package, &cpus, &host),
+            [(0, Some(0), vec![0]), (0, Some(1), vec![8]), (1, Some(0), vec![16]), (1, Some(1), vec![24])]
+        );
+        let (_amd, host) = machine("AuthenticAMD", &places);
+        assert_eq!(
+            of(Domain::Package, Each::Package, &cpus, &host),
+            [(0, None, vec![0]), (1, None, vec![16])]
+        );
+    }
+
+    #[test]
+    fn all_cores_of_a_package_are_one_part() {
+        let (_root, host) = machine("AuthenticAMD", &[(0, 0, 0), (1, 0, 0), (2, 1, 0), (3, 1, 1)]);
+        let parts = of(Domain::Core, Each::Core, &[0, 1, 2, 3], &host);
+        assert_eq!(parts, [(0, None, vec![0, 1]), (1, None, vec![2, 3])]);
+    }
+
+    #[test]
+    fn a_cpu_without_a_place_is_not_put_anywhere() {
+        let (_root, host) = machine("GenuineIntel", &[(0, 0, 0)]);
+        let (parts, homeless) = parts(Domain::Package, Each::Package, &[0, 9], &host);
+        assert_eq!((parts.len(), homeless), (1, vec![9]));
+    }
+
+    #[test]
+    fn an_event_has_a_code_a_scale_and_joules() {
+        let event = Event::parse("event=0x02\n", "2.3283064365386962890625e-10\n", "Joules\n").unwrap();
+        assert_eq!((event.config, event.scale.0), (2, 2f64.powi(-32)));
+        for (terms, scale, unit) in [
+            ("", "1", "Joules"),
+            ("event=2", "1", "Joules"),
+            ("event=0x02,umask=0x1", "1", "Joules"),
+            ("event=0x02", "0", "Joules"),
+            ("event=0x02", "inf", "Joules"),
+            ("event=0x02", "1", "Watts"),
+        ] {
+            assert!(Event::parse(terms, scale, unit).is_none(), "{terms} {scale} {unit}");
+        }
+    }
+}

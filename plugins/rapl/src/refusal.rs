@@ -1,0 +1,62 @@
+//! Why there is no energy to be had, and what would change that.
+
+use alumet::{Host, perfmon};
+
+/// Why a way to the counters is closed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}{}{remedy}", if remedy.is_empty() { "" } else { "; " })]
+pub struct Refusal {
+    /// It is there, for somebody with more rights.
+    pub is_forbidden: bool,
+    /// Why.
+    pub reason: String,
+    /// What would change that; may be empty.
+    pub remedy: String,
+}
+
+impl Refusal {
+    /// This machine, or its kernel, does not offer it.
+    pub fn absent(reason: impl Into<String>) -> Self {
+        Self { is_forbidden: false, reason: reason.into(), remedy: String::new() }
+    }
+
+    fn forbidden(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { is_forbidden: true, reason: reason.into(), remedy: remedy.into() }
+    }
+
+    /// perf does not count the machine for this user.
+    pub fn perf() -> Self {
+        if perfmon::is_permitted() {
+            return Self::forbidden(
+                "not permitted: a sandbox or security module forbids perf_event_open although the rights are there",
+                "in a container, run it with `--cap-add PERFMON` and a seccomp profile that allows perf_event_open",
+            );
+        }
+        let level =
+            perfmon::paranoid().map_or_else(String::new, |n| format!(" (perf_event_paranoid is {n})"));
+        Self::forbidden(format!("not permitted: RAPL needs CAP_PERFMON{level}"), perfmon::SETCAP)
+    }
+
+    /// powercap's files cannot be read by this user: since CVE-2020-8694, by root alone.
+    pub fn powercap() -> Self {
+        Self::forbidden(
+            "not permitted: only root may read energy_uj in powercap",
+            "run `sudo alumet exec --user \"$USER\" ...`, or let a group read it with the udev rule in alumet's \
+             documentation of energy",
+        )
+    }
+
+    /// What is to be said when both ways are closed.
+    pub fn of_both(perf: Self, powercap: Self, host: &Host) -> Self {
+        match (perf.is_forbidden, powercap.is_forbidden) {
+            // Its remedy is the smaller privilege.
+            (true, _) => perf,
+            (false, true) => powercap,
+            (false, false) if host.is_virtual() => Self::absent("no RAPL in this virtual machine"),
+            (false, false) => Self {
+                remedy: "if this CPU has RAPL, `sudo modprobe intel_rapl_msr` may show it".into(),
+                ..Self::absent(format!("no RAPL: {}, and {}", perf.reason, powercap.reason))
+            },
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The source: reads every counter at every tick and at both marks, and says at the end how sure the totals are.
+
+use std::io;
+use std::sync::Arc;
+
+use alumet::{Batch, Clock, Gaps, Series, SeriesId, Setup, Source, Target, Time};
+
+use crate::meter::Meter;
+use crate::metrics::{ENERGY, POWER, UNCERTAINTY};
+use crate::tally::{Loss, Reading, Tally};
+use crate::uncertainty;
+
+/// What the uncertainty is made of.
+const METHOD: &str = "of the run's total: age and step of the counter, and its distance from the marks; the sensor's \
+                      calibration is not in it";
+
+/// The source.
+pub struct Rapl {
+    lines: Vec<Line>,
+    clock: Arc<dyn Clock>,
+    registry: Arc<alumet::Registry>,
+    target: Option<Arc<Target>>,
+    gaps: Gaps,
+}
+
+/// One counter.
+struct Line {
+    meter: Meter,
+    tally: Tally,
+    energy: SeriesId,
+    power: SeriesId,
+    uncertainty: SeriesId,
+    /// Since when it cannot be read, and why.
+    broken: Option<(Time, io::Error)>,
+}
+
+impl Rapl {
+    /// Registers the series of these counters.
+    ///
+    /// # Errors
+    /// A metric contradicts one of another plugin.
+    pub fn new(meters: Vec<Meter>, method: &'static str, setup: &Setup<'_>) -> anyhow::Result<Self> {
+        let line = |meter: Meter| -> anyhow::Result<Line> {
+            let series =
+                |metric, method| setup.series(meter.part.describe(Series::new(metric).method(method)));
+            Ok(Line {
+                energy: series(ENERGY, method)?,
+                power: series(POWER, method)?,
+                uncertainty: series(UNCERTAINTY, METHOD)?,
+                tally: Tally::new(meter.scale, meter.top, meter.part.domain.most()),
+                broken: None,
+                meter,
+            })
+        };
+        Ok(Self {
+            lines: meters.into_iter().map(line).collect::<anyhow::Result<_>>()?,
+            clock: Arc::clone(setup.clock()),
+            registry: Arc::clone(setup.registry()),
+            target: setup.target().cloned(),
+            gaps: setup.gaps().clone(),
+        })
+    }
+}
+
+impl Source for Rapl {
+    fn poll(&mut self, out: &mut Batch) -> anyhow::Result<()> {
+        let suspended = self.clock.suspended();
+        let mut before = self.clock.now();
+        for line in &mut self.lines {
+            let raw = line.meter.register.read();
+            let after = self.clock.now();
+            match raw {
+                Ok(raw) => line.count(Reading { raw, time: (before, after), suspended }, out),
+                // It goes on counting: once it can be read again, its next increment has all of it.
+                Err(error) => {
+                    line.broken.get_or_insert((before, error));
+                }
+            }
+            before = after;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Batch) -> anyhow::Result<()> {
+        let end = self.target.as_ref().and_then(|target| target.ended()).unwrap_or_else(|| self.clock.now());
+        let start = self.registry.start().map_or(end, |anchor| anchor.time);
+        for line in &mut self.lines {
+            line.finish(start, end, &self.gaps, out);
+        }
+        Ok(())
+    }
+}
+
+impl Line {
+    fn count(&mut self, reading: Reading, out: &mut Batch) {
+        let is_first = self.tally.readings().is_none();
+        if let Some((since, _)) = self.broken.take().filter(|_| is_first) {
+            self.tally.lose(Loss::Unreadable, reading.time.0.since(since));
+        }
+        let Some(step) = self.tally.to(reading) else { return };
+        // What stays at 0 may be no counter at all.
+        if self.tally.has_moved() {
+            out.push(self.energy, step.energy.0);
+            if let Some(power) = step.power {
+                out.push(self.power, power.0);
+            }
+        }
+    }
+
+    fn finish(&mut self, start: Time, end: Time, gaps: &Gaps, out: &mut Batch) {
+        let part = self.meter.part;
+        if let Some((since, error)) = &self.broken {
+            let what = format!("energy of {part} in the last {:.1?}", end.since(*since));
+            gaps.add(what, format!("the counter cannot be read: {}", alumet::file::reason(error)), "");
+        }
+        for (loss, time) in self.tally.losses() {
+            gaps.add(format!("energy of {part} for {time:.1?} of the run"), loss.to_string(), "");
+        }
+        if !self.tally.has_moved() {
+            let time = end.since(start);
+            gaps.add(format!("energy of {part}"), format!("its counter stood still for {time:.1?}"), "");
+        }
+        // Of a total that lacks something nobody can say how sure it is.
+        let is_whole = self.tally.has_moved() && self.tally.losses().is_empty() && self.broken.is_none();
+        if let Some((first, last)) = self.tally.readings().filter(|_| is_whole)
+            && let Some(power) = self.tally.peak()
+        {
+            let before = start.since(first.time.0);
+            let after = last.time.1.since(end).max(end.since(last.time.0));
+            let step = uncertainty::step(part.domain);
+            out.push(self.uncertainty, uncertainty::of_total(power, [before, after], step).0);
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! From the readings of one counter to the energy and power of a run.
+
+use std::fmt;
+use std::time::Duration;
+
+use alumet::Time;
+
+use crate::counter::{Increment, Raw, Scale, Top};
+use crate::uncertainty::PERIOD;
+use crate::units::{Joules, Watts};
+
+/// Every counter is read at least this often. It may wrap unseen otherwise: the smallest range, 65.5 kJ, is used up in
+/// 33 s at 2 kW. The kernel's own timer for perf reckons with 200 W (arch/x86/events/rapl.c).
+pub const READ_EVERY: Duration = Duration::from_secs(30);
+
+/// Power is told of at least this time: in ten periods of the counter, the two in which it is read are a tenth.
+pub const POWER_OVER: Duration = PERIOD.saturating_mul(10);
+
+/// A counter that is late by so much shows no more power than there was.
+const SLACK: Duration = Duration::from_millis(10);
+
+/// The clocks are not read at the same instant: less than this is no suspend.
+const SHORTEST_SUSPEND: Duration = Duration::from_millis(100);
+
+/// What a counter showed, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// What it showed.
+    pub raw: Raw,
+    /// Before and after it was read.
+    pub time: (Time, Time),
+    /// For how long the machine had been suspended since boot.
+    pub suspended: Duration,
+}
+
+impl Reading {
+    fn middle(&self) -> Time {
+        self.time.0.middle(self.time.1)
+    }
+}
+
+/// Why what a counter has counted between two readings is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// The machine slept: counters may or may not survive that.
+    Suspended,
+    /// It went back, or on by more than there can be.
+    Reset,
+    /// It wrapped, and nobody says at which value.
+    Wrapped,
+    /// It may have wrapped more than once.
+    Unread,
+    /// It could not be read.
+    Unreadable,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Suspended => "the machine was suspended",
+            Self::Reset => "the counter was reset",
+            Self::Wrapped => "the counter wrapped, and its max_energy_range_uj cannot be read",
+            Self::Unread => "the counter was not read for so long that it may have wrapped unseen",
+            Self::Unreadable => "the counter could not be read",
+        })
+    }
+}
+
+/// What came between two readings.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// Consumed since the reading before.
+    pub energy: Joules,
+    /// The mean power since power was told last, unless that was too short a time ago.
+    pub power: Option<Watts>,
+}
+
+/// What a counter has come to.
+#[derive(Debug, Clone)]
+pub struct Tally {
+    scale: Scale,
+    top: Top,
+    most: Watts,
+    first: Option<Reading>,
+    last: Option<Reading>,
+    total: Joules,
+    /// Since when no power was told, and what was consumed since.
+    window: (Time, Joules),
+    /// The largest power that was told.
+    peak: Option<Watts>,
+    /// For how long nothing is known, and why.
+    losses: Vec<(Loss, Duration)>,
+}
+
+impl Tally {
+    /// Of a counter with units of this worth, that wraps there and counts no more than `most`.
+    pub fn new(scale: Scale, top: Top, most: Watts) -> Self {
+        Self {
+            scale,
+            top,
+            most,
+            first: None,
+            last: None,
+            total: Joules::default(),
+            window: (Time::default(), Joules::default()),
+            peak: None,
+            losses: Vec::new(),
+        }
+    }
+
+    /// The energy to this reading; none for the first one, which is the baseline, and where it is not known.
+    pub fn to(&mut self, now: Reading) -> Option<Step> {
+        let Some(last) = self.last.replace(now) else {
+            self.first = Some(now);
+            self.window = (now.middle(), Joules::default());
+            return None;
+        };
+        let elapsed = now.middle().since(last.middle());
+        match self.increment(&last, &now, elapsed) {
+            Ok(increment) => {
+                let energy = increment.energy(self.scale);
+                self.total += energy;
+                self.window.1 += energy;
+                Some(Step { energy, power: self.power(now.middle()) })
+            }
+            Err(loss) => {
+                self.lose(loss, elapsed);
+                self.window = (now.middle(), Joules::default());
+                None
+            }
+        }
+    }
+
+    fn increment(&self, last: &Reading, now: &Reading, elapsed: Duration) -> Result<Increment, Loss> {
+        if now.suspended.saturating_sub(last.suspended) >= SHORTEST_SUSPEND {
+            return Err(Loss::Suspended);
+        }
+        if elapsed > READ_EVERY * 2 && self.top != Top::Endless {
+            return Err(Loss::Unread);
+        }
+        let wrapped_or_reset = if self.top == Top::Unknown { Loss::Wrapped } else { Loss::Reset };
+        let increment = last.raw.to(now.raw, self.top).ok_or(wrapped_or_reset)?;
+        let most = self.most * (elapsed + SLACK);
+        if increment.energy(self.scale) > most { Err(Loss::Reset) } else { Ok(increment) }
+    }
+
+    fn power(&mut self, now: Time) -> Option<Watts> {
+        let (since, energy) = self.window;
+        let time = now.since(since);
+        if time < POWER_OVER {
+            return None;
+        }
+        self.window = (now, Joules::default());
+        let power = energy / time;
+        if self.peak.is_none_or(|peak| power > peak) {
+            self.peak = Some(power);
+        }
+        Some(power)
+    }
+
+    /// Says that for so long nothing is known.
+    pub fn lose(&mut self, loss: Loss, time: Duration) {
+        match self.losses.iter_mut().find(|(other, _)| *other == loss) {
+            Some((_, sum)) => *sum += time,
+            None => self.losses.push((loss, time)),
+        }
+    }
+
+    /// For how long nothing is known, by reason.
+    pub fn losses(&self) -> &[(Loss, Duration)] {
+        &self.losses
+    }
+
+    /// Whether the counter has counted anything.
+    pub fn has_moved(&self) -> bool {
+        self.total.0 > 0.0
+    }
+
+    /// The first and the last reading.
+    pub fn readings(&self) -> Option<(Reading, Reading)> {
+        self.first.zip(self.last)
+    }
+
+    /// The largest power that was told or, in a run that was too short for that, its mean.
+    pub fn peak(&self) -> Option<Watts> {
+        let (first, last) = self.readings()?;
+        let time = last.middle().since(first.middle());
+        self.peak.or_else(|| (!time.is_zero()).then(|| self.total / time))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: u64 = 65_532_610_987;
+
+    fn tally(top: Top) -> Tally {
+        Tally::new(Scale(1e-6), top, Watts(2000.0))
+    }
+
+    fn at(millis: u64, microjoules: u64) -> Reading {
+        let time = Time::from_nanos(millis * 1_000_000);
+        Reading { raw: Raw(microjoules), time: (time, time), suspended: Duration::ZERO }
+    }
+
+    fn energy(step: Option<Step>) -> Option<f64> {
+        step.map(|step| (step.energy.0 * 1e6).round() / 1e6)
+    }
+
+    #[test]
+    fn the_first_reading_is_the_baseline_and_power_is_over_the_real_time() {
+        let mut tally = tally(Top::At(MAX));
+        assert_eq!(tally.to(at(0, 777)), None);
+        let step = tally.to(at(130, 6_500_777)).unwrap();
+        assert_eq!((step.energy, step.power), (Joules(6.5), Some(Watts(50.0))));
+    }
+
+    #[test]
+    fn short_times_have_no_power_of_their_own() {
+        let mut tally = tally(Top::At(MAX));
+        tally.to(at(0, 0));
+        let powers: Vec<_> = (1..=21).map(|i| tally.to(at(i, i * 50_000)).unwrap().power).collect();
+        assert_eq!(powers.iter().flatten().count(), 2, "one for each 10 ms");
+        assert!(powers.iter().flatten().all(|power| (power.0 - 50.0).abs() < 1e-9), "{powers:?}");
+        // A last piece of 1 ms, in which a step of the counter shows or does not, is no peak.
+        assert!((tally.peak().unwrap().0 - 50.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_wrap_is_energy_and_a_reset_is_not() {
+        let mut tally = tally(Top::At(MAX));
+        tally.to(at(0, MAX - 1_000_000));
+        assert_eq!(energy(tally.to(at(100, 3_999_999))), Some(5.0));
+        // From 4 J back to 0: as a wrap it would be 65.5 kJ in 100 ms.
+        assert_eq!(tally.to(at(200, 0)), None);
+        assert_eq!(energy(tally.to(at(300, 5_000_000))), Some(5.0));
+        assert_eq!(tally.losses(), [(Loss::Reset, Duration::from_millis(100))]);
+    }
+
+    #[test]
+    fn a_wrap_of_unknown_size_is_said_and_what_follows_is_counted() {
+        let mut tally = tally(Top::Unknown);
+        tally.to(at(0, 10_000_000));
+        assert_eq!(energy(tally.to(at(100, 15_000_000))), Some(5.0));
+        assert_eq!(tally.to(at(200, 1_000_000)), None);
+        assert_eq!(energy(tally.to(at(300, 6_000_000))), Some(5.0));
+        assert_eq!(tally.losses(), [(Loss::Wrapped, Duration::from_millis(100))]);
+    }
+
+    #[test]
+    fn what_counts_on_while_the_machine_sleeps_is_not_of_the_run() {
+        let mut tally = tally(Top::At(MAX));
+        tally.to(at(0, 0));
+        assert_eq!(tally.to(Reading { suspended: Duration::from_secs(60), ..at(100, 5_000_000) }), None);
+        assert_eq!(tally.losses(), [(Loss::Suspended, Duration::from_millis(100))]);
+        // The two clocks are read one after the other; the difference is not a sleep.
+        let after = Duration::from_secs(60) + Duration::from_millis(40);
+        assert_eq!(energy(tally.to(Reading { suspended: after, ..at(200, 10_000_000) })), Some(5.0));
+    }
+
+    #[test]
+    fn after_a_minute_a_counter_may_have_wrapped_unseen_unless_the_kernel_extends_it() {
+        for (top, expected) in [(Top::At(MAX), None), (Top::Endless, Some(100.0))] {
+            let mut tally = tally(top);
+            tally.to(at(0, 0));
+            assert_eq!(energy(tally.to(at(61_000, 100_000_000))), expected, "{top:?}");
+        }
+    }
+
+    #[test]
+    fn a_step_of_the_counter_in_a_moment_is_no_reset() {
+        let mut tally = tally(Top::At(MAX));
+        tally.to(at(0, 0));
+        // 400 W for 20 ms, told at once.
+        assert_eq!(energy(tally.to(at(0, 8_000_000))), Some(8.0));
+    }
+}
