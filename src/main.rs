@@ -7,6 +7,7 @@ mod cli;
 mod command;
 mod config;
 mod derived;
+mod energy;
 mod exit;
 mod files;
 mod fingerprint;

@@ -12,6 +12,7 @@ use alumet_plugin_csv::Csv;
 use alumet_plugin_nvml::Nvml;
 use alumet_plugin_perf::Perf;
 use alumet_plugin_procfs::Procfs;
+use alumet_plugin_rapl::Rapl;
 
 use crate::cli::{Outputs, Settings};
 use crate::config::{Config, Flag, Selection};
@@ -88,7 +89,7 @@ impl<'a> Measurement<'a> {
             let wanted = plugin.name == Csv::NAME && self.csv.path.is_some();
             // The first counter of the machine costs the kernel some 10 ms, and waking a GPU's driver its time; for
             // nobody, that is too much.
-            let is_costly = [Perf::NAME, Nvml::NAME].contains(&plugin.name);
+            let is_costly = [Perf::NAME, Rapl::NAME, Nvml::NAME].contains(&plugin.name);
             let unread = is_costly && selection == Selection::Default && !self.has_reader();
             if (selection == Selection::Out || unread) && !wanted {
                 continue;

@@ -18,9 +18,6 @@ pub const ALL: [PluginEntry; 6] = [
     PluginEntry::of::<Csv>(),
 ];
 
-/// What people look for in a summary and this version cannot measure anywhere.
-pub const NOT_YET: [&str; 1] = ["energy"];
-
 /// The plugin of this name.
 pub fn find(name: &str) -> Option<&'static PluginEntry> {
     ALL.iter().find(|plugin| plugin.name == name)

@@ -8,10 +8,10 @@ use comfy_table::{CellAlignment, ColumnConstraint, Table, presets};
 
 use crate::breakdown::{self, Breakdown, By};
 use crate::derived::{Derived, derive};
+use crate::energy::MachineEnergy;
 use crate::followed::Followed;
 use crate::gpu;
 use crate::measure::Outcome;
-use crate::plugins::NOT_YET;
 use crate::terminal::{Look, shortened};
 use crate::units::{GLUE, amount, bytes, count, hertz, percent, seconds};
 
@@ -83,6 +83,11 @@ impl Summary<'_> {
 
     fn rows(&self, numbers: &Numbers<'_>, page: &mut Page) {
         let wall = self.report.wall.as_secs_f64();
+        for [label, value, more] in
+            MachineEnergy::of(numbers.totals).iter().flat_map(|energy| energy.rows(wall))
+        {
+            page.row(&label, &value, &more);
+        }
         page.row("Time", &seconds(wall), &numbers.cpu(wall));
         if let Some(peak) = numbers.gauge_max("process.memory.peak", "tree") {
             page.row("Memory", &format!("{} peak", bytes(peak)), &numbers.memory());
@@ -221,9 +226,10 @@ impl Summary<'_> {
             }
         }
         page.remark(&self.quality(), FAINT);
-        let mut missing: Vec<String> = self.missing.iter().map(what_and_why).collect();
-        missing.push(format!("{} (no plugin for it in this version)", NOT_YET.join(", ")));
-        page.remark(&format!("not measured: {}", missing.join(" · ")), FAINT);
+        let missing: Vec<String> = self.missing.iter().map(what_and_why).collect();
+        if !missing.is_empty() {
+            page.remark(&format!("not measured: {}", missing.join(" · ")), FAINT);
+        }
         if self.attached {
             page.remark("counted from the moment of attaching on", FAINT);
         }

@@ -48,23 +48,42 @@ pub fn hertz(hz: f64) -> String {
     scaled(hz, &[(1e9, "GHz"), (1e6, "MHz"), (1e3, "kHz"), (1.0, "Hz")])
 }
 
+const JOULES: [(f64, &str); 5] = [(1e6, "MJ"), (1e3, "kJ"), (1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ")];
+
 /// An energy.
 pub fn joules(j: f64) -> String {
-    scaled(j, &[(1e6, "MJ"), (1e3, "kJ"), (1.0, "J"), (1e-3, "mJ")])
+    if j == 0.0 { format!("0{GLUE}J") } else { scaled(j, &JOULES) }
+}
+
+/// An energy with its uncertainty in the same unit, which has one digit and is rounded up: `520 J ± 3`.
+pub fn uncertain(j: f64, uncertainty: f64) -> String {
+    let text = joules(j);
+    let unit = text.rsplit(GLUE).next().unwrap_or_default();
+    let size = JOULES.iter().find(|(_, name)| *name == unit).map_or(1.0, |(size, _)| *size);
+    let uncertainty = uncertainty / size;
+    let digits = if uncertainty > 0.0 { uncertainty.log10().floor() as i32 } else { 0 };
+    let power = 10f64.powi(digits);
+    // The quotient of two such numbers may be a little above a whole one.
+    let rounded = (uncertainty / power - 1e-9).ceil() * power;
+    let decimals = usize::try_from(-digits).unwrap_or(0);
+    format!("{text}{GLUE}±{GLUE}{rounded:.decimals$}")
 }
 
 /// A power.
 pub fn watts(w: f64) -> String {
-    scaled(w, &[(1e3, "kW"), (1.0, "W"), (1e-3, "mW")])
+    if w == 0.0 {
+        return format!("0{GLUE}W");
+    }
+    scaled(w, &[(1e6, "MW"), (1e3, "kW"), (1.0, "W"), (1e-3, "mW"), (1e-6, "µW")])
 }
 
 /// An amount in a UCUM unit.
 pub fn amount(value: f64, unit: &str) -> String {
     match unit {
         "s" => seconds(value),
-        "By" => bytes(value),
         "J" => joules(value),
         "W" => watts(value),
+        "By" => bytes(value),
         "1" => count(value),
         unit => format!("{}{GLUE}{unit}", count(value)),
     }
@@ -113,5 +132,24 @@ mod tests {
         );
         assert_eq!([3.0, 412_345.0].map(count).map(plain), ["3", "412 k"]);
         assert_eq!(whole(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn an_uncertainty_has_one_digit_in_the_unit_of_its_value() {
+        let cases = [
+            (520.0, 2.1, "520 J ± 3"),
+            (520.0, 2.0, "520 J ± 2"),
+            (12.4, 0.013, "12.4 J ± 0.02"),
+            (1520.0, 21.0, "1.52 kJ ± 0.03"),
+            (0.5, 0.049, "500 mJ ± 50"),
+            (0.0005, 0.01, "500 µJ ± 10000"),
+        ];
+        for (j, uncertainty, expected) in cases {
+            assert_eq!(uncertain(j, uncertainty).replace(GLUE, " "), expected);
+        }
+        assert_eq!(
+            [0.0, 61.04, 0.0021].map(watts).map(|w| w.replace(GLUE, " ")),
+            ["0 W", "61.0 W", "2.10 mW"]
+        );
     }
 }

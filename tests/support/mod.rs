@@ -224,25 +224,31 @@ pub fn binary() -> &'static Path {
 /// The program in `workload.rs`, compiled on first use. Its first lines say what it can do.
 pub fn workload() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/workload.rs");
-        let path = directory.join("workload");
-        let age = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
-        if age(&path) < age(&source) || age(&path).is_none() {
-            // Test programs run side by side: each compiles to a name of its own, the last one stays.
-            let own = directory.join(format!("workload-{}", std::process::id()));
-            let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-            let status = Command::new(rustc)
-                .args(["--edition=2024", "-O", "-o"])
-                .args([&own, &source])
-                .status()
-                .unwrap();
-            assert!(status.success());
-            std::fs::rename(own, &path).unwrap();
-        }
-        path
-    })
+    PATH.get_or_init(|| compiled("workload"))
+}
+
+/// The program in `meter.rs`, likewise.
+pub fn meter() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| compiled("meter"))
+}
+
+/// A program of one file in this directory, compiled if it is newer than what is there.
+fn compiled(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/support/{name}.rs"));
+    let path = directory.join(name);
+    let age = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
+    if age(&path) < age(&source) || age(&path).is_none() {
+        // Test programs run side by side: each compiles to a name of its own, the last one stays.
+        let own = directory.join(format!("{name}-{}", std::process::id()));
+        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let status =
+            Command::new(rustc).args(["--edition=2024", "-O", "-o"]).args([&own, &source]).status().unwrap();
+        assert!(status.success());
+        std::fs::rename(own, &path).unwrap();
+    }
+    path
 }
 
 /// The total of a counter of the application, or of one label of it, in a profile.

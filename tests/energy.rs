@@ -1,0 +1,453 @@
+//! Energy, against a meter whose truth is known: `tests/support/meter.rs` advances counters like those of the kernel
+//! along a curve of watts.
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use nix::time::{ClockId, clock_gettime};
+use serde_json::Value;
+use support::{Alumet, Done, is_root, meter, skip};
+
+/// Counters that run, in a directory like /sys.
+struct Meter {
+    root: tempfile::TempDir,
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    /// From CLOCK_MONOTONIC to the wall clock, in nanoseconds.
+    wall: i128,
+}
+
+/// One package.
+const PACKAGE: &str = "zone=intel-rapl:0/package-0/1";
+
+impl Meter {
+    fn start(words: &[&str]) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let mut command = Command::new(meter());
+        command.arg(root.path()).args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut String::new()).unwrap();
+        let nanos = |clock| {
+            let time = clock_gettime(clock).unwrap();
+            i128::from(time.tv_sec()) * 1_000_000_000 + i128::from(time.tv_nsec())
+        };
+        let wall = nanos(ClockId::CLOCK_REALTIME) - nanos(ClockId::CLOCK_MONOTONIC);
+        Self { root, child, stdout, wall }
+    }
+
+    fn root(&self) -> &str {
+        self.root.path().to_str().unwrap()
+    }
+
+    /// Runs a command under alumet with these counters.
+    fn exec(&self, options: &str, command: &[&str]) -> Run {
+        let options = ["exec", "--sysfs", self.root(), "--json", "p.json"]
+            .into_iter()
+            .chain(options.split_whitespace());
+        let mut run = Alumet::new(options.chain(["--"]).chain(command.iter().copied()));
+        let done = run.run().status(0);
+        Run { profile: run.profile("p.json"), done }
+    }
+
+    /// Stops the counters.
+    fn truth(mut self) -> Truth {
+        drop(self.child.stdin.take());
+        let mut text = String::new();
+        self.stdout.read_to_string(&mut text).unwrap();
+        self.child.wait().unwrap();
+        let line = |line: &str| {
+            let (nanos, joules) = line.split_once(' ').unwrap();
+            (nanos.parse::<i128>().unwrap() + self.wall, joules.parse::<f64>().unwrap())
+        };
+        Truth(text.lines().map(line).collect())
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        // It may have ended since.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What the counters have shown from when on: wall-clock nanoseconds, joules.
+struct Truth(Vec<(i128, f64)>);
+
+impl Truth {
+    fn at(&self, time: i128) -> f64 {
+        let after = self.0.partition_point(|(t, _)| *t < time).clamp(1, self.0.len() - 1);
+        let [(t0, e0), (t1, e1)] = [self.0[after - 1], self.0[after]];
+        e0 + (e1 - e0) * (time - t0) as f64 / (t1 - t0) as f64
+    }
+
+    /// The energy from mark to mark.
+    fn of(&self, run: &Run) -> f64 {
+        let (start, end) = run.marks();
+        self.at(end) - self.at(start)
+    }
+
+    /// Whether the counters were advanced in time, as a real one always is, around both marks.
+    fn was_on_time(&self, run: &Run) -> bool {
+        let (start, end) = run.marks();
+        let around = |mark: i128| {
+            let near = |(t, _): &&(i128, f64)| (mark - *t).abs() < 10_000_000;
+            let times: Vec<_> = self.0.iter().filter(near).map(|(t, _)| *t).collect();
+            times.windows(2).all(|pair| pair[1] - pair[0] < 1_200_000) && times.len() > 10
+        };
+        around(start) && around(end)
+    }
+}
+
+/// What alumet has said.
+struct Run {
+    profile: Value,
+    done: Done,
+}
+
+impl Run {
+    fn marks(&self) -> (i128, i128) {
+        let run = &self.profile["runs"][0];
+        let started = humantime::parse_rfc3339(run["started"].as_str().unwrap()).unwrap();
+        let start = started.duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as i128;
+        (start, start + (run["wall_s"].as_f64().unwrap() * 1e9) as i128)
+    }
+
+    fn metrics(&self, metric: &str) -> impl Iterator<Item = &Value> {
+        self.profile["runs"][0]["metrics"].as_array().unwrap().iter().filter(move |m| m["metric"] == metric)
+    }
+
+    fn of_domain(&self, metric: &str, domain: &str) -> &Value {
+        self.metrics(metric)
+            .find(|m| m["labels"]["hw.energy.domain"] == domain)
+            .unwrap_or_else(|| panic!("no {metric} of {domain} in {:#}", self.profile))
+    }
+
+    fn energy(&self, domain: &str) -> f64 {
+        self.of_domain("hw.energy", domain)["value"].as_f64().unwrap()
+    }
+
+    fn uncertainty(&self, domain: &str) -> f64 {
+        self.of_domain("hw.energy.uncertainty", domain)["mean"].as_f64().unwrap()
+    }
+
+    fn wall(&self) -> f64 {
+        self.profile["runs"][0]["wall_s"].as_f64().unwrap()
+    }
+
+    fn summary(&self) -> String {
+        self.done.stderr.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+}
+
+#[test]
+fn energy_is_the_truth_for_short_and_for_long_runs() {
+    let meter = Meter::start(&[PACKAGE, "15@40-60", "15@60-40"]);
+    let times = ["0.05", "0.05", "0.05", "0.5", "0.5", "0.5", "3"];
+    let runs = times.map(|time| meter.exec("", &["sleep", time]));
+    let truth = meter.truth();
+    for run in &runs {
+        let (energy, expected, uncertainty) =
+            (run.energy("package"), truth.of(run), run.uncertainty("package"));
+        eprintln!("{:.3} s: {energy:.4} J ± {uncertainty:.4}, truth {expected:.4}", run.wall());
+        // Counters that the test machine advances too late are no fault of the reader.
+        if !truth.was_on_time(run) {
+            skip("energy_is_the_truth_for_short_and_for_long_runs", "the meter did not keep its times");
+            continue;
+        }
+        assert!(
+            (energy - expected).abs() <= 0.002 * expected + 2.0 * uncertainty,
+            "{energy} is not {expected}"
+        );
+    }
+    let text = runs[6].summary();
+    assert!(text.contains("machine (package), measured: RAPL through powercap"), "{text}");
+    assert!(text.contains(" W mean ") && text.contains(" W peak "), "{text}");
+    assert!(runs[0].summary().contains("too short for the sensor"), "{}", runs[0].summary());
+}
+
+#[test]
+fn wraps_every_second_lose_nothing() {
+    // 40 J at 40 W.
+    let meter = Meter::start(&[PACKAGE, "range=40000000", "500@40"]);
+    let run = meter.exec("", &["sleep", "3.5"]);
+    let truth = meter.truth();
+    let (energy, expected) = (run.energy("package"), truth.of(&run));
+    eprintln!("{energy:.4} J ± {:.4}, truth {expected:.4}", run.uncertainty("package"));
+    assert!((energy - expected).abs() < 0.02 * expected, "{energy} is not {expected}");
+    assert_eq!(
+        run.profile["missing"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|m| m["what"].as_str().unwrap().contains("package 0"))
+            .count(),
+        0
+    );
+}
+
+/// Every run is longer than the curve, so that it has seen what power there was before it.
+#[test]
+fn the_stated_uncertainty_covers_the_truth() {
+    let runs = std::env::var("ALUMET_TEST_RUNS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
+    let meter = Meter::start(&[PACKAGE, "20@12", "15@55", "10@90", "10@20-80", "5@3"]);
+    let all: Vec<Run> = (0..runs)
+        .map(|i| format!("{:.4}", 0.06 + 0.0013 * f64::from(i % 40)))
+        .map(|time| meter.exec("--without perf -i 10ms", &["sleep", &time]))
+        .collect();
+    let truth = meter.truth();
+    let on_time: Vec<_> = all.iter().filter(|run| truth.was_on_time(run)).collect();
+    let errors =
+        on_time.iter().map(|run| (run.energy("package") - truth.of(run)) / run.uncertainty("package"));
+    let errors: Vec<f64> = errors.collect();
+    let covered = errors.iter().filter(|error| error.abs() <= 2.0).count();
+    let square = errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64;
+    eprintln!(
+        "{covered} of {} on time of {runs}; the errors are {:.2} of the stated ones",
+        errors.len(),
+        square.sqrt()
+    );
+    if errors.len() < 20 {
+        return skip("the_stated_uncertainty_covers_the_truth", "the meter did not keep its times");
+    }
+    // 95 %, and what may be bad luck in so few runs.
+    let enough = 0.95 * errors.len() as f64 - 1.5 * (0.95 * 0.05 * errors.len() as f64).sqrt();
+    assert!(covered as f64 >= enough, "{covered} of {}: {errors:.2?}", errors.len());
+    // It is not so large that it says nothing.
+    assert!(square.sqrt() > 0.1, "{square}");
+}
+
+#[test]
+fn two_sockets_with_memory_add_up_and_their_parts_do_not() {
+    let zones = [
+        "zone=intel-rapl:0/package-1/1",
+        "zone=intel-rapl:0:0/core/0.7",
+        "zone=intel-rapl:0:1/dram/0.1",
+        "zone=intel-rapl:1/package-3/0.5",
+        "zone=intel-rapl:1:0/dram/0.05",
+        "zone=intel-rapl:2/psys/2",
+        "zone=intel-rapl-mmio:0/package-1/1",
+    ];
+    let meter = Meter::start(&[&zones[..], &["1000@100"]].concat());
+    // On AMD's CPUs there is no zone of all cores.
+    fs::write(meter.root.path().join("cpuinfo"), "vendor_id\t: GenuineIntel\n").unwrap();
+    let run = meter.exec(&format!("--procfs {}", meter.root()), &["sleep", "1"]);
+    let sum: f64 = run
+        .metrics("hw.energy")
+        .filter(|m| ["package", "dram"].iter().any(|domain| m["labels"]["hw.energy.domain"] == *domain))
+        .map(|m| m["value"].as_f64().unwrap())
+        .sum();
+    assert_eq!(run.metrics("hw.energy").count(), 6);
+    let expected = 165.0 * run.wall();
+    assert!((sum / expected - 1.0).abs() < 0.05, "{sum} is not {expected}");
+    let text = run.summary();
+    assert!(text.contains("machine (package + dram), measured"), "{text}");
+    let joules = format!("Energy {} J", sum.round());
+    assert!(text.contains(&joules), "{joules}: {text}");
+    let ids: Vec<_> = run.metrics("hw.energy").map(|m| m["resource_id"].as_str().unwrap()).collect();
+    assert!(ids.contains(&"1") && ids.contains(&"3") && !ids.contains(&"0"), "{ids:?}");
+}
+
+#[test]
+fn every_row_is_an_increase_and_they_add_up_to_the_total() {
+    let meter = Meter::start(&[PACKAGE, "300@50"]);
+    let mut run =
+        Alumet::new(["exec", "-o", "s.csv", "--json", "p.json", "-i", "10ms", "--sysfs", meter.root()]);
+    run.command.args(["sleep", "0.3"]);
+    run.run().status(0);
+    let rows = run.rows("s.csv");
+    let of = |metric: &str| -> Vec<f64> {
+        rows.iter().filter(|row| row["metric"] == metric).map(|row| row["value"].parse().unwrap()).collect()
+    };
+    let profile = run.profile("p.json");
+    let metrics = profile["runs"][0]["metrics"].as_array().unwrap();
+    let total = metrics.iter().find(|m| m["metric"] == "hw.energy").unwrap()["value"].as_f64().unwrap();
+    let energies = of("hw.energy");
+    assert!(energies.iter().all(|energy| *energy >= 0.0) && energies.len() > 5, "{energies:?}");
+    assert!((energies.iter().sum::<f64>() / total - 1.0).abs() < 1e-9);
+    assert_eq!(of("hw.energy.uncertainty").len(), 1);
+}
+
+#[test]
+fn without_counters_energy_is_missing_with_the_reason_and_cannot_be_asked_for() {
+    let empty = tempfile::tempdir().unwrap();
+    let sysfs = empty.path().to_str().unwrap();
+    let done = Alumet::new(["exec", "--sysfs", sysfs, "true"]).run().status(0);
+    let text = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("energy (no RAPL"), "{text}");
+    assert!(!text.contains("Energy"), "{text}");
+    let mut run = Alumet::new(["exec", "--sysfs", sysfs, "--plugins", "rapl", "touch", "started"]);
+    run.run().refuses(125, "plugin `rapl` cannot be used here: no RAPL");
+    assert!(!run.path("started").exists());
+    for (backend, says) in
+        [("perf", "the kernel has no PMU `power`"), ("powercap", "powercap has no RAPL zones")]
+    {
+        let set = format!("rapl.backend={backend}");
+        Alumet::new(["exec", "--sysfs", sysfs, "--plugins", "rapl", "--set", &set, "true"])
+            .run()
+            .refuses(125, says);
+    }
+    Alumet::new(["exec", "--set", "rapl.backend=msr", "true"]).run().refuses(2, "unknown variant `msr`");
+}
+
+/// For an ordinary user.
+fn as_nobody(meter: &Meter, words: &[&str]) -> Done {
+    let words = [&words[..1], &["--sysfs", meter.root()], &words[1..]].concat();
+    Alumet::as_nobody("exec \"$@\"", &words).run()
+}
+
+fn zone_file(meter: &Meter, zone: &str) -> std::path::PathBuf {
+    meter.root.path().join("class/powercap").join(zone).join("energy_uj")
+}
+
+#[test]
+fn a_user_is_told_what_only_root_may_read_and_gets_the_rest() {
+    if !is_root("a_user_is_told_what_only_root_may_read_and_gets_the_rest") {
+        return;
+    }
+    let meter = Meter::start(&[PACKAGE, "zone=intel-rapl:0:0/dram/0.1", "300@50"]);
+    fs::set_permissions(meter.root.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let only_root =
+        |zone| fs::set_permissions(zone_file(&meter, zone), PermissionsExt::from_mode(0o400)).unwrap();
+    only_root("intel-rapl:0:0");
+    let done = as_nobody(&meter, &["exec", "sleep", "0.2"]).status(0);
+    let text = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        text.contains("energy of dram 0 (not permitted: only root may read energy_uj in powercap: run"),
+        "{text}"
+    );
+    assert!(text.contains("machine (package), measured"), "{text}");
+
+    only_root("intel-rapl:0");
+    let done = as_nobody(&meter, &["exec", "true"]).status(0);
+    let text = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        text.contains("energy (not permitted: only root may read energy_uj"),
+        "{text}"
+    );
+
+    // Where perf has a PMU, its capability is the smaller right.
+    let pmu = meter.root.path().join("bus/event_source/devices/power");
+    pmu_of(&pmu, "1", "0x00", "5e-8");
+    topology_of(meter.root.path());
+    let Some(_restored) = support::Paranoid::set("a user is told", 2) else { return };
+    let done = as_nobody(&meter, &["exec", "true"]).status(0);
+    let text = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        text.contains("RAPL needs CAP_PERFMON (perf_event_paranoid is 2): sudo setcap cap_perfmon=ep"),
+        "{text}"
+    );
+}
+
+/// A PMU `power` with one event.
+fn pmu_of(dir: &Path, type_: &str, event: &str, scale: &str) {
+    fs::create_dir_all(dir.join("events")).unwrap();
+    for (file, text) in [
+        ("type", type_),
+        ("cpumask", "0"),
+        ("events/energy-pkg", &format!("event={event}")),
+        ("events/energy-pkg.scale", scale),
+        ("events/energy-pkg.unit", "Joules"),
+    ] {
+        fs::write(dir.join(file), format!("{text}\n")).unwrap();
+    }
+}
+
+fn topology_of(root: &Path) {
+    let topology = root.join("devices/system/cpu/cpu0/topology");
+    fs::create_dir_all(&topology).unwrap();
+    fs::write(topology.join("physical_package_id"), "2\n").unwrap();
+}
+
+/// The kernel's clock on one CPU, which counts nanoseconds, with a scale that makes 50 W of them.
+#[test]
+fn perf_counts_from_mark_to_mark_and_comes_first() {
+    if !is_root("perf_counts_from_mark_to_mark_and_comes_first") {
+        return;
+    }
+    let meter = Meter::start(&[PACKAGE, "300@7"]);
+    pmu_of(&meter.root.path().join("bus/event_source/devices/power"), "1", "0x00", "5e-8");
+    topology_of(meter.root.path());
+    let run = meter.exec("", &["sleep", "0.5"]);
+    let energy = run.of_domain("hw.energy", "package");
+    assert_eq!(
+        (&energy["method"], &energy["resource_id"]),
+        (&Value::from("RAPL through perf"), &Value::from("2"))
+    );
+    let (joules, expected) = (run.energy("package"), 50.0 * run.wall());
+    assert!(
+        (joules - expected).abs() < 0.002 * expected + 2.0 * run.uncertainty("package"),
+        "{joules} {expected}"
+    );
+    let run = meter.exec("--set rapl.backend=powercap", &["sleep", "0.1"]);
+    assert_eq!(run.of_domain("hw.energy", "package")["method"], "RAPL through powercap");
+}
+
+/// A shell in a private mount namespace where `overlays` say what lies over which directory, or why there is none.
+fn with_overlays(test: &str, overlays: &[(&Path, &str)], words: &[&str]) -> Option<Done> {
+    if !is_root(test) {
+        return None;
+    }
+    let mounts = overlays.iter().map(|(over, at)| {
+        format!("mount -t overlay overlay -o lowerdir={}:{at} {at} || exit 99; ", over.display())
+    });
+    let script = mounts.collect::<String>() + "exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", &script, "sh"]).arg(support::binary());
+    let mut run = Alumet::with(command, words);
+    let done = run.run();
+    if done.status == 99 || done.stderr.starts_with("unshare:") {
+        skip(test, &format!("no overlay can be mounted: {}", done.stderr.trim()));
+        return None;
+    }
+    Some(Done { stdout: run.read("p.json"), ..done.status(0) })
+}
+
+#[test]
+fn the_default_paths_lead_to_powercap() {
+    let test = "the_default_paths_lead_to_powercap";
+    if Path::new("/sys/class/powercap/intel-rapl").exists() {
+        return skip(test, "this machine has RAPL");
+    }
+    let meter = Meter::start(&[PACKAGE, "zone=intel-rapl:0:0/dram/0.1", "300@50"]);
+    let root = meter.root.path().to_owned();
+    let (class, devices) = (root.join("class"), root.join("devices/virtual"));
+    let overlays = [(class.as_path(), "/sys/class"), (devices.as_path(), "/sys/devices/virtual")];
+    let words = ["exec", "--json", "p.json", "sleep", "0.5"];
+    let Some(done) = with_overlays(test, &overlays, &words) else { return };
+    let run = Run { profile: serde_json::from_str(&done.stdout).unwrap(), done };
+    let (energy, expected) = (run.energy("package"), 50.0 * run.wall());
+    assert!((energy / expected - 1.0).abs() < 0.05, "{energy} is not {expected}");
+    assert_eq!(run.of_domain("hw.energy", "dram")["method"], "RAPL through powercap");
+}
+
+#[test]
+fn the_default_paths_lead_to_the_pmu() {
+    let test = "the_default_paths_lead_to_the_pmu";
+    let devices = Path::new("/sys/bus/event_source/devices");
+    if devices.join("power").exists() || !devices.join("msr/type").exists() {
+        return skip(test, "this machine has RAPL, or no PMU `msr` to stand in for it");
+    }
+    let root = tempfile::tempdir().unwrap();
+    // The CPU's time stamp counter, at a nanojoule each.
+    let type_ = fs::read_to_string(devices.join("msr/type")).unwrap();
+    pmu_of(&root.path().join("power"), type_.trim(), "0x00", "1e-9");
+    let overlays = [(root.path(), "/sys/bus/event_source/devices")];
+    let mut powers = Vec::new();
+    for time in ["0.3", "0.6"] {
+        let words = ["exec", "--json", "p.json", "sleep", time];
+        let Some(done) = with_overlays(test, &overlays, &words) else { return };
+        let run = Run { profile: serde_json::from_str(&done.stdout).unwrap(), done };
+        assert_eq!(run.of_domain("hw.energy", "package")["method"], "RAPL through perf");
+        powers.push(run.energy("package") / run.wall());
+    }
+    // Nobody knows its frequency here, but it is constant.
+    eprintln!("{powers:?}");
+    assert!((powers[0] / powers[1] - 1.0).abs() < 0.03, "{powers:?}");
+}
