@@ -327,10 +327,7 @@ fn a_user_is_told_what_only_root_may_read_and_gets_the_rest() {
     only_root("intel-rapl:0");
     let done = as_nobody(&meter, &["exec", "true"]).status(0);
     let text = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(
-        text.contains("energy (not permitted: only root may read energy_uj"),
-        "{text}"
-    );
+    assert!(text.contains("energy (not permitted: only root may read energy_uj"), "{text}");
 
     // Where perf has a PMU, its capability is the smaller right.
     let pmu = meter.root.path().join("bus/event_source/devices/power");
