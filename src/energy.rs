@@ -1,6 +1,6 @@
 //! What a run has cost in energy, from the machine's meters.
 
-use alumet::{Series, Total};
+use alumet::{Consumer, Series, Total};
 use alumet_plugin_rapl::is_machine_energy;
 use alumet_plugin_rapl::metrics::{DOMAIN, ENERGY, POWER, UNCERTAINTY};
 
@@ -19,6 +19,8 @@ pub struct MachineEnergy {
     peak: Option<(f64, bool)>,
     domains: Vec<String>,
     method: String,
+    /// The application's part, in joules, and the rule that made it.
+    target: Option<(f64, String)>,
 }
 
 impl MachineEnergy {
@@ -40,7 +42,12 @@ impl MachineEnergy {
         domains.dedup();
         // `package` is what a person expects first.
         domains.reverse();
+        let is_of_target = |total: &&Total| {
+            total.series.metric.name == ENERGY.name && total.series.consumer == Consumer::Target
+        };
+        let target = totals.iter().find(is_of_target);
         Some(Self {
+            target: target.map(|total| (total.value, total.series.method.to_string())),
             joules: sum(&ENERGY.name, |total| total.value)?,
             // As if all counters erred to the same side: their readings are as far from the marks.
             uncertainty: sum(&UNCERTAINTY.name, |total| total.last),
@@ -58,8 +65,18 @@ impl MachineEnergy {
         };
         let is_short = wall < SHORT;
         let short = if is_short { "; too short for the sensor (less than 100 ms)" } else { "" };
-        let more = format!("machine ({}), measured: {}{short}", self.domains.join(" + "), self.method);
-        let mut rows = vec![["Energy".to_owned(), value, more]];
+        let measured = format!("{} measured: {}{short}", self.domains.join(" + "), self.method);
+        let mut rows = match &self.target {
+            Some((target, rule)) => vec![
+                [
+                    "Energy".to_owned(),
+                    format!("{} attributed", joules(*target)),
+                    format!("this application: {rule}"),
+                ],
+                ["Machine".to_owned(), value, measured],
+            ],
+            None => vec![["Energy".to_owned(), value, format!("machine: {measured}")]],
+        };
         if let Some((peak, is_of_one)) = self.peak.filter(|_| wall > 0.0 && self.uncertainty.is_some()) {
             let at_most = if is_of_one { "" } else { "at most " };
             let mean = format!("{} mean", watts(self.joules / wall));
@@ -111,7 +128,7 @@ mod tests {
         assert_eq!(
             rows(&all, 8.0),
             [
-                "Energy | 520 J ± 3 | machine (package + dram), measured: RAPL through perf",
+                "Energy | 520 J ± 3 | machine: package + dram measured: RAPL through perf",
                 "Power | 65 W mean | at most 98 W peak",
             ]
         );
@@ -122,7 +139,7 @@ mod tests {
         assert_eq!(
             rows(&[(&ENERGY, "package", "0", 0.52), (&POWER, "package", "0", 60.0)], 0.01),
             [
-                "Energy | at least 520 mJ | machine (package), measured: RAPL through perf; too short for the sensor (less than 100 ms)"
+                "Energy | at least 520 mJ | machine: package measured: RAPL through perf; too short for the sensor (less than 100 ms)"
             ]
         );
     }

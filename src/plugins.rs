@@ -1,6 +1,7 @@
 //! The one list of built-in plugins.
 
 use alumet::PluginEntry;
+use alumet_plugin_attribution::Attribute;
 use alumet_plugin_csv::Csv;
 use alumet_plugin_hwmon::Hwmon;
 use alumet_plugin_nvml::Nvml;
@@ -9,12 +10,13 @@ use alumet_plugin_procfs::Procfs;
 use alumet_plugin_rapl::Rapl;
 
 /// In the order in which they are started and listed. Outputs come last: what was asked for in vain leaves no file behind.
-pub const ALL: [PluginEntry; 6] = [
+pub const ALL: [PluginEntry; 7] = [
     PluginEntry::of::<Procfs>(),
     PluginEntry::of::<Perf>(),
     PluginEntry::of::<Rapl>(),
     PluginEntry::of::<Hwmon>(),
     PluginEntry::of::<Nvml>(),
+    PluginEntry::of::<Attribute>(),
     PluginEntry::of::<Csv>(),
 ];
 

@@ -167,7 +167,7 @@ fn energy_is_the_truth_for_short_and_for_long_runs() {
         );
     }
     let text = runs[6].summary();
-    assert!(text.contains("machine (package), measured: RAPL through powercap"), "{text}");
+    assert!(text.contains("package measured: RAPL through powercap"), "{text}");
     assert!(text.contains(" W mean ") && text.contains(" W peak "), "{text}");
     assert!(runs[0].summary().contains("too short for the sensor"), "{}", runs[0].summary());
 }
@@ -243,14 +243,15 @@ fn two_sockets_with_memory_add_up_and_their_parts_do_not() {
         .filter(|m| ["package", "dram"].iter().any(|domain| m["labels"]["hw.energy.domain"] == *domain))
         .map(|m| m["value"].as_f64().unwrap())
         .sum();
-    assert_eq!(run.metrics("hw.energy").count(), 6);
+    let meters = || run.metrics("hw.energy").filter(|m| m["labels"]["hw.energy.domain"].is_string());
+    assert_eq!(meters().count(), 6);
     let expected = 165.0 * run.wall();
     assert!((sum / expected - 1.0).abs() < 0.05, "{sum} is not {expected}");
     let text = run.summary();
-    assert!(text.contains("machine (package + dram), measured"), "{text}");
-    let joules = format!("Energy {} J", sum.round());
+    assert!(text.contains("package + dram measured"), "{text}");
+    let joules = format!("Machine {} J", sum.round());
     assert!(text.contains(&joules), "{joules}: {text}");
-    let ids: Vec<_> = run.metrics("hw.energy").map(|m| m["resource_id"].as_str().unwrap()).collect();
+    let ids: Vec<_> = meters().map(|m| m["resource_id"].as_str().unwrap()).collect();
     assert!(ids.contains(&"1") && ids.contains(&"3") && !ids.contains(&"0"), "{ids:?}");
 }
 
@@ -263,7 +264,9 @@ fn every_row_is_an_increase_and_they_add_up_to_the_total() {
     run.run().status(0);
     let rows = run.rows("s.csv");
     let of = |metric: &str| -> Vec<f64> {
-        rows.iter().filter(|row| row["metric"] == metric).map(|row| row["value"].parse().unwrap()).collect()
+        let rows =
+            rows.iter().filter(|row| row["metric"] == metric && row["labels"].contains("domain=package"));
+        rows.map(|row| row["value"].parse().unwrap()).collect()
     };
     let profile = run.profile("p.json");
     let metrics = profile["runs"][0]["metrics"].as_array().unwrap();
@@ -322,7 +325,7 @@ fn a_user_is_told_what_only_root_may_read_and_gets_the_rest() {
         text.contains("energy of dram 0 (not permitted: only root may read energy_uj in powercap: run"),
         "{text}"
     );
-    assert!(text.contains("machine (package), measured"), "{text}");
+    assert!(text.contains("package measured"), "{text}");
 
     only_root("intel-rapl:0");
     let done = as_nobody(&meter, &["exec", "true"]).status(0);
@@ -451,4 +454,56 @@ fn the_default_paths_lead_to_the_pmu() {
     eprintln!("{powers:?}");
     let [[a, of_a], [b, of_b]] = powers.try_into().unwrap();
     assert!((a - b).abs() < 0.01 * a + of_a + of_b, "{a} {b}");
+}
+
+/// The parts of what a run's machine has used: of the application, idle, and of all others.
+fn parts(run: &Run) -> [f64; 3] {
+    ["target", "idle", "other"].map(|part| {
+        let is_it = |m: &&Value| m["labels"]["hw.energy.part"] == part;
+        run.metrics("hw.energy").find(is_it).map_or(0.0, |m| m["value"].as_f64().unwrap())
+    })
+}
+
+#[test]
+fn the_application_gets_its_share_and_the_parts_add_up_to_the_machine() {
+    let meter = Meter::start(&[PACKAGE, "zone=intel-rapl:0:0/dram/0.1", "1000@40"]);
+    let busy = support::workload().to_str().unwrap();
+    for (options, command) in [
+        ("", vec![busy, "threads=4:400"]),
+        ("--per-process -i 20ms", vec![busy, "child=300", "burn=300"]),
+        ("--set attribution.idle_power=30", vec![busy, "threads=2:300"]),
+        ("--set attribution.idle_power=1000", vec![busy, "burn=100"]),
+        ("", vec!["sleep", "0.3"]),
+    ] {
+        let run = meter.exec(options, &command);
+        let machine = run.energy("package") + run.energy("dram");
+        let [target, idle, other] = parts(&run);
+        let sum = target + idle + other;
+        assert!(
+            (sum - machine).abs() <= 1e-9 * machine,
+            "{options}: {target} + {idle} + {other} is not {machine}"
+        );
+        let text = run.summary();
+        assert!(text.contains("attributed this application: share of the busy CPU time"), "{text}");
+        match (options, command[0]) {
+            (_, "sleep") => assert!(target <= 0.5 * machine, "{target} of {machine}"),
+            ("--set attribution.idle_power=1000", _) => {
+                assert!(target == 0.0 && idle == machine, "{idle} of {machine}")
+            }
+            ("--set attribution.idle_power=30", _) => {
+                assert!((idle / (30.0 * run.wall()) - 1.0).abs() < 0.1, "{idle} in {} s", run.wall());
+            }
+            _ => assert!(target > 0.2 * machine && idle == 0.0, "{target} of {machine}"),
+        }
+        let row = run.metrics("hw.energy").find(|m| m["consumer"] == "target").unwrap();
+        assert_eq!(row["provenance"], "attributed");
+        if options.contains("--per-process") {
+            let of_processes = run.metrics("hw.energy").filter(|m| m["consumer"] == "process");
+            let of_processes: f64 = of_processes.map(|m| m["value"].as_f64().unwrap()).sum();
+            assert!(
+                of_processes > 0.5 * target && of_processes <= target * (1.0 + 1e-9),
+                "{of_processes} of {target}"
+            );
+        }
+    }
 }

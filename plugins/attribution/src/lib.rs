@@ -1,0 +1,50 @@
+//! Splits the energy of the machine between the application, what is idle, and everybody else.
+//!
+//! [`split`] has the rule, [`timeline`] brings meters that are read at different times to the same intervals, and
+//! [`transform`] does it to the points on their way.
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
+pub mod split;
+pub mod timeline;
+pub mod transform;
+
+use alumet::{Availability, Host, Plugin, Setup};
+use serde::{Deserialize, Serialize};
+
+use transform::Attribution;
+
+/// The settings of the plugin.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// What the machine uses when nothing runs, in watts: packages and memory together. Without it, all of its energy is
+    /// split by CPU time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_power: Option<f64>,
+}
+
+/// The plugin.
+#[derive(Debug)]
+pub struct Attribute;
+
+impl Plugin for Attribute {
+    const NAME: &'static str = "attribution";
+    const ABOUT: &'static str = "the application's share of the machine's energy";
+    const MISSED: &'static str = "";
+    type Config = Config;
+
+    fn probe(_: &Config, _: &Host) -> Availability {
+        Availability::Available
+    }
+
+    fn start(config: Config, setup: &mut Setup<'_>) -> anyhow::Result<()> {
+        if let Some(watts) = config.idle_power {
+            anyhow::ensure!(watts.is_finite() && watts >= 0.0, "an idle power of {watts} W cannot be");
+        }
+        if setup.target().is_some() {
+            setup.transform("energy", Attribution::new(config.idle_power));
+        }
+        Ok(())
+    }
+}

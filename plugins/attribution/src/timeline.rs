@@ -1,0 +1,128 @@
+//! Amounts that were used up over time, cut at other times than those at which they were read.
+//!
+//! Two meters are never read at the same instants. What one has measured between two readings is taken as used evenly
+//! between them, so that it can be cut where the other was read.
+
+use std::collections::VecDeque;
+
+use alumet::Time;
+
+/// Increments one after the other, the oldest first; what was taken is forgotten.
+#[derive(Debug, Default)]
+pub struct Timeline {
+    /// Up to here everything was taken.
+    from: Time,
+    /// Each reaches from the end of the one before to this time.
+    pieces: VecDeque<(Time, f64)>,
+}
+
+impl Timeline {
+    /// A timeline that begins here.
+    pub fn starting(from: Time) -> Self {
+        Self { from, pieces: VecDeque::new() }
+    }
+
+    /// So much more was used until `time`. Several amounts until the same time add up; one that comes late is added to
+    /// the piece that it belongs to.
+    pub fn add(&mut self, time: Time, amount: f64) {
+        match self.pieces.iter_mut().find(|(end, _)| *end >= time) {
+            Some((end, piece)) if *end == time || time <= self.from => *piece += amount,
+            None => self.pieces.push_back((time.max(self.from), amount)),
+            Some(_) => {
+                let at = self.pieces.partition_point(|(end, _)| *end < time);
+                self.pieces.insert(at, (time, amount));
+            }
+        }
+    }
+
+    /// Up to when it is known.
+    pub fn known_until(&self) -> Time {
+        self.pieces.back().map_or(self.from, |(end, _)| *end)
+    }
+
+    /// Takes what was used until `to`.
+    pub fn take(&mut self, to: Time) -> f64 {
+        let mut sum = 0.0;
+        while let Some((end, amount)) = self.pieces.front().copied() {
+            if end <= to {
+                sum += amount;
+                self.from = end;
+                self.pieces.pop_front();
+                continue;
+            }
+            if to > self.from {
+                let share = to.since(self.from).as_secs_f64() / end.since(self.from).as_secs_f64();
+                let taken = amount * share;
+                sum += taken;
+                self.pieces[0].1 = amount - taken;
+                self.from = to;
+            }
+            break;
+        }
+        self.from = self.from.max(to);
+        sum
+    }
+
+    /// Takes all that is left.
+    pub fn take_rest(&mut self) -> f64 {
+        self.take(self.known_until())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Time {
+        Time::from_nanos(seconds * 1_000_000_000)
+    }
+
+    #[test]
+    fn a_piece_is_cut_in_proportion_to_time() {
+        let mut energy = Timeline::starting(at(0));
+        energy.add(at(2), 10.0);
+        energy.add(at(4), 20.0);
+        assert_eq!(energy.take(at(1)), 5.0);
+        assert_eq!(energy.take(at(3)), 15.0);
+        assert_eq!(energy.take(at(9)), 10.0);
+        assert_eq!(energy.take_rest(), 0.0);
+    }
+
+    #[test]
+    fn two_meters_read_at_the_same_time_add_up() {
+        let mut energy = Timeline::starting(at(0));
+        energy.add(at(2), 10.0);
+        energy.add(at(2), 1.0);
+        assert_eq!((energy.take(at(1)), energy.take_rest()), (5.5, 5.5));
+    }
+
+    #[test]
+    fn what_comes_late_is_not_lost() {
+        let mut energy = Timeline::starting(at(0));
+        energy.add(at(4), 4.0);
+        energy.add(at(2), 1.0);
+        assert_eq!(energy.take(at(5)), 5.0);
+        energy.add(at(3), 2.0);
+        assert_eq!(energy.take_rest(), 2.0);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_taken_is_what_was_added(
+            pieces in proptest::collection::vec((1u64..1_000_000_000, 0.0..1e6f64), 1..30),
+            cuts in proptest::collection::vec(0u64..40_000_000_000, 0..30),
+        ) {
+            let (mut timeline, mut time, mut added) = (Timeline::starting(at(0)), 0, 0.0);
+            for (nanos, amount) in pieces {
+                time += nanos;
+                added += amount;
+                timeline.add(Time::from_nanos(time), amount);
+            }
+            let mut cuts = cuts;
+            cuts.sort_unstable();
+            let mut taken: f64 = cuts.into_iter().map(|cut| timeline.take(Time::from_nanos(cut))).sum();
+            taken += timeline.take_rest();
+            proptest::prop_assert!((taken - added).abs() <= 1e-9 * added.max(1.0), "{} {}", taken, added);
+        }
+    }
+}

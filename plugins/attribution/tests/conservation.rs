@@ -1,0 +1,130 @@
+//! Whatever meters say at whatever times, the parts add up to the whole.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alumet::testing::{Collect, ManualClock, Script};
+use alumet::{Agent, Consumer, Host, Interval, Metric, Series, SeriesId};
+use alumet_plugin_attribution::transform::Attribution;
+use proptest::prelude::*;
+
+const ENERGY: Metric = Metric::counter("hw.energy", "J", "");
+const CPU: Metric = Metric::counter("process.cpu.time", "s", "");
+const SYSTEM: Metric = Metric::counter("system.cpu.time", "s", "");
+
+/// A run of 2 s in which four meters are read every so many milliseconds.
+struct Run {
+    energy: Vec<f64>,
+    target: Vec<f64>,
+    busy: Vec<f64>,
+    processes: Vec<Vec<f64>>,
+    intervals: [u32; 3],
+    idle_power: Option<f64>,
+}
+
+fn run(run: Run) -> Collect {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let clock = ManualClock::new();
+        let mut agent = Agent::on(Host::default(), Arc::clone(&clock) as _);
+        let collected = Collect::new();
+        let mut setup = agent.setup();
+        let energy = setup.series(Series::new(ENERGY).label("hw.energy.domain", "package")).unwrap();
+        let target = setup.series(Series::new(CPU).consumer(Consumer::Target)).unwrap();
+        let busy = setup.series(Series::new(SYSTEM).label("cpu.mode", "user")).unwrap();
+        let mut source = |name: &str, interval, series: SeriesId, values: Vec<f64>| {
+            // The first value is the baseline's and dropped.
+            let values = [0.0].into_iter().chain(values);
+            setup.source(name, Interval::from_millis(interval), Script::new(series, values));
+        };
+        source("energy", run.intervals[0], energy, run.energy);
+        source("target", run.intervals[1], target, run.target);
+        source("busy", run.intervals[2], busy, run.busy);
+        for (i, values) in run.processes.into_iter().enumerate() {
+            let series = Series::new(CPU).consumer(Consumer::Process(i as i32 + 1));
+            let series = setup.series(series.label("process.executable.name", "p")).unwrap();
+            let name = format!("p{i}");
+            let values = [0.0].into_iter().chain(values);
+            setup.source(&name, Interval::from_millis(run.intervals[1]), Script::new(series, values));
+        }
+        setup.transform("split", Attribution::new(run.idle_power));
+        setup.output("collect", collected.clone());
+        let running = agent.start().await.unwrap();
+        clock.advance(Duration::from_secs(2));
+        running.finish().await;
+        collected
+    })
+}
+
+fn part(collected: &Collect, part: &str) -> f64 {
+    collected.sum("hw.energy", |series| series.label_value("hw.energy.part") == Some(part))
+}
+
+fn measured(collected: &Collect) -> f64 {
+    collected.sum("hw.energy", |series| series.label_value("hw.energy.domain").is_some())
+}
+
+#[test]
+fn a_busy_thread_among_others_gets_its_share_above_idle() {
+    // 10 W for 2 s, of which 4 W are idle; the application has a quarter of the busy time.
+    let collected = run(Run {
+        energy: vec![1.0; 20],
+        target: vec![0.05; 10],
+        busy: vec![0.2; 10],
+        processes: vec![vec![0.03; 10], vec![0.02; 10]],
+        intervals: [100, 200, 200],
+        idle_power: Some(4.0),
+    });
+    let close = |got: f64, expected: f64| assert!((got - expected).abs() < 1e-9, "{got} {expected}");
+    close(measured(&collected), 20.0);
+    close(part(&collected, "idle"), 8.0);
+    close(part(&collected, "target"), 3.0);
+    close(part(&collected, "other"), 9.0);
+    let of = |pid| collected.sum("hw.energy", |series| series.consumer == Consumer::Process(pid));
+    close(of(1), 1.8);
+    close(of(2), 1.2);
+    let target = collected.points().into_iter().find(|(series, _)| series.consumer == Consumer::Target);
+    assert_eq!(target.unwrap().0.metric.name, "process.cpu.time");
+}
+
+#[test]
+fn without_energy_nothing_is_split() {
+    let collected = run(Run {
+        energy: Vec::new(),
+        target: vec![0.05; 10],
+        busy: vec![0.2; 10],
+        processes: Vec::new(),
+        intervals: [100, 200, 200],
+        idle_power: None,
+    });
+    assert!(collected.points().iter().all(|(series, _)| series.metric.name != "hw.energy"));
+}
+
+fn amounts(most: f64) -> impl Strategy<Value = Vec<f64>> {
+    proptest::collection::vec(0.0..most, 0..25)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #[test]
+    fn the_parts_add_up_to_the_machine(
+        energy in amounts(50.0),
+        target in amounts(0.5),
+        busy in amounts(0.5),
+        processes in proptest::collection::vec(amounts(0.3), 0..4),
+        intervals in [40u32..400, 40u32..400, 40u32..400],
+        // Also more than the machine uses.
+        idle_power in proptest::option::of(0.0..1000.0f64),
+    ) {
+        let no_idle = idle_power.is_none();
+        let collected = run(Run { energy, target, busy, processes, intervals, idle_power });
+        let whole = measured(&collected);
+        let parts = ["target", "idle", "other"].map(|name| part(&collected, name));
+        let sum: f64 = parts.iter().sum();
+        prop_assert!((sum - whole).abs() <= 1e-9 * whole, "{:?} of {}", parts, whole);
+        prop_assert!(parts.iter().all(|part| *part >= -1e-9 * whole), "{:?}", parts);
+        prop_assert!(!no_idle || parts[1] == 0.0);
+        let of_processes = collected.sum("hw.energy", |series| matches!(series.consumer, Consumer::Process(_)));
+        prop_assert!(of_processes <= parts[0] * (1.0 + 1e-9), "{} of {}", of_processes, parts[0]);
+    }
+}
