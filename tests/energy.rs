@@ -161,8 +161,9 @@ fn energy_is_the_truth_for_short_and_for_long_runs() {
             skip("energy_is_the_truth_for_short_and_for_long_runs", "the meter did not keep its times");
             continue;
         }
+        // One of seven may well be more than two standard deviations off.
         assert!(
-            (energy - expected).abs() <= 0.002 * expected + 2.0 * uncertainty,
+            (energy - expected).abs() <= 0.002 * expected + 3.0 * uncertainty,
             "{energy} is not {expected}"
         );
     }
