@@ -25,13 +25,25 @@ impl Timeline {
     /// So much more was used until `time`. Several amounts until the same time add up; one that comes late is added to
     /// the piece that it belongs to.
     pub fn add(&mut self, time: Time, amount: f64) {
-        match self.pieces.iter_mut().find(|(end, _)| *end >= time) {
-            Some((end, piece)) if *end == time || time <= self.from => *piece += amount,
-            None => self.pieces.push_back((time.max(self.from), amount)),
-            Some(_) => {
+        let time = time.max(self.from);
+        match self.pieces.back_mut() {
+            Some((end, piece)) if *end == time => *piece += amount,
+            Some((end, _)) if *end > time => {
                 let at = self.pieces.partition_point(|(end, _)| *end < time);
-                self.pieces.insert(at, (time, amount));
+                match &mut self.pieces[at] {
+                    (end, piece) if *end == time || time == self.from => *piece += amount,
+                    _ => self.pieces.insert(at, (time, amount)),
+                }
             }
+            _ => self.pieces.push_back((time, amount)),
+        }
+    }
+
+    /// Makes one piece of all that was added.
+    pub fn join(&mut self) {
+        if let Some((end, _)) = self.pieces.back().copied() {
+            let amount = self.pieces.drain(..).map(|(_, amount)| amount).sum();
+            self.pieces.push_back((end, amount));
         }
     }
 
@@ -104,6 +116,15 @@ mod tests {
         assert_eq!(energy.take(at(5)), 5.0);
         energy.add(at(3), 2.0);
         assert_eq!(energy.take_rest(), 2.0);
+    }
+
+    #[test]
+    fn pieces_that_were_joined_are_one() {
+        let mut energy = Timeline::starting(at(0));
+        energy.add(at(1), 9.0);
+        energy.add(at(2), 1.0);
+        energy.join();
+        assert_eq!((energy.pieces.len(), energy.take(at(1)), energy.take_rest()), (1, 5.0, 5.0));
     }
 
     proptest::proptest! {

@@ -23,6 +23,8 @@ pub struct Attribution {
     roles: Vec<Option<Role>>,
     parts: Option<[SeriesId; 3]>,
     has_started: bool,
+    /// Whether a meter has said anything.
+    has_energy: bool,
     /// Up to here everything was split.
     from: Time,
     energy: Timeline,
@@ -99,9 +101,14 @@ impl Attribution {
         let role = self.roles[index].get_or_insert_with(|| Role::of(&batch.series(point.series))).clone();
         match role {
             Role::Nothing => {}
-            Role::Energy => self.energy.add(point.time, point.value),
+            Role::Energy => {
+                self.has_energy = true;
+                self.energy.add(point.time, point.value);
+            }
             Role::Target => self.target.add(point.time, point.value),
             Role::Busy => self.busy.add(point.time, point.value),
+            // Without a meter there is nothing to be given to them.
+            Role::Process(..) if !self.has_energy => {}
             Role::Process(pid, name) => {
                 if !self.processes.contains_key(&(pid, name.clone())) {
                     let series = Series::new(ENERGY)
@@ -192,6 +199,11 @@ impl Transform for Attribution {
             if let Some(role) = self.roles.get_mut(series.index()) {
                 *role = None;
             }
+        }
+        if !self.has_energy {
+            // Perhaps there is no meter: what waits for one takes no room.
+            self.target.join();
+            self.busy.join();
         }
         let known = [&self.energy, &self.target, &self.busy].map(Timeline::known_until).into_iter().min();
         match known.filter(|known| *known > self.from) {
