@@ -52,6 +52,12 @@ impl Timeline {
         self.pieces.back().map_or(self.from, |(end, _)| *end)
     }
 
+    /// How many pieces it holds.
+    #[cfg(test)]
+    pub(crate) fn pieces(&self) -> usize {
+        self.pieces.len()
+    }
+
     /// Takes what was used until `to`.
     pub fn take(&mut self, to: Time) -> f64 {
         let mut sum = 0.0;

@@ -221,3 +221,40 @@ impl Transform for Attribution {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many batches, each with CPU time of the application, of the machine and of a process, and perhaps with energy.
+    fn held_after(batches: u64, with_energy: bool) -> (usize, usize) {
+        let registry = Registry::new();
+        let series = |metric: Metric| Series::new(metric);
+        let cpu = || series(Metric::counter("process.cpu.time", "s", ""));
+        let all = [
+            cpu().consumer(Consumer::Target),
+            cpu().consumer(Consumer::Process(1)).label("process.executable.name", "p"),
+            series(Metric::counter("system.cpu.time", "s", "")).label("cpu.mode", "user"),
+            series(ENERGY).label("hw.energy.domain", "package"),
+        ];
+        let ids = all.map(|series| registry.series(series).unwrap());
+        let mut attribution = Attribution::new(None);
+        for i in 1..=batches {
+            let mut batch = Batch::new(Arc::clone(&registry));
+            for id in &ids[..if with_energy { 4 } else { 3 }] {
+                let time = Time::from_nanos(i * 1_000_000);
+                batch.push_point(Point { time, value: 1.0, series: *id, half_width_ns: 0 });
+            }
+            attribution.apply(&mut batch).unwrap();
+        }
+        let held = [&attribution.energy, &attribution.target, &attribution.busy].map(Timeline::pieces);
+        (held.into_iter().sum(), attribution.processes.len())
+    }
+
+    #[test]
+    fn nothing_piles_up_whether_there_is_a_meter_or_not() {
+        // One piece each of the application and the machine waits for a meter; nothing waits of processes.
+        assert_eq!(held_after(1000, false), (2, 0));
+        assert_eq!(held_after(1000, true), (0, 1));
+    }
+}
