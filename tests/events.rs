@@ -346,7 +346,9 @@ fn table<'a>(done: &'a Done, id: &str) -> Vec<Vec<&'a str>> {
 fn by_process_and_by_thread_the_first_event_is_shown_for_those_who_were_seen() {
     let options = "exec --per-process --per-thread --top 3 -i 5ms -o s.csv --json p.json -e page-faults:u,task-clock --";
     let mut run = Alumet::new(options.split_whitespace());
-    run.command.args(["sh", "-c", "\"$0\" touch=20 burn=150 & \"$0\" threads=3:150 & wait"]).arg(workload());
+    run.command
+        .args(["sh", "-c", "\"$0\" touch=20 burn=1000 & \"$0\" threads=3:1000 & wait"])
+        .arg(workload());
     let done = run.run().status(0);
     let (processes, threads) = (table(&done, "PID"), table(&done, "TID"));
     assert_eq!(processes[0].last(), Some(&"page-faults:u"), "{}", done.stderr);
