@@ -22,6 +22,9 @@ _alumet() {
             alumet,config)
                 cmd="alumet__subcmd__config"
                 ;;
+            alumet,doctor)
+                cmd="alumet__subcmd__doctor"
+                ;;
             alumet,exec)
                 cmd="alumet__subcmd__exec"
                 ;;
@@ -35,7 +38,7 @@ _alumet() {
 
     case "${cmd}" in
         alumet)
-            opts="-h -V --help --version exec attach plugins config"
+            opts="-h -V --help --version exec attach doctor plugins config"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -49,7 +52,7 @@ _alumet() {
             return 0
             ;;
         alumet__subcmd__attach)
-            opts="-e -o -q -v -i -h --name --duration --wait-all --event --output --json --per-process --per-thread --top --quiet --verbose --interval --plugins --without --set --config --sysfs --procfs --help"
+            opts="-e -o -q -v -i -h --name --duration --wait-all --event --output --json --carbon --price --per-process --per-thread --top --quiet --verbose --interval --plugins --without --set --config --sysfs --procfs --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -80,6 +83,14 @@ _alumet() {
                     return 0
                     ;;
                 --json)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --carbon)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --price)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -172,8 +183,58 @@ _alumet() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        alumet__subcmd__doctor)
+            opts="-i -h --json --save-idle --interval --plugins --without --set --config --sysfs --procfs --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --save-idle)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --plugins)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --without)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sysfs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --procfs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         alumet__subcmd__exec)
-            opts="-e -o -q -v -i -h --timeout --wait-all --user --ignore-failure --event --output --json --per-process --per-thread --top --quiet --verbose --interval --plugins --without --set --config --sysfs --procfs --help"
+            opts="-e -o -q -v -i -h --timeout --wait-all --user --idle --ignore-failure --event --output --json --carbon --price --per-process --per-thread --top --quiet --verbose --interval --plugins --without --set --config --sysfs --procfs --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -184,6 +245,10 @@ _alumet() {
                     return 0
                     ;;
                 --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -204,6 +269,14 @@ _alumet() {
                     return 0
                     ;;
                 --json)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --carbon)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --price)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

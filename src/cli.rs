@@ -19,6 +19,7 @@ pub struct Cli {
 pub enum Command {
     Exec(Exec),
     Attach(Attach),
+    Doctor(Doctor),
     Plugins(Plugins),
     Config(Config),
 }
@@ -45,6 +46,10 @@ pub struct Exec {
     /// Run the application as this user (a name or a number); needs root
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
+
+    /// Measure for so long what the machine uses when nothing runs, before the application starts
+    #[arg(long, value_name = "DURATION")]
+    pub idle: Option<String>,
 
     /// End with status 0 even if the application fails
     #[arg(long)]
@@ -97,6 +102,27 @@ pub struct Attach {
     pub settings: Settings,
 }
 
+/// Find out what can be measured on this machine, how well, and what would change that.
+///
+/// Everything is tried, which takes about two seconds.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 if anything can be measured; 125 if nothing can, or the idle power could not be \
+                        measured or saved; 2 on wrong usage."
+)]
+pub struct Doctor {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Measure what this quiet machine uses when nothing runs (for 5s), and save it for later runs
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "5s")]
+    pub save_idle: Option<String>,
+
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
 /// List the plugins: what can be measured here, what cannot, and why.
 #[derive(Debug, Args)]
 pub struct Plugins {
@@ -133,6 +159,14 @@ pub struct Outputs {
     /// Write the totals of the run to FILE, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+
+    /// Show the energy as carbon dioxide, at so many grams of CO2 equivalent per kWh
+    #[arg(long, value_name = "GRAMS", allow_negative_numbers = true)]
+    pub carbon: Option<String>,
+
+    /// Show the energy as money, at this price per kWh
+    #[arg(long, value_name = "PRICE", allow_negative_numbers = true)]
+    pub price: Option<String>,
 
     /// Break the result down by process
     #[arg(long)]

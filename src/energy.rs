@@ -1,15 +1,84 @@
-//! What a run has cost in energy, from the machine's meters.
+//! What a run has cost in energy: of the machine's CPUs and memory, and the application's part of it.
 
-use alumet::{Consumer, Series, Total};
+use alumet::{Consumer, Provenance, Series, Total};
 use alumet_plugin_rapl::is_machine_energy;
 use alumet_plugin_rapl::metrics::{DOMAIN, ENERGY, POWER, UNCERTAINTY};
 
-use crate::units::{joules, uncertain, watts};
+use crate::units::{GLUE, joules, uncertain, watts};
 
 /// Below this, the counters' steps of about 1 ms are more than 1 % of the run.
 const SHORT: f64 = 0.1;
+/// The label of the parts that energy was split into.
+const PART: &str = "hw.energy.part";
 
-/// The energy of the whole machine, as far as it has meters.
+/// One standard deviation of a total of energy, if that is known.
+pub fn uncertainty(totals: &[Total], of: &Series) -> Option<f64> {
+    beside(totals, of, &UNCERTAINTY.name).map(|total| total.last)
+}
+
+/// The total of another metric of the same thing.
+fn beside<'a>(totals: &'a [Total], of: &Series, metric: &str) -> Option<&'a Total> {
+    let is_it = |other: &Series| {
+        other.metric.name == metric
+            && other.resource == of.resource
+            && other.consumer == of.consumer
+            && other.labels == of.labels
+    };
+    totals.iter().find(|total| is_it(&total.series))
+}
+
+/// An energy that a part of the run has used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    pub joules: f64,
+    /// One standard deviation; `None` if it is not known.
+    pub uncertainty: Option<f64>,
+    pub provenance: Provenance,
+    /// How it was found out.
+    pub method: String,
+}
+
+impl Part {
+    /// This total.
+    pub fn of(totals: &[Total], total: &Total) -> Self {
+        Self {
+            joules: total.value,
+            uncertainty: uncertainty(totals, &total.series),
+            provenance: total.series.provenance,
+            method: total.series.method.to_string(),
+        }
+    }
+
+    /// `12.4 J ± 0.2`, or `~ 12 J` if it is estimated.
+    pub fn in_words(&self) -> String {
+        match (self.provenance, self.uncertainty) {
+            (Provenance::Estimated, _) => about(self.joules),
+            (_, Some(uncertainty)) => uncertain(self.joules, uncertainty),
+            (_, None) => joules(self.joules),
+        }
+    }
+}
+
+/// An energy that nobody has measured.
+fn about(value: f64) -> String {
+    format!("~{GLUE}{}", joules(value))
+}
+
+/// The application's energy on a resource (`machine`, for CPUs and memory), if it was told apart.
+pub fn of_target(totals: &[Total], resource: (&str, &str)) -> Option<Part> {
+    let of_target = |total: &&Total| {
+        let series = &total.series;
+        series.metric.name == ENERGY.name
+            && series.consumer == Consumer::Target
+            && (&*series.resource.kind, &*series.resource.id) == resource
+    };
+    // A measured energy counts more than a model of the same.
+    let all = totals.iter().filter(of_target);
+    let best = all.min_by_key(|total| total.series.provenance == Provenance::Estimated)?;
+    Some(Part::of(totals, best))
+}
+
+/// The energy of the whole machine, as far as it has meters or a model.
 #[derive(Debug, PartialEq)]
 pub struct MachineEnergy {
     joules: f64,
@@ -18,23 +87,27 @@ pub struct MachineEnergy {
     /// The largest power between two readings, and whether it is that of one counter alone.
     peak: Option<(f64, bool)>,
     domains: Vec<String>,
+    provenance: Provenance,
     method: String,
-    /// The application's part, in joules, and the rule that made it.
-    target: Option<(f64, String)>,
+    /// The application's part.
+    target: Option<Part>,
+    /// What the machine would have used anyway.
+    idle: Option<Part>,
 }
 
 impl MachineEnergy {
-    /// `None` if nothing of it was measured.
+    /// `None` if nothing of it was measured or estimated.
     pub fn of(totals: &[Total]) -> Option<Self> {
-        let parts: Vec<&Total> = totals.iter().filter(|total| is_machine_energy(&total.series)).collect();
-        let first = parts.first()?;
-        let beside = |part: &Total, metric: &str| {
-            let same =
-                |other: &Series| other.resource == part.series.resource && other.labels == part.series.labels;
-            totals.iter().find(|total| total.series.metric.name == metric && same(&total.series))
+        let of = |provenance| {
+            let is_it =
+                |total: &&Total| is_machine_energy(&total.series) && total.series.provenance == provenance;
+            let parts: Vec<&Total> = totals.iter().filter(is_it).collect();
+            (!parts.is_empty()).then_some((provenance, parts))
         };
+        let (provenance, parts) = of(Provenance::Measured).or_else(|| of(Provenance::Estimated))?;
         let sum = |metric: &str, value: fn(&Total) -> f64| {
-            parts.iter().map(|part| beside(part, metric).map(value)).sum::<Option<f64>>()
+            let values = parts.iter().map(|part| beside(totals, &part.series, metric).map(value));
+            values.sum::<Option<f64>>()
         };
         let mut domains: Vec<_> =
             parts.iter().filter_map(|part| part.series.label_value(DOMAIN)).map(str::to_owned).collect();
@@ -42,36 +115,64 @@ impl MachineEnergy {
         domains.dedup();
         // `package` is what a person expects first.
         domains.reverse();
-        let is_of_target = |total: &&Total| {
-            total.series.metric.name == ENERGY.name && total.series.consumer == Consumer::Target
+        let is_idle = |total: &&Total| {
+            total.series.metric.name == ENERGY.name
+                && total.series.label_value(PART) == Some("idle")
+                && total.series.resource.kind == "machine"
         };
-        let target = totals.iter().find(is_of_target);
         Some(Self {
-            target: target.map(|total| (total.value, total.series.method.to_string())),
             joules: sum(&ENERGY.name, |total| total.value)?,
             // As if all counters erred to the same side: their readings are as far from the marks.
             uncertainty: sum(&UNCERTAINTY.name, |total| total.last),
             peak: sum(&POWER.name, |total| total.max).map(|peak| (peak, parts.len() == 1)),
             domains,
-            method: first.series.method.to_string(),
+            provenance,
+            method: parts[0].series.method.to_string(),
+            target: of_target(totals, ("machine", "")).filter(|target| {
+                (target.provenance == Provenance::Estimated) == (provenance == Provenance::Estimated)
+            }),
+            idle: totals.iter().find(is_idle).map(|total| Part::of(totals, total)),
+        })
+    }
+
+    /// The application's part, or all of it where it is not told apart.
+    pub fn headline(&self) -> Part {
+        self.target.clone().unwrap_or_else(|| Part {
+            joules: self.joules,
+            uncertainty: self.uncertainty,
+            provenance: self.provenance,
+            method: self.method.clone(),
         })
     }
 
     /// Label, value, and the rest of each row.
     pub fn rows(&self, wall: f64) -> Vec<[String; 3]> {
+        if self.provenance == Provenance::Estimated {
+            return self.estimated().into();
+        }
         let value = match self.uncertainty {
             Some(uncertainty) => uncertain(self.joules, uncertainty),
             None => format!("at least {}", joules(self.joules)),
         };
         let is_short = wall < SHORT;
-        let short = if is_short { "; too short for the sensor (less than 100 ms)" } else { "" };
-        let measured = format!("{} measured: {}{short}", self.domains.join(" + "), self.method);
+        let short = if is_short {
+            "; too short for the sensor (less than 100 ms): repeat or lengthen the run"
+        } else {
+            ""
+        };
+        let idle = self.idle.as_ref().map(|idle| format!(", of which {} idle", idle.in_words()));
+        let measured = format!(
+            "{} measured: {}{}{short}",
+            self.domains.join(" + "),
+            self.method,
+            idle.unwrap_or_default()
+        );
         let mut rows = match &self.target {
-            Some((target, rule)) => vec![
+            Some(target) => vec![
                 [
                     "Energy".to_owned(),
-                    format!("{} attributed", joules(*target)),
-                    format!("this application: {rule}"),
+                    target.in_words(),
+                    format!("attributed to this application: {}", target.method),
                 ],
                 ["Machine".to_owned(), value, measured],
             ],
@@ -86,21 +187,26 @@ impl MachineEnergy {
         }
         rows
     }
+
+    fn estimated(&self) -> [[String; 3]; 1] {
+        let (value, whose) = match &self.target {
+            Some(target) => (target.joules, format!("machine {}", about(self.joules))),
+            None => (self.joules, "of the machine".to_owned()),
+        };
+        [["Energy".to_owned(), about(value), format!("estimated from {}; {whose}", self.method)]]
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::GLUE;
-    use alumet::{Batch, Output, Registry, Totals};
+    use alumet::{Batch, Metric, Output, Registry, Totals};
 
-    fn rows(values: &[(&alumet::Metric, &str, &str, f64)], wall: f64) -> Vec<String> {
+    fn rows(series: &[(Series, f64)], wall: f64) -> Vec<String> {
         let registry = Registry::new();
         let mut batch = Batch::new(std::sync::Arc::clone(&registry));
-        for (metric, domain, socket, value) in values {
-            let series = Series::new((*metric).clone()).method("RAPL through perf");
-            let series = series.resource("cpu_package", *socket).label(DOMAIN, *domain);
-            batch.push(registry.series(series).unwrap(), *value);
+        for (series, value) in series {
+            batch.push(registry.series(series.clone()).unwrap(), *value);
         }
         let mut totals = Totals::new();
         totals.write(&batch).unwrap();
@@ -109,21 +215,31 @@ mod tests {
         rows.map(|row| row.join(" | ").replace(GLUE, " ")).collect()
     }
 
+    fn of(metric: &Metric, domain: &'static str, socket: &str, value: f64) -> (Series, f64) {
+        let series = Series::new(metric.clone()).method("RAPL through perf");
+        (series.resource("cpu_package", socket).label(DOMAIN, domain), value)
+    }
+
+    fn part(metric: &Metric, consumer: Consumer, part: &'static str, value: f64) -> (Series, f64) {
+        let series = Series::new(metric.clone()).consumer(consumer).provenance(Provenance::Attributed);
+        (series.label(PART, part).method("by a rule"), value)
+    }
+
     #[test]
     fn packages_and_memory_are_the_machine_and_nothing_else() {
-        assert_eq!(rows(&[(&ENERGY, "core", "0", 5.0), (&ENERGY, "psys", "0", 9.0)], 1.0), [""; 0]);
+        assert_eq!(rows(&[of(&ENERGY, "core", "0", 5.0), of(&ENERGY, "psys", "0", 9.0)], 1.0), [""; 0]);
         let all = [
-            (&ENERGY, "package", "0", 300.0),
-            (&ENERGY, "core", "0", 250.0),
-            (&ENERGY, "package", "1", 200.0),
-            (&ENERGY, "dram", "0", 20.0),
-            (&UNCERTAINTY, "package", "0", 1.5),
-            (&UNCERTAINTY, "package", "1", 1.0),
-            (&UNCERTAINTY, "dram", "0", 0.4),
-            (&POWER, "package", "0", 60.0),
-            (&POWER, "package", "0", 40.0),
-            (&POWER, "package", "1", 30.0),
-            (&POWER, "dram", "0", 8.0),
+            of(&ENERGY, "package", "0", 300.0),
+            of(&ENERGY, "core", "0", 250.0),
+            of(&ENERGY, "package", "1", 200.0),
+            of(&ENERGY, "dram", "0", 20.0),
+            of(&UNCERTAINTY, "package", "0", 1.5),
+            of(&UNCERTAINTY, "package", "1", 1.0),
+            of(&UNCERTAINTY, "dram", "0", 0.4),
+            of(&POWER, "package", "0", 60.0),
+            of(&POWER, "package", "0", 40.0),
+            of(&POWER, "package", "1", 30.0),
+            of(&POWER, "dram", "0", 8.0),
         ];
         assert_eq!(
             rows(&all, 8.0),
@@ -135,12 +251,50 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_whole_is_at_least_so_much_and_short_runs_are_named() {
+    fn the_applications_part_comes_first_and_what_was_idle_stands_beside_the_machine() {
+        let all = [
+            of(&ENERGY, "package", "0", 520.0),
+            of(&UNCERTAINTY, "package", "0", 1.0),
+            part(&ENERGY, Consumer::Target, "target", 412.0),
+            part(&UNCERTAINTY, Consumer::Target, "target", 2.6),
+            part(&ENERGY, Consumer::Machine, "idle", 84.0),
+            part(&UNCERTAINTY, Consumer::Machine, "idle", 2.0),
+            part(&ENERGY, Consumer::Machine, "other", 24.0),
+        ];
         assert_eq!(
-            rows(&[(&ENERGY, "package", "0", 0.52), (&POWER, "package", "0", 60.0)], 0.01),
+            rows(&all, 8.0),
             [
-                "Energy | at least 520 mJ | machine: package measured: RAPL through perf; too short for the sensor (less than 100 ms)"
+                "Energy | 412 J ± 3 | attributed to this application: by a rule",
+                "Machine | 520 J ± 1 | package measured: RAPL through perf, of which 84 J ± 2 idle",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_not_whole_is_at_least_so_much_and_short_runs_are_named() {
+        assert_eq!(
+            rows(&[of(&ENERGY, "package", "0", 0.52), of(&POWER, "package", "0", 60.0)], 0.01),
+            [
+                "Energy | at least 520 mJ | machine: package measured: RAPL through perf; too short for the sensor (less than 100 ms): repeat or lengthen the run"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_estimate_is_never_shown_like_a_measurement_nor_beside_one() {
+        let estimated = |(series, value): (Series, f64)| {
+            (series.provenance(Provenance::Estimated).method("a curve; −45 % … +80 %"), value)
+        };
+        let model = [
+            estimated(of(&ENERGY, "package", "0", 98.0)),
+            estimated(part(&ENERGY, Consumer::Target, "target", 96.0)),
+        ];
+        assert_eq!(
+            rows(&model, 8.0),
+            ["Energy | ~ 96 J | estimated from a curve; −45 % … +80 %; machine ~ 98 J"]
+        );
+        let both = [&model[..], &[of(&ENERGY, "package", "1", 50.0), of(&UNCERTAINTY, "package", "1", 1.0)]]
+            .concat();
+        assert_eq!(rows(&both, 8.0), ["Energy | 50 J ± 1 | machine: package measured: RAPL through perf"]);
     }
 }

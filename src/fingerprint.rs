@@ -7,6 +7,8 @@ use alumet::Host;
 use nix::sys::utsname::uname;
 use serde::{Deserialize, Serialize};
 
+use crate::units::{GLUE, bytes};
+
 /// The machine. What cannot be found out is absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
@@ -24,6 +26,24 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
+    /// What differs on a machine that is now like `now`, as in `kernel (6.1, now 6.8)`.
+    pub fn differences(&self, now: &Self) -> Vec<String> {
+        let unknown = || "unknown".to_owned();
+        let text = |field: &Option<String>| field.clone().unwrap_or_else(unknown);
+        let memory = |size: Option<u64>| size.map_or_else(unknown, |n| bytes(n as f64).replace(GLUE, " "));
+        let fields = [
+            ("CPU", text(&self.cpu_model), text(&now.cpu_model)),
+            ("number of CPUs", self.cpus.to_string(), now.cpus.to_string()),
+            ("architecture", self.architecture.clone(), now.architecture.clone()),
+            ("kernel", self.kernel.clone(), now.kernel.clone()),
+            ("memory", memory(self.memory_bytes), memory(now.memory_bytes)),
+            ("frequency governor", text(&self.governor), text(&now.governor)),
+            ("virtualisation", self.virtualisation.clone(), now.virtualisation.clone()),
+        ];
+        let differ = fields.into_iter().filter(|(_, then, now)| then != now);
+        differ.map(|(what, then, now)| format!("{what} ({then}, now {now})")).collect()
+    }
+
     pub fn of(host: &Host) -> Self {
         let read = |path| fs::read_to_string(path).ok();
         let cpuinfo = read(host.procfs("cpuinfo")).unwrap_or_default();
@@ -54,5 +74,32 @@ impl Fingerprint {
             }
             .to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_is_named_with_both_values() {
+        let host = Host::new("/nowhere", "/nowhere");
+        let then = Fingerprint {
+            cpu_model: Some("Xeon 8380".into()),
+            memory_bytes: Some(16_000_123_456),
+            ..Fingerprint::of(&host)
+        };
+        assert_eq!(then.differences(&then.clone()), [""; 0]);
+        let now = Fingerprint {
+            cpu_model: Some("EPYC 9254".into()),
+            governor: Some("performance".into()),
+            memory_bytes: Some(16_000_127_552),
+            ..then.clone()
+        };
+        assert_eq!(
+            then.differences(&now),
+            ["CPU (Xeon 8380, now EPYC 9254)", "frequency governor (unknown, now performance)"],
+            "a few pages of memory are no difference"
+        );
     }
 }

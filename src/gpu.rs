@@ -1,14 +1,36 @@
 //! The summary's row about the GPUs that the application used.
 
-use alumet::{Consumer, Total};
+use alumet::{Consumer, Resource, Total};
 
+use crate::energy::{Part, of_target};
 use crate::units::{bytes, joules, percent, watts};
+
+/// The energy of the GPUs that the application was seen on: its part where that is told apart, else that of the board.
+pub fn parts(totals: &[Total]) -> Vec<Part> {
+    let board = |gpu: &Resource| {
+        let is_it = |total: &&Total| {
+            let series = &total.series;
+            series.metric.name == "hw.energy"
+                && series.consumer == Consumer::Machine
+                && series.label_value("hw.energy.part").is_none()
+                && series.resource == *gpu
+        };
+        totals.iter().find(is_it).map(|total| Part::of(totals, total))
+    };
+    let part = |gpu: &Resource| of_target(totals, (&gpu.kind, &gpu.id)).or_else(|| board(gpu));
+    used(totals).into_iter().filter_map(part).collect()
+}
+
+/// The GPUs that the application was seen on.
+fn used(totals: &[Total]) -> Vec<&Resource> {
+    let was_used = |total: &&Total| total.series.metric.name == "hw.gpu.used_by_target" && total.last > 0.0;
+    totals.iter().filter(was_used).map(|total| &total.series.resource).collect()
+}
 
 /// `31 J` and `12 W mean, 45 % busy, 1.2 GB of memory (NVIDIA H100)`, of all of them together; `None` if the application
 /// was seen on no GPU.
 pub fn row(totals: &[Total], wall: f64) -> Option<(String, String)> {
-    let was_used = |total: &&Total| total.series.metric.name == "hw.gpu.used_by_target" && total.last > 0.0;
-    let used: Vec<_> = totals.iter().filter(was_used).map(|total| &total.series.resource).collect();
+    let used = used(totals);
     let first = *used.first()?;
     // The values of one metric, one for each of them.
     let values = |metric: &str, consumer, task: &str, value: fn(&Total) -> f64| -> Vec<f64> {
@@ -17,6 +39,7 @@ pub fn row(totals: &[Total], wall: f64) -> Option<(String, String)> {
             series.metric.name == metric
                 && series.consumer == consumer
                 && series.label_value("hw.gpu.task").unwrap_or_default() == task
+                && series.label_value("hw.energy.part").is_none()
                 && used.contains(&&series.resource)
         };
         totals.iter().filter(is_it).map(value).collect()
@@ -31,6 +54,12 @@ pub fn row(totals: &[Total], wall: f64) -> Option<(String, String)> {
     let busy = values("hw.gpu.utilization", Consumer::Machine, "general", |total| total.value);
     let memory = sum(values("hw.gpu.memory.usage", Consumer::Target, "", |total| total.max));
 
+    // Where each of them is split, the application's part is the answer.
+    let split: Option<Vec<Part>> = used.iter().map(|gpu| of_target(totals, (&gpu.kind, &gpu.id))).collect();
+    let attributed = split.filter(|_| energy.is_some()).and_then(|parts| parts.into_iter().reduce(together));
+    let board = if used.len() > 1 { "boards" } else { "board" };
+    let of_board = |energy| format!("attributed to this application, of {} of the {board}; ", joules(energy));
+    let whose = attributed.as_ref().and(energy).map(of_board).unwrap_or_default();
     let mut parts = Vec::new();
     parts.extend(power.map(|power| format!("{} mean", watts(power))));
     if !busy.is_empty() {
@@ -46,6 +75,16 @@ pub fn row(totals: &[Total], wall: f64) -> Option<(String, String)> {
     if label("hw.gpu.mig").is_some() {
         name.push_str("; the energy is that of all its instances");
     }
-    let value = energy.map_or_else(|| "used".to_owned(), joules);
-    Some((value, format!("{} ({name})", parts.join(", "))))
+    let value = match (attributed, energy) {
+        (Some(part), _) => part.in_words(),
+        (None, Some(energy)) => joules(energy),
+        (None, None) => "used".to_owned(),
+    };
+    Some((value, format!("{whose}{} ({name})", parts.join(", "))))
+}
+
+/// Of two GPUs, as if both erred to the same side.
+fn together(a: Part, b: Part) -> Part {
+    let uncertainty = a.uncertainty.zip(b.uncertainty).map(|(a, b)| a + b);
+    Part { joules: a.joules + b.joules, uncertainty, ..a }
 }

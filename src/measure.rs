@@ -8,21 +8,28 @@ use alumet::file::reason;
 use alumet::{
     Agent, Availability, Consumer, ElementKind, Missing, Plugin, PluginEntry, Report, Target, Total, Totals,
 };
+use alumet_plugin_attribution::Attribute;
 use alumet_plugin_csv::Csv;
+use alumet_plugin_estimate::Estimation;
 use alumet_plugin_nvml::Nvml;
 use alumet_plugin_perf::Perf;
 use alumet_plugin_procfs::Procfs;
 use alumet_plugin_rapl::Rapl;
+use anyhow::Context;
 
 use crate::cli::{Outputs, Settings};
-use crate::config::{Config, Flag, Selection};
+use crate::config::{Config, Flag, Origin, Selection};
 use crate::exit::{FAILED, Failure};
 use crate::fingerprint::Fingerprint;
 use crate::followed::Followed;
+use crate::idle::saved::Known;
+use crate::idle::window::NotIdle;
+use crate::idle::{self, Idle};
 use crate::profile::{Profile, Run, SCHEMA, SourceStatus};
+use crate::signals::Signals;
 use crate::summary::Summary;
 use crate::terminal::{Look, note, say};
-use crate::units::{percent, whole};
+use crate::units::{percent, seconds, whole};
 use crate::{files, plugins, signals};
 
 /// A measurement: everything that is decided before there is a target, and then what was found out.
@@ -33,6 +40,8 @@ pub struct Measurement<'a> {
     totals: Totals,
     sources: Vec<SourceStatus>,
     missing: Vec<Missing>,
+    /// Where the idle power comes from, if one is known.
+    idle: Option<String>,
 }
 
 impl<'a> Measurement<'a> {
@@ -57,13 +66,26 @@ impl<'a> Measurement<'a> {
                 name: "-e",
             });
         }
+        for (key, name, value) in
+            [("carbon", "--carbon", &outputs.carbon), ("price", "--price", &outputs.price)]
+        {
+            flags.extend(value.clone().map(|value| Flag { section: "", key, value, name }));
+        }
         let config = Config::resolve(settings, &flags)?;
         if !outputs.event.is_empty() && config.selection(&PluginEntry::of::<Perf>()) == Selection::Out {
             return Err(Failure::usage("-e needs the perf plugin, which --plugins or --without leaves out"));
         }
         config.notices.iter().for_each(|notice| note(&notice.0));
         let csv = csv_config(&config, outputs)?;
-        Ok(Self { config, outputs, csv, totals: Totals::new(), sources: Vec::new(), missing: Vec::new() })
+        Ok(Self {
+            config,
+            outputs,
+            csv,
+            totals: Totals::new(),
+            sources: Vec::new(),
+            missing: Vec::new(),
+            idle: None,
+        })
     }
 
     /// An agent on this machine, whose cost counts from the start of the process.
@@ -89,7 +111,7 @@ impl<'a> Measurement<'a> {
             let wanted = plugin.name == Csv::NAME && self.csv.path.is_some();
             // The first counter of the machine costs the kernel some 10 ms, and waking a GPU's driver its time; for
             // nobody, that is too much.
-            let is_costly = [Perf::NAME, Rapl::NAME, Nvml::NAME].contains(&plugin.name);
+            let is_costly = [Perf::NAME, Rapl::NAME, Nvml::NAME, Estimation::NAME].contains(&plugin.name);
             let unread = is_costly && selection == Selection::Default && !self.has_reader();
             if (selection == Selection::Out || unread) && !wanted {
                 continue;
@@ -99,11 +121,86 @@ impl<'a> Measurement<'a> {
                 agent.plugin::<Csv>(self.csv.clone()).map_err(|error| csv_failure(&error))?;
                 continue;
             }
+            if plugin.name == Attribute::NAME {
+                self.find_idle(agent)?;
+            }
+            if plugin.name == Estimation::NAME && selection == Selection::Asked {
+                self.config.set(Estimation::NAME, "always", true, Origin::Flag("--plugins".into()))?;
+            }
             self.start_plugin(plugin, selection, agent)?;
         }
         if self.wants_totals() {
             agent.setup().output("totals", self.totals.clone());
         }
+        Ok(())
+    }
+
+    /// Measures the idle power, if that was asked for. The application must not exist yet.
+    pub async fn measure_idle(&mut self, signals: &Signals) -> Result<(), Failure> {
+        let Some(duration) = self.config.general.idle.map(|idle| idle.0) else { return Ok(()) };
+        for plugin in [PluginEntry::of::<Rapl>(), PluginEntry::of::<Procfs>(), PluginEntry::of::<Attribute>()]
+        {
+            if self.config.selection(&plugin) == Selection::Out {
+                let name = plugin.name;
+                return Err(Failure::usage(format!(
+                    "--idle needs the {name} plugin, which --plugins or --without leaves out"
+                )));
+            }
+        }
+        let measured = tokio::select! {
+            measured = idle::window::measure(&self.config, duration) => measured?,
+            received = signals.next() => {
+                let signal = received.context("cannot watch for signals")?.signal;
+                return Err(Failure {
+                    status: 128 + signal as u8,
+                    message: format!("ended by {signal} before the application started"),
+                });
+            }
+        };
+        match measured {
+            Ok(idle) => {
+                let from = format!("measured for {} before the run", seconds(idle.duration_s));
+                self.set_idle(&idle, &from, &Origin::Flag("--idle".into()))?;
+            }
+            Err(NotIdle::Busy(cpus)) => self.missing.push(Missing {
+                plugin: Attribute::NAME.into(),
+                what: "energy above idle".into(),
+                reason: format!("the machine was not quiet before the run: {cpus:.2} CPUs were busy"),
+                remedy: "run `alumet doctor --save-idle` once while it is".into(),
+            }),
+            // Then no energy is measured in the run either, and that is said there.
+            Err(NotIdle::NoMeter(..)) => {}
+        }
+        Ok(())
+    }
+
+    /// Takes the saved idle power, if none is known otherwise and it fits the meters of this run.
+    fn find_idle(&mut self, agent: &mut Agent) -> Result<(), Failure> {
+        let is_known = self.config.section(Attribute::NAME).contains_key("idle_power");
+        let meters = idle::meters(&agent.setup().registry().all());
+        let Some((method, domains)) = meters.filter(|_| !is_known) else { return Ok(()) };
+        let host = Fingerprint::of(&self.config.host());
+        let named = self.config.general.idle_profile.as_deref();
+        match idle::saved::find(named, &host, &method, &domains) {
+            Known::Fits(saved, path) => {
+                let from = format!("measured {}, from {}", saved.measured, path.display());
+                self.set_idle(&saved.idle, &from, &Origin::File(path.display().to_string()))?;
+            }
+            Known::Unfit(path, why) => self.missing.push(Missing {
+                plugin: Attribute::NAME.into(),
+                what: "energy above idle".into(),
+                reason: format!("{} is not used: {why}", path.display()),
+                remedy: "run `alumet doctor --save-idle`".into(),
+            }),
+            Known::Nothing => {}
+        }
+        Ok(())
+    }
+
+    fn set_idle(&mut self, idle: &Idle, from: &str, origin: &Origin) -> Result<(), Failure> {
+        self.config.set(Attribute::NAME, "idle_power", idle.power_w, origin.clone())?;
+        self.config.set(Attribute::NAME, "idle_spread", idle.spread_w, origin.clone())?;
+        self.idle = Some(format!("idle power {}: {from}", idle.in_words()));
         Ok(())
     }
 
@@ -134,8 +231,12 @@ impl<'a> Measurement<'a> {
                 message: format!("plugin `{}` cannot be used here: {}{remedy}", plugin.name, status.reason),
             });
         }
-        if !plugin.missed.is_empty() {
+        // Nobody misses an estimate of what is measured.
+        let is_needless =
+            plugin.name == Estimation::NAME && idle::meters(&agent.setup().registry().all()).is_some();
+        if !plugin.missed.is_empty() && !is_needless {
             self.missing.push(Missing {
+                plugin: plugin.name.to_owned(),
                 what: plugin.missed.to_owned(),
                 reason: status.reason.clone(),
                 remedy: status.remedy.clone(),
@@ -150,6 +251,7 @@ impl<'a> Measurement<'a> {
         self.missing.extend(report.missing.iter().cloned());
         let followed = Followed::of(target, &self.totals.get());
         self.missing.extend(uncounted(&self.totals.get()));
+        self.missing.extend(self.config.rates().missing(&self.totals.get()));
         if !self.config.general.quiet {
             let flag = |key| self.config.section(Procfs::NAME).get(key).and_then(toml::Value::as_bool);
             let summary = Summary {
@@ -157,6 +259,8 @@ impl<'a> Measurement<'a> {
                 totals: &self.totals,
                 missing: &self.missing,
                 outcome,
+                rates: self.config.rates(),
+                idle: self.idle.as_deref(),
                 attached: target.is_attached(),
                 events: self.config.selection(&PluginEntry::of::<Perf>()) == Selection::Asked,
                 per_process: flag("per_process") == Some(true),
@@ -194,7 +298,7 @@ impl<'a> Measurement<'a> {
 
     /// Returns whether that worked.
     fn write_profile(&self, path: &Path, report: &Report, outcome: &Outcome<'_>, followed: Followed) -> bool {
-        let run = Run::of(report, &self.totals, outcome.timed_out.is_some(), followed);
+        let run = Run::of(report, &self.totals, self.config.rates(), outcome.timed_out.is_some(), followed);
         let options: BTreeMap<_, _> = self
             .sources
             .iter()
@@ -253,6 +357,7 @@ fn uncounted(totals: &[Total]) -> Option<Missing> {
     let (observed, cpu) = (sum("perf_event.observed")?, sum("process.cpu.time")?);
     // Each process lacks some 50 µs.
     (cpu - observed > 0.02 && observed < 0.95 * cpu).then(|| Missing {
+        plugin: Perf::NAME.into(),
         what: format!("events of {} of the CPU time", percent(1.0 - observed / cpu)),
         reason: "not counted: the kernel observes no process while it ends, for example, and no program that runs with \
                  other rights (set-user-ID)"

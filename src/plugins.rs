@@ -3,19 +3,21 @@
 use alumet::PluginEntry;
 use alumet_plugin_attribution::Attribute;
 use alumet_plugin_csv::Csv;
+use alumet_plugin_estimate::Estimation;
 use alumet_plugin_hwmon::Hwmon;
 use alumet_plugin_nvml::Nvml;
 use alumet_plugin_perf::Perf;
 use alumet_plugin_procfs::Procfs;
 use alumet_plugin_rapl::Rapl;
 
-/// In the order in which they are started and listed. Outputs come last: what was asked for in vain leaves no file behind.
-pub const ALL: [PluginEntry; 7] = [
+/// In the order in which they are started and listed: the estimate looks whether anything measures, and what it adds is attributed. Outputs come last: what was asked for in vain leaves no file behind.
+pub const ALL: [PluginEntry; 8] = [
     PluginEntry::of::<Procfs>(),
     PluginEntry::of::<Perf>(),
     PluginEntry::of::<Rapl>(),
     PluginEntry::of::<Hwmon>(),
     PluginEntry::of::<Nvml>(),
+    PluginEntry::of::<Estimation>(),
     PluginEntry::of::<Attribute>(),
     PluginEntry::of::<Csv>(),
 ];

@@ -6,12 +6,15 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use alumet::target::Exit;
-use alumet::{Consumer, Kind, Missing, Report, Total, Totals};
+use alumet::{Consumer, Kind, Missing, Provenance, Report, Total, Totals};
+use alumet_plugin_estimate::BAND;
 use serde::Serialize;
 
 use crate::derived::{Derived, derive};
+use crate::energy;
 use crate::fingerprint::Fingerprint;
 use crate::followed::Followed;
+use crate::footprint::Rates;
 
 /// The name of this version of the format.
 pub const SCHEMA: &str = "alumet.profile/1";
@@ -111,6 +114,12 @@ pub struct MetricTotal {
     pub key: Key,
     #[serde(flatten)]
     pub amount: Amount,
+    /// One standard deviation of an energy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uncertainty: Option<f64>,
+    /// Between which values an estimate may lie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub band: Option<[f64; 2]>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -179,14 +188,24 @@ impl MetricTotal {
             consumer_id: series.consumer.id().map(|id| id.to_string()).unwrap_or_default(),
             labels: series.labels.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
         };
-        Self { key, amount }
+        Self { key, amount, uncertainty: None, band: None }
+    }
+
+    /// With how sure it is, as others of these totals say.
+    fn among(all: &[Total], total: &Total) -> Self {
+        let is_energy = total.series.metric.name == "hw.energy";
+        let uncertainty = energy::uncertainty(all, &total.series).filter(|_| is_energy);
+        let is_estimated = total.series.provenance == Provenance::Estimated;
+        let band = (is_energy && is_estimated).then(|| BAND.map(|factor| total.value * factor));
+        Self { uncertainty, band, ..Self::of(total) }
     }
 }
 
 impl Run {
-    pub fn of(report: &Report, totals: &Totals, timed_out: bool, followed: Followed) -> Self {
+    pub fn of(report: &Report, totals: &Totals, rates: Rates, timed_out: bool, followed: Followed) -> Self {
         let sampling = &report.sampling;
         let totals_of_all = totals.get();
+        let derived = derive(&totals_of_all, report.wall.as_secs_f64());
         Self {
             started: humantime::format_rfc3339_nanos(report.start.wall.max(UNIX_EPOCH)).to_string(),
             wall_s: report.wall.as_secs_f64(),
@@ -195,8 +214,8 @@ impl Run {
                 Exit::Signal(signal) => ExitStatus::Signal(signal),
             }),
             timed_out,
-            metrics: totals_of_all.iter().map(MetricTotal::of).collect(),
-            derived: derive(&totals_of_all, report.wall.as_secs_f64()),
+            metrics: totals_of_all.iter().map(|total| MetricTotal::among(&totals_of_all, total)).collect(),
+            derived: derived.into_iter().chain(rates.derive(&totals_of_all)).collect(),
             omitted_processes: totals.omitted(),
             followed,
             survivors: report

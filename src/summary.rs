@@ -10,6 +10,7 @@ use crate::breakdown::{self, Breakdown, By};
 use crate::derived::{Derived, derive};
 use crate::energy::MachineEnergy;
 use crate::followed::Followed;
+use crate::footprint::Rates;
 use crate::gpu;
 use crate::measure::Outcome;
 use crate::terminal::{Look, shortened};
@@ -31,6 +32,10 @@ pub struct Summary<'a> {
     /// What was not measured, with reasons.
     pub missing: &'a [Missing],
     pub outcome: &'a Outcome<'a>,
+    /// What energy is to be converted to.
+    pub rates: Rates,
+    /// Where the idle power comes from, if one is known.
+    pub idle: Option<&'a str>,
     /// Whether the processes ran already.
     pub attached: bool,
     /// Whether somebody has asked for certain events.
@@ -102,6 +107,9 @@ impl Summary<'_> {
         self.row_of_two("Switches", switches, numbers.event("context-switches"), &migrations, page);
         if let Some((value, more)) = gpu::row(numbers.totals, wall) {
             page.row("GPU", &value, &more);
+        }
+        for [label, value, more] in self.rates.rows(numbers.totals) {
+            page.row(&label, &value, &more);
         }
         if let Some(read) = numbers.target("process.disk.io", "read") {
             let written = numbers.target("process.disk.io", "write").unwrap_or(0.0);
@@ -226,6 +234,9 @@ impl Summary<'_> {
             }
         }
         page.remark(&self.quality(), FAINT);
+        if let Some(idle) = self.idle {
+            page.remark(idle, FAINT);
+        }
         let missing: Vec<String> = self.missing.iter().map(what_and_why).collect();
         if !missing.is_empty() {
             page.remark(&format!("not measured: {}", missing.join(" · ")), FAINT);

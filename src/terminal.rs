@@ -15,6 +15,13 @@ pub struct Look {
 }
 
 impl Look {
+    /// As stdout is now, without colours.
+    pub fn of_stdout() -> Self {
+        let width = terminal_size::terminal_size_of(std::io::stdout());
+        let width = width.map_or(100, |(width, _)| usize::from(width.0));
+        Self { width: width.clamp(*WIDTHS.start(), *WIDTHS.end()), colours: false }
+    }
+
     /// As stderr is now. Colours only on a terminal, and not with NO_COLOR (no-color.org) or TERM=dumb.
     pub fn of_stderr() -> Self {
         let stderr = std::io::stderr();

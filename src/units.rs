@@ -77,6 +77,23 @@ pub fn watts(w: f64) -> String {
     scaled(w, &[(1e6, "MW"), (1e3, "kW"), (1.0, "W"), (1e-3, "mW"), (1e-6, "µW")])
 }
 
+/// A mass.
+pub fn grams(g: f64) -> String {
+    if g == 0.0 {
+        return format!("0{GLUE}g");
+    }
+    scaled(g, &[(1e6, "t"), (1e3, "kg"), (1.0, "g"), (1e-3, "mg"), (1e-6, "µg"), (1e-9, "ng")])
+}
+
+/// An amount of money.
+pub fn money(amount: f64) -> String {
+    match amount {
+        a if a == 0.0 || a >= 0.995 => format!("{a:.2}"),
+        a if a >= 0.000_995 => format!("{a:.5}"),
+        a => format!("{a:.2e}"),
+    }
+}
+
 /// An amount in a UCUM unit.
 pub fn amount(value: f64, unit: &str) -> String {
     match unit {

@@ -217,10 +217,13 @@ fn the_exact_sum_of_this_test_is_exact() {
 #[test]
 fn every_row_has_a_known_unit_and_origin() {
     let written = written("-i 5ms --per-process --per-thread -e cs", &busy());
-    const UNITS: [&str; 7] = ["1", "s", "By", "{fault}", "{context_switch}", "{process}", "{thread}"];
+    const UNITS: [&str; 8] = ["1", "J", "s", "By", "{fault}", "{context_switch}", "{process}", "{thread}"];
     for row in &written.rows {
         assert!(UNITS.contains(&row["unit"].as_str()), "{row:?}");
-        assert_eq!((row["provenance"].as_str(), row["resource"].as_str()), ("measured", "machine"));
+        // What is not measured is energy, and says so.
+        let origin = if row["unit"] == "J" { "estimated" } else { "measured" };
+        assert_eq!(row["provenance"], origin);
+        assert!(["machine", "cpu_package"].contains(&row["resource"].as_str()), "{row:?}");
         let consumer = (row["consumer"].as_str(), row["consumer_id"].parse::<u32>().is_ok());
         assert!(
             [("machine", false), ("target", false), ("process", true), ("thread", true)].contains(&consumer),

@@ -25,6 +25,7 @@ fn metric<'a>(profile: &'a Value, name: &str, gpu: &str, consumer: &str) -> &'a 
             && m["resource"] == "gpu"
             && m["resource_id"] == gpu
             && m["consumer"] == consumer
+            && (consumer != "machine" || m["labels"]["hw.energy.part"].is_null())
             && (task.is_null() || task == "general")
     };
     metrics.iter().find(is_it).unwrap_or_else(|| panic!("no {name} of GPU {gpu} in {profile:#}"))
@@ -46,17 +47,15 @@ fn the_summary_has_the_gpu_that_was_used_and_the_files_have_all() {
     let stub = Stub::new("watts=100:100 process=0:child:1200000000:compute process=1:1:1:compute");
     let mut alumet = exec(&stub, &["-o", "s.csv", "--json", "p.json"], 700);
     let done = alumet.run().status(0);
-    let row = done.stderr.lines().find(|line| line.trim_start().starts_with("GPU ")).unwrap().to_owned();
-    for part in [" J ", " W mean, ", " % busy, ", " GB of memory (Stub 9000)"] {
-        assert!(row.contains(part), "{part}: {}", done.stderr);
+    for part in [" J of the", " W mean, ", " % busy, ", " GB of memory (Stub 9000)"] {
+        says(&done, part);
     }
     let profile = alumet.profile("p.json");
     let joules = |gpu| metric(&profile, "hw.energy", gpu, "machine")["value"].as_f64().unwrap();
     // GPU 1 draws twice as much, and the row is about GPU 0 alone.
     let ratio = joules("1") / joules("0");
     assert!((1.8..2.2).contains(&ratio), "{ratio}");
-    let shown: f64 = row.split_whitespace().nth(1).unwrap().parse().unwrap();
-    assert!((shown - joules("0")).abs() < 0.01 * joules("0"), "{row} for {}", joules("0"));
+    says(&done, &format!(", of {:.0} J of the board; ", joules("0")));
     assert_eq!(metric(&profile, "hw.gpu.used_by_target", "0", "target")["max"], 1.0);
     assert_eq!(metric(&profile, "hw.gpu.used_by_target", "1", "target")["max"], 0.0);
     assert_eq!(
@@ -69,11 +68,58 @@ fn the_summary_has_the_gpu_that_was_used_and_the_files_have_all() {
     for gpu in ["0", "1"] {
         let of_gpu = rows.iter().filter(|row| row["resource"] == "gpu" && row["resource_id"] == gpu);
         let sum: f64 = of_gpu
-            .filter(|row| row["metric"] == "hw.energy")
+            .filter(|row| row["metric"] == "hw.energy" && row["provenance"] == "measured")
             .map(|row| row["value"].parse::<f64>().unwrap())
             .sum();
         assert!((sum - joules(gpu)).abs() < 1e-6, "{sum} J in the CSV, {} in the profile", joules(gpu));
     }
+}
+
+#[test]
+fn the_energy_of_a_gpu_is_split_by_its_time_where_that_is_told() {
+    // The application has three quarters of the load of GPU 0, and all that there is of GPU 1 is somebody else's.
+    let processes =
+        "process=0:child:1000000:compute:60 process=0:1:1000000:compute:20 process=1:1:1:compute:50";
+    let stub = Stub::new(&format!("watts=100:100 {processes}"));
+    let mut alumet = exec(&stub, &["--json", "p.json", "-o", "s.csv"], 1500);
+    let done = alumet.run().status(0);
+    let profile = alumet.profile("p.json");
+    let part = |gpu: &str, part: &str| -> &Value {
+        let metrics = profile["runs"][0]["metrics"].as_array().unwrap();
+        let is_it = |m: &&Value| {
+            m["metric"] == "hw.energy" && m["resource_id"] == gpu && m["labels"]["hw.energy.part"] == part
+        };
+        metrics.iter().find(is_it).unwrap_or_else(|| panic!("no {part} of GPU {gpu} in {profile:#}"))
+    };
+    let value = |m: &Value| m["value"].as_f64().unwrap();
+    let board = value(metric(&profile, "hw.energy", "0", "machine"));
+    let (target, other) = (part("0", "target"), part("0", "other"));
+    assert!((value(target) + value(other) - board).abs() <= 1e-9 * board);
+    let share = value(target) / board;
+    // Before the driver's first sample it has none.
+    assert!((0.6..0.76).contains(&share), "{share}");
+    assert_eq!(target["provenance"], "attributed");
+    assert_eq!(target["method"], "share of the GPU time, idle power included");
+    assert!(target["uncertainty"].as_f64().unwrap() > 0.0);
+    let row = done.stderr.lines().find(|line| line.trim_start().starts_with("GPU ")).unwrap();
+    assert!(row.contains("attributed to this application, of "), "{row}");
+    // Nobody of the application is on GPU 1, so nothing of it is told to be the application's.
+    let metrics = profile["runs"][0]["metrics"].as_array().unwrap();
+    let of_1 =
+        |m: &&Value| m["metric"] == "hw.energy" && m["resource_id"] == "1" && m["consumer"] == "target";
+    assert_eq!(metrics.iter().find(of_1), None);
+}
+
+#[test]
+fn a_gpu_whose_time_is_not_told_is_given_as_a_whole() {
+    let stub = Stub::new("watts=100:100 mig=0 process=0:child:1000000:compute");
+    let mut alumet = exec(&stub, &["--json", "p.json"], 700);
+    let done = alumet.run().status(0);
+    let profile = alumet.profile("p.json");
+    let metrics = profile["runs"][0]["metrics"].as_array().unwrap();
+    assert!(metrics.iter().all(|m| m["resource_id"] != "0" || m["labels"]["hw.energy.part"].is_null()));
+    let row = done.stderr.lines().find(|line| line.trim_start().starts_with("GPU ")).unwrap();
+    assert!(!row.contains("attributed"), "{row}");
 }
 
 #[test]

@@ -140,7 +140,7 @@ impl Agent {
             target: self.target.as_ref(),
             registry: &self.registry,
             parts: &mut self.parts,
-            gaps: &self.gaps,
+            gaps: self.gaps.of(plugin),
         }
     }
 

@@ -16,13 +16,16 @@ pub enum Availability {
 impl Availability {
     /// Not available for this reason, and what would change that.
     pub fn unavailable(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::Unavailable(Missing { what: String::new(), reason: reason.into(), remedy: remedy.into() })
+        Self::Unavailable(Missing { reason: reason.into(), remedy: remedy.into(), ..Missing::default() })
     }
 }
 
 /// A quantity that cannot be had: never 0, never missing without a word.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Missing {
+    /// The plugin that would measure it; empty if it is no plugin's.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub plugin: String,
     /// What is missing, as a person says it ("energy", "storage I/O").
     pub what: String,
     /// Why.
@@ -34,16 +37,29 @@ pub struct Missing {
 /// The list of what could not be measured in a run. A clone is another handle to the same list: plugins add to it while
 /// they start, sources while they run and when they finish.
 #[derive(Debug, Clone, Default)]
-pub struct Gaps(Arc<Mutex<Vec<Missing>>>);
+pub struct Gaps {
+    plugin: String,
+    list: Arc<Mutex<Vec<Missing>>>,
+}
 
 impl Gaps {
+    /// Another handle to the same list, for what this plugin says.
+    pub(crate) fn of(&self, plugin: &str) -> Self {
+        Self { plugin: plugin.to_owned(), list: Arc::clone(&self.list) }
+    }
+
     fn list(&self) -> MutexGuard<'_, Vec<Missing>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says that something cannot be measured here, why, and what would change that (empty if nothing would).
     pub fn add(&self, what: impl Into<String>, reason: impl Into<String>, remedy: impl Into<String>) {
-        self.list().push(Missing { what: what.into(), reason: reason.into(), remedy: remedy.into() });
+        self.list().push(Missing {
+            plugin: self.plugin.clone(),
+            what: what.into(),
+            reason: reason.into(),
+            remedy: remedy.into(),
+        });
     }
 
     /// All of them so far.

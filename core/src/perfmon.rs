@@ -2,8 +2,16 @@
 
 use std::fs;
 
-/// What gives that right to the binary alone (capabilities(7), since Linux 5.8).
-pub const SETCAP: &str = "sudo setcap cap_perfmon=ep \"$(command -v alumet)\"";
+/// The command that gives that right to this binary alone (capabilities(7), since Linux 5.8).
+pub fn setcap() -> String {
+    let path = std::env::current_exe().unwrap_or_default();
+    let path = path.to_string_lossy();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._+-".contains(c);
+    match !path.is_empty() && path.chars().all(is_plain) {
+        true => format!("sudo setcap cap_perfmon=ep {path}"),
+        false => format!("sudo setcap cap_perfmon=ep '{}'", path.replace('\'', r"'\''")),
+    }
+}
 
 /// `perf_event_paranoid`, as documented in Documentation/admin-guide/sysctl/kernel.rst. Some distributions add levels
 /// above 2, at which users may count nothing.

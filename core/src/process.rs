@@ -2,6 +2,15 @@
 //!
 //! Formats: proc_pid_stat(5), proc_pid_statm(5), proc_pid_status(5), proc_pid_io(5).
 
+use std::time::Duration;
+
+/// One clock tick, in which the kernel gives CPU times (sysconf(3), proc_stat(5)).
+pub fn tick() -> Duration {
+    // SAFETY: sysconf takes a number and touches no memory.
+    let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    Duration::from_secs(1) / u32::try_from(per_second).unwrap_or(100).max(1)
+}
+
 /// A text from `/proc` that does not look as it should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not in the expected form")]

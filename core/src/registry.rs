@@ -76,6 +76,12 @@ impl Registry {
         slots.series.get(id.index()).and_then(Clone::clone).expect("a series in a batch is alive")
     }
 
+    /// All series, in the order of their ids.
+    pub fn all(&self) -> Vec<Arc<Series>> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        slots.series.iter().flatten().cloned().collect()
+    }
+
     /// How many series there are, those included whose last points are still on their way.
     pub fn len(&self) -> usize {
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);

@@ -22,7 +22,7 @@ pub struct Setup<'a> {
     pub(crate) target: Option<&'a Arc<Target>>,
     pub(crate) registry: &'a Arc<Registry>,
     pub(crate) parts: &'a mut Parts,
-    pub(crate) gaps: &'a Gaps,
+    pub(crate) gaps: Gaps,
 }
 
 impl Setup<'_> {
@@ -83,7 +83,7 @@ impl Setup<'_> {
 
     /// The list of what cannot be measured here; a source that finds out later keeps a clone.
     pub fn gaps(&self) -> &Gaps {
-        self.gaps
+        &self.gaps
     }
 
     fn full_name(&self, name: &str) -> String {

@@ -21,6 +21,9 @@ pub fn run(arguments: &Exec) -> Result<u8, Failure> {
     if arguments.wait_all {
         flags.push(Flag::on("", "wait_all", "--wait-all"));
     }
+    if let Some(idle) = &arguments.idle {
+        flags.push(Flag { section: "", key: "idle", value: idle.clone(), name: "--idle" });
+    }
     if arguments.ignore_failure {
         flags.push(Flag::on("", "ignore_failure", "--ignore-failure"));
     }
@@ -35,6 +38,7 @@ async fn launch(
     inherited: Inherited,
 ) -> Result<u8, Failure> {
     let signals = Signals::new().context("cannot watch for signals")?;
+    measurement.measure_idle(&signals).await?;
     let mut command = Command::new(arguments.command.iter());
     command.inherited(inherited);
     if let Some(user) = &arguments.user {

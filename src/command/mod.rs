@@ -2,6 +2,7 @@
 
 mod attach;
 mod config;
+mod doctor;
 mod exec;
 mod plugins;
 
@@ -13,6 +14,7 @@ pub fn run(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Exec(arguments) => exec::run(&arguments),
         Command::Attach(arguments) => attach::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Plugins(arguments) => plugins::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
     }

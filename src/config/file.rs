@@ -54,7 +54,7 @@ fn places() -> impl Iterator<Item = PathBuf> {
 }
 
 /// Why root should not believe a file that nobody has named: somebody else could have put it there.
-fn distrust(path: &Path) -> Option<String> {
+pub fn distrust(path: &Path) -> Option<String> {
     if !Uid::effective().is_root() {
         return None;
     }

@@ -12,12 +12,13 @@ use std::time::Duration;
 use alumet::{Host, Interval, PluginEntry};
 use serde::{Deserialize, Serialize};
 
-pub use file::Notice;
+pub use file::{Notice, distrust};
 pub use values::Origin;
 use values::{GENERAL, Values};
 
 use crate::cli::Settings;
 use crate::exit::Failure;
+use crate::footprint::{Rate, Rates};
 use crate::plugins;
 
 /// The keys outside of any plugin's section.
@@ -34,6 +35,14 @@ pub struct General {
     pub timeout: Option<Timeout>,
     pub wait_all: bool,
     pub ignore_failure: bool,
+    /// Grams of CO2 equivalent per kWh.
+    pub carbon: Option<Rate>,
+    /// For how long the idle power is measured before the application starts.
+    pub idle: Option<Timeout>,
+    /// The file with the idle power of this machine, instead of those that are looked for.
+    pub idle_profile: Option<PathBuf>,
+    /// Per kWh, in any currency.
+    pub price: Option<Rate>,
 }
 
 /// A duration above zero.
@@ -141,6 +150,11 @@ impl Config {
         Ok(())
     }
 
+    /// What energy is to be converted to.
+    pub fn rates(&self) -> Rates {
+        Rates { carbon: self.general.carbon, price: self.general.price }
+    }
+
     /// Where the machine's files are.
     pub fn host(&self) -> Host {
         let or = |path: &Option<PathBuf>, default: &str| path.clone().unwrap_or_else(|| default.into());
@@ -163,6 +177,17 @@ impl Config {
     /// The section of a plugin.
     pub fn section(&self, plugin: &str) -> toml::Table {
         self.values.section(plugin)
+    }
+
+    /// Sets a plugin's value that was found out by measuring or from a file of alumet's own.
+    pub fn set(
+        &mut self,
+        section: &str,
+        key: &str,
+        value: impl Into<toml::Value>,
+        origin: Origin,
+    ) -> Result<(), Failure> {
+        self.values.set(section, key, value.into(), origin)
     }
 
     /// All values, by section, with their origins: (section, key, value, origin).

@@ -41,6 +41,8 @@ impl Alumet {
             }
         }
         command.env("XDG_CONFIG_HOME", directory.path().join("xdg"));
+        // What was saved of this machine is not what a test is about.
+        command.env("ALUMET_IDLE_PROFILE", directory.path().join("idle.json"));
         Self { command, directory }
     }
 

@@ -13,8 +13,8 @@
 //! - `reset=GPU:MS`         its energy counter starts anew after this time
 //! - `still=GPU`            its energy counter does not advance
 //! - `mig=GPU`              it is split into instances: then load is not told, neither by process
-//! - `process=GPU:PID:BYTES:KIND`  who is on it; PID may be `child`, the first child of this process; KIND is `compute`
-//!   or `graphics`
+//! - `process=GPU:PID:BYTES:KIND[:LOAD]`  who is on it; PID may be `child`, the first child of this process; KIND is
+//!   `compute` or `graphics`; LOAD is in percent (40)
 //! - `driver=VERSION`       (550.54.14)
 
 use std::collections::HashMap;
@@ -131,14 +131,18 @@ impl Stub {
         self.lines("mig").any(|values| values[0] == gpu.to_string())
     }
 
-    fn processes(&self, gpu: usize, kind: Option<&str>) -> Vec<(u32, u64)> {
+    /// Pid, memory, load.
+    fn processes(&self, gpu: usize, kind: Option<&str>) -> Vec<(u32, u64, u32)> {
         let pid = |text: &str| match text {
             "child" => child(),
             pid => pid.parse().ok(),
         };
         self.lines("process")
             .filter(|values| values[0] == gpu.to_string() && kind.is_none_or(|kind| values[3] == kind))
-            .filter_map(|values| Some((pid(&values[1])?, values[2].parse().unwrap())))
+            .filter_map(|values| {
+                let load = values.get(4).map_or(40, |load| load.parse().unwrap());
+                Some((pid(&values[1])?, values[2].parse().unwrap(), load))
+            })
             .collect()
     }
 }
@@ -276,7 +280,7 @@ tells! {
     nvmlDeviceGetPowerUsage: c_uint = |stub, gpu| (stub.watts(gpu) * 1e3) as c_uint + 7_000;
     nvmlDeviceGetCurrentClocksThrottleReasons: c_ulonglong = |_stub, gpu| if gpu == 0 { 0x4 } else { 0x1 };
     nvmlDeviceGetMemoryInfo_v2: Memory = |stub, gpu| {
-        let used = 1_000_000_000 + stub.processes(gpu, None).iter().map(|(_, bytes)| bytes).sum::<u64>();
+        let used = 1_000_000_000 + stub.processes(gpu, None).iter().map(|(_, bytes, _)| bytes).sum::<u64>();
         Memory { version: 2, total: 80_000_000_000, reserved: 0, free: 80_000_000_000 - used, used }
     };
 }
@@ -387,7 +391,7 @@ fn running(name: &str, device: Handle, kind: &str, n: *mut c_uint, out: *mut Pro
         if room < processes.len() {
             return INSUFFICIENT_SIZE;
         }
-        for (i, (pid, memory)) in processes.into_iter().enumerate() {
+        for (i, (pid, memory, _)) in processes.into_iter().enumerate() {
             let process = Process { pid, memory, instance: u32::MAX, compute_instance: u32::MAX };
             unsafe { out.add(i).write(process) };
         }
@@ -437,8 +441,8 @@ pub extern "C" fn nvmlDeviceGetProcessUtilization(
         if room < processes.len() {
             return INSUFFICIENT_SIZE;
         }
-        for (i, (pid, _)) in processes.into_iter().enumerate() {
-            let sample = Sample { pid, timestamp, sm: 40, memory: 12, encoder: 3, decoder: 0 };
+        for (i, (pid, _, load)) in processes.into_iter().enumerate() {
+            let sample = Sample { pid, timestamp, sm: load, memory: 12, encoder: 3, decoder: 0 };
             unsafe { out.add(i).write(sample) };
         }
         SUCCESS

@@ -1,17 +1,22 @@
 //! Splits the energy of the machine between the application, what is idle, and everybody else.
 //!
-//! [`split`] has the rule, [`timeline`] brings meters that are read at different times to the same intervals, and
-//! [`transform`] does it to the points on their way.
+//! [`split`] has the rule, [`timeline`] brings meters that are read at different times to the same intervals, a [`meter`]
+//! does both for one energy, and says with [`uncertainty`] how sure the parts are. [`transform`] gives each point on its
+//! way to the meters that its [`role`] concerns.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+pub mod meter;
+pub mod role;
 pub mod split;
 pub mod timeline;
 pub mod transform;
+pub mod uncertainty;
 
 use alumet::{Availability, Host, Plugin, Setup};
 use serde::{Deserialize, Serialize};
 
+use meter::Idle;
 use transform::Attribution;
 
 /// The settings of the plugin.
@@ -22,6 +27,9 @@ pub struct Config {
     /// split by CPU time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_power: Option<f64>,
+    /// One standard deviation of the idle power, in watts; 0 unless said otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_spread: Option<f64>,
 }
 
 /// The plugin.
@@ -39,11 +47,13 @@ impl Plugin for Attribute {
     }
 
     fn start(config: Config, setup: &mut Setup<'_>) -> anyhow::Result<()> {
-        if let Some(watts) = config.idle_power {
+        for watts in [config.idle_power, config.idle_spread].into_iter().flatten() {
             anyhow::ensure!(watts.is_finite() && watts >= 0.0, "an idle power of {watts} W cannot be");
         }
         if setup.target().is_some() {
-            setup.transform("energy", Attribution::new(config.idle_power));
+            let spread = config.idle_spread.unwrap_or_default();
+            let idle = config.idle_power.map(|power| Idle { power, spread });
+            setup.transform("energy", Attribution::new(idle));
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use alumet::testing::{Collect, ManualClock, Script};
 use alumet::{Agent, Consumer, Host, Interval, Metric, Series, SeriesId};
+use alumet_plugin_attribution::meter::Idle;
 use alumet_plugin_attribution::transform::Attribution;
 use proptest::prelude::*;
 
@@ -47,7 +48,7 @@ fn run(run: Run) -> Collect {
             let values = [0.0].into_iter().chain(values);
             setup.source(&name, Interval::from_millis(run.intervals[1]), Script::new(series, values));
         }
-        setup.transform("split", Attribution::new(run.idle_power));
+        setup.transform("split", Attribution::new(run.idle_power.map(|power| Idle { power, spread: 0.1 })));
         setup.output("collect", collected.clone());
         let running = agent.start().await.unwrap();
         clock.advance(Duration::from_secs(2));
@@ -88,6 +89,20 @@ fn a_busy_thread_among_others_gets_its_share_above_idle() {
 }
 
 #[test]
+fn without_knowing_the_applications_time_nobody_gets_it() {
+    let collected = run(Run {
+        energy: vec![1.0; 20],
+        target: Vec::new(),
+        busy: vec![0.2; 10],
+        processes: Vec::new(),
+        intervals: [100, 200, 200],
+        idle_power: Some(4.0),
+    });
+    assert_eq!(measured(&collected), 20.0);
+    assert!(collected.points().iter().all(|(series, _)| series.label_value("hw.energy.part").is_none()));
+}
+
+#[test]
 fn without_energy_nothing_is_split() {
     let collected = run(Run {
         energy: Vec::new(),
@@ -116,9 +131,10 @@ proptest! {
         // Also more than the machine uses.
         idle_power in proptest::option::of(0.0..1000.0f64),
     ) {
-        let no_idle = idle_power.is_none();
+        let (no_idle, no_time) = (idle_power.is_none(), target.is_empty());
         let collected = run(Run { energy, target, busy, processes, intervals, idle_power });
-        let whole = measured(&collected);
+        // Of whom no time is known, nothing can be said.
+        let whole = if no_time { 0.0 } else { measured(&collected) };
         let parts = ["target", "idle", "other"].map(|name| part(&collected, name));
         let sum: f64 = parts.iter().sum();
         prop_assert!((sum - whole).abs() <= 1e-9 * whole, "{:?} of {}", parts, whole);

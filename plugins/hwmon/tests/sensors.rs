@@ -340,7 +340,7 @@ fn a_battery_on_the_mains_gives_nothing_and_says_so() {
     assert_eq!(machine.probe(), Availability::Available);
     let report = machine.seconds(&[&[]]);
     machine.expect(&[]);
-    let [Missing { what, reason, remedy }] = &report.missing[..] else { panic!("{report:?}") };
+    let [Missing { what, reason, remedy, .. }] = &report.missing[..] else { panic!("{report:?}") };
     assert_eq!((what.as_str(), reason.as_str()), ("battery BAT0", "it is not discharging"));
     assert_eq!(remedy, "unplug the mains");
 }

@@ -77,14 +77,14 @@ impl Gpu {
     /// # Errors
     /// A metric contradicts one of another plugin.
     pub fn finish(
-        &self,
+        &mut self,
         period: Option<Duration>,
         registry: &Registry,
         gaps: &Gaps,
         out: &mut Batch,
     ) -> Result<(), Contradiction> {
         self.gauges.iter().for_each(|gauge| gauge.query().report_failed(self.about.index, gaps));
-        let concerns = match &self.processes {
+        let concerns = match &mut self.processes {
             Some(processes) => {
                 processes.finish(&self.about, gaps, out);
                 let used = processes.was_used();

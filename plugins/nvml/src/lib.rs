@@ -3,7 +3,7 @@
 //!
 //! [`mod@source`] is the source. It gets its GPUs from [`driver`], which loads the [`library`]; [`about`] names one and
 //! [`gpu`] holds what is asked of it: [`energy`], whose counter's [`period`] is measured, the [`gauge`]s, and the
-//! application's share in [`process`]. A [`query`] is one question; [`refusal`] has the words for those that get no answer.
+//! application's processes in [`process`], with their [`shares`] of its time. A [`query`] is one question; [`refusal`] has the words for those that get no answer.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
@@ -18,6 +18,7 @@ pub mod period;
 pub mod process;
 pub mod query;
 pub mod refusal;
+pub mod shares;
 pub mod source;
 
 use std::path::PathBuf;

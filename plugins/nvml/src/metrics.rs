@@ -24,6 +24,9 @@ pub const CLOCK: Metric = Metric::gauge("hw.gpu.clock", "Hz", "clock frequency")
 /// Label: [`THROTTLE_REASON`] = `power`, `thermal`, `hardware`, `sync_boost` or `setting`.
 pub const THROTTLED: Metric =
     Metric::gauge("hw.gpu.throttled", "1", "1 while the clocks are held down, else 0");
+/// What the application's processes have used of a GPU, and what all have: the sum over processes of the share of the
+/// time in which each was at work, times the time.
+pub const GPU_TIME: Metric = Metric::counter("hw.gpu.time", "s", "time of the GPU used");
 /// 1 if a process of the application was seen on the GPU at any sample, else 0.
 pub const USED: Metric = Metric::gauge("hw.gpu.used_by_target", "1", "whether the application used the GPU");
 

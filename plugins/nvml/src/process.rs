@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 use std::fs;
 
-use alumet::{Batch, Consumer, Contradiction, Gaps, Metric, Registry, Series, SeriesId, Target};
+use alumet::{
+    Batch, Clock, Consumer, Contradiction, Gaps, Metric, RealClock, Registry, Series, SeriesId, Target,
+};
 use nvml_wrapper::Device;
 use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::error::NvmlError;
@@ -15,6 +17,7 @@ use nvml_wrapper::struct_wrappers::device::{ProcessInfo, ProcessUtilizationSampl
 use crate::about::About;
 use crate::metrics::{MEMORY, TASK, USED, UTILISATION};
 use crate::query::{Query, Refused};
+use crate::shares::Shares;
 
 const TASKS: [&str; 4] = ["general", "memory", "encoder", "decoder"];
 
@@ -49,6 +52,7 @@ pub struct Processes {
     /// Of the last load that was told, in microseconds.
     last_seen: u64,
     living: HashMap<i32, Member>,
+    shares: Shares,
     /// All of them together.
     memory: SeriesId,
     used: SeriesId,
@@ -79,6 +83,7 @@ impl Processes {
             load: Query::new("utilisation by process"),
             last_seen: 0,
             living: HashMap::new(),
+            shares: Shares::new(about, registry)?,
             memory: registry.series(of_target(MEMORY))?,
             used: registry.series(of_target(USED))?,
             is_known: false,
@@ -117,8 +122,9 @@ impl Processes {
                 out.push(member.memory, *memory as f64);
             }
         }
-        if !there.is_empty() {
-            self.poll_load(device, refused, out);
+        match there.is_empty() {
+            true => self.shares.nobody(RealClock.now(), out),
+            false => self.poll_load(device, refused, out),
         }
         Ok(())
     }
@@ -130,15 +136,25 @@ impl Processes {
             Err(NvmlError::NotFound) => Ok(Vec::new()),
             answer => answer,
         });
-        let samples = samples.unwrap_or_default();
+        let Some(samples) = samples else { return };
         self.last_seen = samples.iter().map(|sample| sample.timestamp).fold(since, u64::max);
-        for (pid, sample) in latest_by_process(samples) {
-            let Some(member) = self.living.get(&pid) else { continue };
+        let (now, samples) = (RealClock.now(), latest_by_process(samples));
+        if samples.is_empty() {
+            self.shares.silence(now, out);
+            return;
+        }
+        let (mut of_target, mut of_all) = (0.0, 0.0);
+        for (pid, sample) in samples {
             let loads = [sample.sm_util, sample.mem_util, sample.enc_util, sample.dec_util];
+            let loads = loads.map(|load| f64::from(load) / 100.0);
+            of_all += loads[0];
+            let Some(member) = self.living.get(&pid) else { continue };
+            of_target += loads[0];
             for (series, load) in member.load.iter().zip(loads) {
-                out.push(*series, f64::from(load) / 100.0);
+                out.push(*series, load);
             }
         }
+        self.shares.loads(now, of_target, of_all, out);
     }
 
     /// Takes up who is new or has executed another program, and says farewell to who has gone.
@@ -176,7 +192,8 @@ impl Processes {
     }
 
     /// Says whether the application was seen on the GPU, or why that is not known.
-    pub fn finish(&self, about: &About, gaps: &Gaps, out: &mut Batch) {
+    pub fn finish(&mut self, about: &About, gaps: &Gaps, out: &mut Batch) {
+        self.shares.finish(RealClock.now(), out);
         for query in [&self.compute, &self.graphics, &self.load] {
             query.report_failed(about.index, gaps);
         }

@@ -122,7 +122,7 @@ impl Source for Gpus {
     }
 
     fn finish(&mut self, out: &mut Batch) -> anyhow::Result<()> {
-        match &self.state {
+        match &mut self.state {
             State::There(gpus, periods) => {
                 for gpu in gpus {
                     gpu.finish(periods.of(&gpu.about), &self.registry, &self.gaps, out)?;

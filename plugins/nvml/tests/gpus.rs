@@ -149,6 +149,8 @@ fn two_gpus_are_read_and_the_one_that_the_application_uses_is_told() {
     let of_process = [
         "hw.gpu.memory.usage of the process",
         "hw.gpu.memory.usage of the target",
+        "hw.gpu.time",
+        "hw.gpu.time of the target",
         "hw.gpu.utilization{decoder} of the process",
         "hw.gpu.utilization{encoder} of the process",
         "hw.gpu.utilization{general} of the process",
@@ -210,6 +212,8 @@ const QUESTIONS: [(&str, &[&str], &str); 13] = [
         &[
             "hw.gpu.memory.usage of the process",
             "hw.gpu.memory.usage of the target",
+            "hw.gpu.time",
+            "hw.gpu.time of the target",
             "hw.gpu.utilization{general} of the process",
             "hw.gpu.utilization{memory} of the process",
             "hw.gpu.utilization{encoder} of the process",
@@ -220,6 +224,8 @@ const QUESTIONS: [(&str, &[&str], &str); 13] = [
     (
         "nvmlDeviceGetProcessUtilization",
         &[
+            "hw.gpu.time",
+            "hw.gpu.time of the target",
             "hw.gpu.utilization{general} of the process",
             "hw.gpu.utilization{memory} of the process",
             "hw.gpu.utilization{encoder} of the process",
@@ -245,7 +251,7 @@ fn assert_missing(run: &Run, all: &BTreeSet<String>, missing: &[&str], word: &st
 #[test]
 fn what_one_gpu_does_not_offer_is_missing_alone_and_with_a_word() {
     let all = run(&Stub::new(ON_GPU_0), 0.2).quantities("0");
-    assert_eq!(all.len(), 24);
+    assert_eq!(all.len(), 26);
     for (function, missing, word) in QUESTIONS {
         let run = run(&Stub::new(&format!("{ON_GPU_0} fail={function}:3")), 0.2);
         assert_missing(&run, &all, missing, word, "this GPU or its mode does not offer it");

@@ -161,7 +161,7 @@ fn report_gaps(outcome: &open::Outcome, asked: bool, gaps: &Gaps) {
         let level =
             perfmon::paranoid().map_or_else(String::new, |n| format!(" (perf_event_paranoid is {n})"));
         let reason = format!("not permitted: user mode alone is counted{level}");
-        gaps.add(format!("kernel mode of {}", names.join(", ")), reason, perfmon::SETCAP);
+        gaps.add(format!("kernel mode of {}", names.join(", ")), reason, perfmon::setcap());
     }
     if let Some((threads, why)) = &outcome.left_out {
         gaps.add(format!("events of {threads} threads"), why, "");

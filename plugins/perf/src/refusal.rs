@@ -69,9 +69,10 @@ impl Refusal {
             Some(libc::ENOSYS | libc::ENOENT) => {
                 Self::unavailable("this kernel was built without perf events")
             }
-            Some(libc::EACCES | libc::EPERM) if !perfmon::is_permitted() => {
-                Self::not_permitted(format!("this kernel lets users count nothing{setting}"), perfmon::SETCAP)
-            }
+            Some(libc::EACCES | libc::EPERM) if !perfmon::is_permitted() => Self::not_permitted(
+                format!("this kernel lets users count nothing{setting}"),
+                perfmon::setcap(),
+            ),
             Some(libc::EACCES | libc::EPERM) => Self::forbidden(),
             _ => Self::unavailable(alumet::file::reason(error)),
         }
@@ -100,7 +101,7 @@ impl Refusal {
             _ if event.modifiers.kernel => format!("it counts kernel mode{setting}"),
             _ => format!("the kernel refused it{setting}"),
         };
-        Self::not_permitted(reason, perfmon::SETCAP)
+        Self::not_permitted(reason, perfmon::setcap())
     }
 
     /// It was wanted all the time and never counted.

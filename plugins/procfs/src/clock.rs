@@ -5,10 +5,11 @@
 //! reaps it, and its times come in ticks of 10 ms. The counters outlive the threads and count nanoseconds.
 
 use alumet::Target;
+use alumet::process::tick;
 use perf_event::events::Software;
 use perf_event::{Builder, Counter};
 
-use crate::kernel::{nanos, tick};
+use crate::kernel::nanos;
 
 /// The counters, and where they and the files stood when the run started.
 ///

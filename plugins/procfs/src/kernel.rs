@@ -3,15 +3,9 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use alumet::process::tick;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
-
-/// One clock tick, in which the kernel gives CPU times (sysconf(3), proc_stat(5)).
-pub fn tick() -> Duration {
-    // SAFETY: sysconf takes a number and touches no memory.
-    let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
-    Duration::from_secs(1) / u32::try_from(per_second).unwrap_or(100).max(1)
-}
 
 /// The time since the machine booted, in clock ticks: what proc_pid_stat(5) gives the start of a process in.
 pub fn ticks_since_boot() -> u64 {

@@ -117,7 +117,7 @@ impl Machine {
         let mut machine = Self {
             stat: open(setup.host(), "stat")?,
             meminfo: open(setup.host(), "meminfo")?,
-            ticks_per_s: crate::kernel::tick().as_secs_f64().recip(),
+            ticks_per_s: alumet::process::tick().as_secs_f64().recip(),
             cpu: cpu.try_into().expect("one for each mode"),
             states: [state("used")?, state("free")?, state("buffers")?, state("cached")?],
             available: setup.series(Series::new(SYSTEM_MEMORY_AVAILABLE).method("/proc/meminfo"))?,

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::io;
 
-use alumet::process::{Stat, Switches};
+use alumet::process::{Stat, Switches, tick};
 use alumet::target::threads;
 use alumet::{Batch, Consumer, Contradiction, Increase, Registry, Series, SeriesId};
 
-use crate::kernel::{nanos, tick};
+use crate::kernel::nanos;
 use crate::metrics::{CPU_TIME, EVENTS, THREAD_EVENTS};
 use crate::process::{ProcFile, Process};
 

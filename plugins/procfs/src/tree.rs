@@ -16,13 +16,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alumet::process::{Switches, peak_resident};
+use alumet::process::{Switches, peak_resident, tick};
 use alumet::target::Target;
 use alumet::{Allowance, Batch, Cadence, Consumer, Increase, Metric, Registry, Series, SeriesId, Source};
 
 use crate::clock::TaskClock;
 use crate::counters::Counters;
-use crate::kernel::{cpu_nanos, nanos, page_size, tick, ticks_since_boot};
+use crate::kernel::{cpu_nanos, nanos, page_size, ticks_since_boot};
 use crate::metrics::{
     CPU_MODE, CPU_TIME, EVENTS, IO_EVENTS, MEMORY, MEMORY_PEAK, PEAK_SCOPE, PROCESSES, PROMPT_EVENTS, THREADS,
 };

@@ -37,6 +37,7 @@ impl Found {
             match gaps.iter_mut().find(|gap| (&gap.reason, &gap.remedy) == (reason, remedy)) {
                 Some(gap) => gap.what.push_str(&format!(", {part}")),
                 None => gaps.push(Missing {
+                    plugin: String::new(),
                     what: format!("energy of {part}"),
                     reason: reason.clone(),
                     remedy: remedy.clone(),

@@ -2,6 +2,13 @@
 
 use alumet::{Host, perfmon};
 
+/// The commands that let the group `power` read powercap's counters, now and after every start of the machine.
+pub const UDEV: [&str; 2] = [
+    "echo 'SUBSYSTEM==\"powercap\", ACTION==\"add\", RUN+=\"/bin/chgrp power /sys%p/energy_uj\", RUN+=\"/bin/chmod g+r \
+     /sys%p/energy_uj\"' | sudo tee /etc/udev/rules.d/70-powercap.rules",
+    "sudo groupadd -f power; sudo usermod -aG power \"$USER\"; sudo udevadm trigger --action=add --subsystem-match=powercap",
+];
+
 /// Why a way to the counters is closed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}{}{remedy}", if remedy.is_empty() { "" } else { "; " })]
@@ -34,15 +41,15 @@ impl Refusal {
         }
         let level =
             perfmon::paranoid().map_or_else(String::new, |n| format!(" (perf_event_paranoid is {n})"));
-        Self::forbidden(format!("not permitted: RAPL needs CAP_PERFMON{level}"), perfmon::SETCAP)
+        Self::forbidden(format!("not permitted: RAPL needs CAP_PERFMON{level}"), perfmon::setcap())
     }
 
     /// powercap's files cannot be read by this user: since CVE-2020-8694, by root alone.
     pub fn powercap() -> Self {
         Self::forbidden(
             "not permitted: only root may read energy_uj in powercap",
-            "run `sudo alumet exec --user \"$USER\" ...`, or let a group read it with the udev rule in alumet's \
-             documentation of energy",
+            "run `sudo alumet exec --user \"$USER\" ...`, or let a group read it with the udev rule that `alumet doctor` \
+             prints",
         )
     }
 

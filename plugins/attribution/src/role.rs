@@ -1,0 +1,90 @@
+//! What a series tells of those who are split: by whom energy was used, and by whom time.
+
+use alumet::{Consumer, Provenance, Series};
+
+/// What has an energy of its own, and the time by which that is split.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Split {
+    /// CPUs and memory, as measured.
+    Measured,
+    /// The same, by a model.
+    Estimated,
+    /// The GPU of this number.
+    Gpu(String),
+}
+
+/// Of whose time a series tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Time {
+    /// That of the CPUs, which measured and estimated energy are split by.
+    Cpu,
+    /// That of the GPU of this number.
+    Gpu(String),
+}
+
+/// What a series tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// An energy to be split.
+    Energy(Split),
+    /// How sure the total of such an energy is.
+    Uncertainty(Split),
+    /// Time that the application has used.
+    Target(Time),
+    /// Time that anybody has used.
+    Busy(Time),
+    /// CPU time of a process of this number and name.
+    Process(i32, String),
+    /// Something else.
+    Nothing,
+}
+
+impl Role {
+    /// That of this series.
+    pub fn of(series: &Series) -> Self {
+        let label = |key| series.label_value(key);
+        let gpu = || Time::Gpu(series.resource.id.clone());
+        match (&*series.metric.name, series.consumer) {
+            ("hw.energy", Consumer::Machine) => split(series).map_or(Self::Nothing, Self::Energy),
+            ("hw.energy.uncertainty", Consumer::Machine) => {
+                split(series).map_or(Self::Nothing, Self::Uncertainty)
+            }
+            ("process.cpu.time", Consumer::Target) => Self::Target(Time::Cpu),
+            ("process.cpu.time", Consumer::Process(pid)) => {
+                Self::Process(pid, label("process.executable.name").unwrap_or_default().to_owned())
+            }
+            ("system.cpu.time", Consumer::Machine)
+                if matches!(label("cpu.mode"), Some("user" | "nice" | "system" | "interrupt")) =>
+            {
+                Self::Busy(Time::Cpu)
+            }
+            ("hw.gpu.time", Consumer::Target) => Self::Target(gpu()),
+            ("hw.gpu.time", Consumer::Machine) => Self::Busy(gpu()),
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// What an energy of the machine is a part of, if it is to be split.
+fn split(series: &Series) -> Option<Split> {
+    let label = |key| series.label_value(key);
+    match (label("hw.energy.domain"), &*series.resource.kind) {
+        // The packages contain cores and graphics; sensors of other kinds have no such label.
+        (Some("package" | "dram"), _) => Some(match series.provenance {
+            Provenance::Estimated => Split::Estimated,
+            Provenance::Measured | Provenance::Attributed => Split::Measured,
+        }),
+        (None, "gpu") if label("hw.sensor.chip").is_none() => Some(Split::Gpu(series.resource.id.clone())),
+        _ => None,
+    }
+}
+
+impl Time {
+    /// What is split by it.
+    pub fn splits(&self) -> Vec<Split> {
+        match self {
+            Self::Cpu => vec![Split::Measured, Split::Estimated],
+            Self::Gpu(index) => vec![Split::Gpu(index.clone())],
+        }
+    }
+}

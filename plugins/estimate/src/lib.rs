@@ -1,0 +1,118 @@
+//! Estimates the energy of the machine's CPUs where nothing measures it: a model, and always named as such.
+//!
+//! [`cpu`] finds out what is published of the CPUs, [`curve`] how power depends on the load; [`model`] is both, and
+//! [`transform`] applies it to the CPU times of the machine.
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
+pub mod cpu;
+pub mod curve;
+pub mod model;
+pub mod transform;
+
+use std::num::NonZeroU32;
+
+use alumet::{Availability, Host, Metric, Plugin, Provenance, Series, Setup};
+use serde::{Deserialize, Serialize};
+
+pub use curve::BAND;
+use model::Model;
+use transform::Estimate;
+
+/// Of the machine's CPUs together; its label `hw.energy.domain` is `package`.
+pub const ENERGY: Metric = Metric::counter("hw.energy", "J", "energy used");
+
+/// What somebody can do whose CPUs nobody knows.
+const REMEDY: &str = "name their thermal design power, as in --set estimate.tdp=65W";
+
+/// The settings of the plugin.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Estimate also where energy is measured.
+    pub always: bool,
+    /// The thermal design power of one CPU package, instead of the published one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tdp: Option<Tdp>,
+    /// The hardware threads of one CPU package, instead of the published ones: a virtual machine has a share of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<NonZeroU32>,
+}
+
+/// A thermal design power, in watts; written as `65W` or `65`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "String")]
+pub struct Tdp(pub f64);
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a power, as in `65W`")]
+enum Written {
+    Number(f64),
+    Text(String),
+}
+
+impl TryFrom<Written> for Tdp {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let (watts, text) = match written {
+            Written::Number(watts) => (Some(watts), watts.to_string()),
+            Written::Text(text) => {
+                let number = text.trim();
+                let number = number.strip_suffix(['W', 'w']).unwrap_or(number).trim_end();
+                (number.parse().ok(), text)
+            }
+        };
+        match watts.filter(|watts| *watts > 0.0 && f64::is_finite(*watts)) {
+            Some(watts) => Ok(Self(watts)),
+            None => Err(format!("`{text}` is not a power; write it as in `65W`")),
+        }
+    }
+}
+
+impl From<Tdp> for String {
+    fn from(tdp: Tdp) -> Self {
+        format!("{}W", tdp.0)
+    }
+}
+
+/// The plugin.
+#[derive(Debug)]
+pub struct Estimation;
+
+impl Plugin for Estimation {
+    const NAME: &'static str = "estimate";
+    const ABOUT: &'static str = "energy of the CPUs by a model, where nothing measures it";
+    const MISSED: &'static str = "an estimate of the energy";
+    type Config = Config;
+
+    fn probe(config: &Config, host: &Host) -> Availability {
+        match Model::of(config, host) {
+            Ok(_) => Availability::Available,
+            Err(reason) => Availability::unavailable(reason, REMEDY),
+        }
+    }
+
+    fn start(config: Config, setup: &mut Setup<'_>) -> anyhow::Result<()> {
+        if setup.target().is_none() {
+            return Ok(());
+        }
+        let has_rival = setup.registry().all().iter().any(|series| {
+            series.metric.name == ENERGY.name
+                && series.provenance == Provenance::Measured
+                && series.label_value("hw.energy.domain") == Some("package")
+        });
+        let model = Model::of(&config, setup.host()).map_err(anyhow::Error::msg)?;
+        let series = Series::new(ENERGY)
+            .resource("cpu_package", "")
+            .label("hw.energy.domain", "package")
+            .provenance(Provenance::Estimated)
+            .method(model.method.clone());
+        let series = setup.series(series)?;
+        setup.transform(
+            "energy",
+            Estimate::new(model, series, config.always, has_rival, setup.gaps().clone()),
+        );
+        Ok(())
+    }
+}

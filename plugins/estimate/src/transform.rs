@@ -1,0 +1,123 @@
+//! Adds the estimate to the machine's CPU times on their way.
+
+use alumet::{Batch, Consumer, Gaps, Provenance, Series, SeriesId, Time, Transform};
+
+use crate::model::Model;
+
+/// The transform.
+#[derive(Debug)]
+pub struct Estimate {
+    model: Model,
+    series: SeriesId,
+    /// Whether it is wanted whatever is measured.
+    always: bool,
+    /// Whether a meter is there that may measure: then the estimate waits for the end, in case that it does not.
+    has_rival: bool,
+    /// Whether anything was measured.
+    is_measured: bool,
+    /// What the points of a series are, by the series' index.
+    roles: Vec<Option<Role>>,
+    since: Option<Time>,
+    held: f64,
+    gaps: Gaps,
+}
+
+/// What a series tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Busy,
+    Idle,
+    Meter,
+    Nothing,
+}
+
+impl Role {
+    fn of(series: &Series) -> Self {
+        match (&*series.metric.name, series.consumer, series.provenance) {
+            ("system.cpu.time", Consumer::Machine, _) => match series.label_value("cpu.mode") {
+                Some("user" | "nice" | "system" | "interrupt") => Self::Busy,
+                // In stolen time another machine uses the CPU.
+                Some("idle" | "iowait" | "steal") => Self::Idle,
+                _ => Self::Nothing,
+            },
+            ("hw.energy", Consumer::Machine, Provenance::Measured)
+                if series.label_value("hw.energy.domain") == Some("package") =>
+            {
+                Self::Meter
+            }
+            _ => Self::Nothing,
+        }
+    }
+}
+
+impl Estimate {
+    /// By this model, for this series.
+    pub fn new(model: Model, series: SeriesId, always: bool, has_rival: bool, gaps: Gaps) -> Self {
+        Self {
+            model,
+            series,
+            always,
+            has_rival,
+            is_measured: false,
+            roles: Vec::new(),
+            since: None,
+            held: 0.0,
+            gaps,
+        }
+    }
+}
+
+impl Transform for Estimate {
+    fn apply(&mut self, batch: &mut Batch) -> anyhow::Result<()> {
+        let (mut busy, mut idle, mut until) = (0.0, 0.0, None);
+        for i in 0..batch.points().len() {
+            let point = batch.points()[i];
+            let index = point.series.index();
+            if index >= self.roles.len() {
+                self.roles.resize(index + 1, None);
+            }
+            match *self.roles[index].get_or_insert_with(|| Role::of(&batch.series(point.series))) {
+                Role::Busy => busy += point.value,
+                Role::Idle => idle += point.value,
+                Role::Meter => self.is_measured = true,
+                Role::Nothing => continue,
+            }
+            until = until.max(Some(point.time));
+        }
+        for series in batch.retired() {
+            if let Some(role) = self.roles.get_mut(series.index()) {
+                *role = None;
+            }
+        }
+        let Some(until) = until.filter(|_| busy + idle > 0.0) else { return Ok(()) };
+        let start = batch.registry().start().map_or(until, |start| start.time);
+        let time = until.since(self.since.replace(until).unwrap_or(start));
+        let energy = self.model.energy(busy / (busy + idle), time);
+        if self.always || !self.has_rival {
+            batch.push_point(alumet::Point {
+                time: until,
+                value: energy,
+                series: self.series,
+                half_width_ns: 0,
+            });
+        } else {
+            self.held += energy;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Batch) -> anyhow::Result<()> {
+        if self.is_measured {
+            return Ok(());
+        }
+        if self.held > 0.0 {
+            out.push(self.series, self.held);
+        }
+        if self.since.is_none() {
+            let reason = "the machine's CPU times have not advanced: the run was shorter than their tick, or they are \
+                          not read";
+            self.gaps.add("an estimate of the energy", reason, "repeat or lengthen the run");
+        }
+        Ok(())
+    }
+}

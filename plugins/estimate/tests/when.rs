@@ -1,0 +1,94 @@
+//! When there is an estimate, and how much it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alumet::testing::{Collect, ManualClock, Script};
+use alumet::{Agent, Consumer, Host, Interval, Metric, Provenance, Report, Series};
+use alumet_plugin_estimate::{Config, Estimation, Tdp};
+
+/// What measures beside it.
+#[derive(Clone, Copy, PartialEq)]
+enum Meter {
+    None,
+    /// 1 J every 100 ms.
+    Working,
+    /// There, and never says anything.
+    Mute,
+}
+
+/// Two CPUs of 100 W TDP for 2 s, of which so much time is busy every 200 ms, and the rest idle.
+fn run(busy: &[f64], meter: Meter, always: bool) -> (Collect, Report) {
+    let proc = tempfile::tempdir().unwrap();
+    std::fs::write(proc.path().join("cpuinfo"), "processor : 0\nprocessor : 1\nmodel name : Some CPU\n")
+        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let clock = ManualClock::new();
+        let mut agent = Agent::on(Host::new("/nowhere", proc.path()), Arc::clone(&clock) as _);
+        agent.launch(&alumet::Command::new(["true"])).unwrap();
+        let collected = Collect::new();
+        let mut setup = agent.setup();
+        let mut time = |mode: &'static str, values: Vec<f64>| {
+            let series = Series::new(Metric::counter("system.cpu.time", "s", "")).label("cpu.mode", mode);
+            let series = setup.series(series).unwrap();
+            let script = Script::new(series, [0.0].into_iter().chain(values));
+            setup.source(mode, Interval::from_millis(200), script);
+        };
+        time("user", busy.to_vec());
+        time("idle", busy.iter().map(|busy| 0.4 - busy).collect());
+        if meter != Meter::None {
+            let energy = Metric::counter("hw.energy", "J", "");
+            let series = setup.series(Series::new(energy).label("hw.energy.domain", "package")).unwrap();
+            let values = if meter == Meter::Working { vec![1.0; 21] } else { Vec::new() };
+            setup.source("meter", Interval::from_millis(100), Script::new(series, values));
+        }
+        let config = Config { always, tdp: Some(Tdp(100.0)), ..Config::default() };
+        agent.plugin::<Estimation>(config).unwrap();
+        agent.setup().output("collect", collected.clone());
+        let running = agent.start().await.unwrap();
+        clock.advance(Duration::from_secs(2));
+        let report = running.finish().await;
+        (collected, report)
+    })
+}
+
+fn estimated(collected: &Collect) -> f64 {
+    collected.sum("hw.energy", |series| {
+        series.provenance == Provenance::Estimated && series.consumer == Consumer::Machine
+    })
+}
+
+#[track_caller]
+fn close(got: f64, expected: f64) {
+    assert!((got - expected).abs() < 1e-6, "{got} is not {expected}");
+}
+
+#[test]
+fn the_estimate_follows_the_load_interval_by_interval() {
+    close(estimated(&run(&[0.4; 10], Meter::None, false).0), 105.0 * 2.0);
+    close(estimated(&run(&[0.0; 10], Meter::None, false).0), 19.0 * 2.0);
+    // Half of the time at full load, half of it idle: not what half a load all the time makes.
+    let steps = [[0.4; 5], [0.0; 5]].concat();
+    close(estimated(&run(&steps, Meter::None, false).0), 105.0 + 19.0);
+    close(estimated(&run(&[0.2; 10], Meter::None, false).0), 56.0 * 2.0);
+}
+
+#[test]
+fn where_something_measures_nothing_is_estimated_unless_asked_for() {
+    assert_eq!(estimated(&run(&[0.4; 10], Meter::Working, false).0), 0.0);
+    close(estimated(&run(&[0.4; 10], Meter::Working, true).0), 210.0);
+}
+
+#[test]
+fn a_meter_that_never_says_anything_is_none() {
+    let (collected, _) = run(&[0.4; 10], Meter::Mute, false);
+    close(estimated(&collected), 210.0);
+}
+
+#[test]
+fn a_run_shorter_than_a_tick_has_a_word_instead_of_a_zero() {
+    let (collected, report) = run(&[], Meter::None, false);
+    assert_eq!(estimated(&collected), 0.0);
+    assert_eq!(report.missing[0].what, "an estimate of the energy");
+}

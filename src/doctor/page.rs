@@ -1,0 +1,137 @@
+//! The findings as a person reads them: one screen.
+
+use alumet_plugin_rapl::refusal::UDEV;
+
+use super::{Findings, Source, Status};
+use crate::terminal::Look;
+use crate::units::{GLUE, joules, percent, seconds};
+
+/// Where the second and the third column begin.
+const STATUS_AT: usize = 14;
+const TEXT_AT: usize = 30;
+
+/// The screen.
+pub fn render(findings: &Findings, look: Look) -> String {
+    let mut page = Page { text: String::new(), width: look.width };
+    for source in &findings.sources {
+        page.source(source);
+    }
+    let cgroup = &findings.cgroup;
+    match cgroup.delegated {
+        true => {
+            page.row("cgroup", "available", &["a cgroup for each application: no process is lost".into()])
+        }
+        false => {
+            let why = format!("{}; processes are followed by their parents instead", cgroup.reason);
+            page.row("cgroup", "unavailable", &[why, cgroup.remedy.clone()]);
+        }
+    }
+    for meter in &findings.meters {
+        let period = match meter.period_s {
+            None => "advances too seldom to tell how often".to_owned(),
+            Some(period) if period < 1.5 * meter.read_every_s => {
+                format!("advances every {} or more often", seconds(meter.read_every_s))
+            }
+            Some(period) => format!("advances every {}", seconds(period)),
+        };
+        let step = format!("steps of {} and more", joules(meter.step_j));
+        page.row("meter", &meter.name, &[format!("{period}, in {step} ({})", meter.method)]);
+    }
+    let late = findings.timer.late_p99_us.map(|us| us / 1e6);
+    let quality = match late {
+        None => "unknown",
+        Some(late) if late < 0.1 * findings.timer.interval_s => "good",
+        Some(_) => "poor",
+    };
+    let late = late.map_or_else(
+        || "no reading".into(),
+        |late| format!("99 of 100 readings less than {} late", seconds(late)),
+    );
+    page.row("timer", quality, &[format!("{} asked: {late}", seconds(findings.timer.interval_s))]);
+    let own = "of one core, for everything at the default intervals".to_owned();
+    page.row("overhead", &percent(findings.own_cpu), &[own]);
+    match &findings.idle {
+        Ok(known) => page.row("idle power", "known", std::slice::from_ref(known)),
+        Err(why) => {
+            page.row("idle power", "not known", std::slice::from_ref(&why.replacen("not known: ", "", 1)))
+        }
+    }
+    if let Some(level) = findings.perf_event_paranoid {
+        let rights = if alumet::perfmon::is_permitted() {
+            "does not concern alumet: it has CAP_PERFMON"
+        } else {
+            "what users may count"
+        };
+        page.row("paranoid", &level.to_string(), &[format!("perf_event_paranoid: {rights}")]);
+    }
+    match findings.risks.is_empty() {
+        true => page.row(
+            "risks",
+            "none",
+            &["nothing here makes runs hard to repeat, as far as that shows".into()],
+        ),
+        false => page.row("risks", &findings.risks.len().to_string(), &findings.risks),
+    }
+    page.text.replace(GLUE, " ")
+}
+
+/// Text under construction.
+struct Page {
+    text: String,
+    width: usize,
+}
+
+impl Page {
+    fn source(&mut self, source: &Source) {
+        let (status, mut lines) = match source.status {
+            Status::Available => ("available", vec![source.about.clone()]),
+            Status::Partly => ("partly", Vec::new()),
+            Status::NotPermitted => ("not permitted", vec![without(&source.reason, "not permitted: ")]),
+            Status::Unavailable => ("unavailable", vec![without(&source.reason, "unavailable: ")]),
+            Status::NotNeeded => ("not needed", vec![source.reason.clone()]),
+            Status::Excluded => ("excluded", vec![source.reason.clone()]),
+        };
+        lines.push(source.remedy.clone());
+        for missing in &source.missing {
+            lines.push(format!("without {}: {}", missing.what, missing.reason));
+        }
+        // One remedy may help against several of them.
+        for missing in &source.missing {
+            if !lines.contains(&missing.remedy) {
+                lines.push(missing.remedy.clone());
+            }
+        }
+        if lines.iter().any(|line| line.contains("udev")) {
+            lines.extend(UDEV.map(str::to_owned));
+        }
+        self.row(source.name, status, &lines);
+    }
+
+    /// `  name   status   text`, with each line of the text below the one before, wrapped unless it is a command.
+    fn row(&mut self, name: &str, status: &str, lines: &[String]) {
+        let mut head = format!("  {name:<0$}{status:<1$}", STATUS_AT - 2, TEXT_AT - STATUS_AT);
+        if !head.ends_with(' ') {
+            head.push_str("  ");
+        }
+        let indent = " ".repeat(TEXT_AT);
+        let room = self.width.saturating_sub(TEXT_AT + 1).max(20);
+        for line in lines.iter().filter(|line| !line.is_empty()) {
+            // A command is to be copied.
+            let is_command =
+                line.starts_with("sudo ") || line.starts_with("echo ") || line.starts_with("systemd-run ");
+            let wrapped = if is_command { vec![line.as_str().into()] } else { textwrap::wrap(line, room) };
+            for part in wrapped {
+                self.text.push_str(&format!("{head}{part}\n"));
+                head.clone_from(&indent);
+            }
+        }
+        if head != indent {
+            self.text.push_str(&format!("{}\n", head.trim_end()));
+        }
+    }
+}
+
+/// The reason without the word that the status says already.
+fn without(reason: &str, word: &str) -> String {
+    reason.strip_prefix(word).unwrap_or(reason).to_owned()
+}

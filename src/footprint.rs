@@ -1,0 +1,172 @@
+//! What the application's energy means in carbon dioxide and in money, where somebody has said at which rate.
+
+use alumet::{Missing, Provenance, Total};
+use serde::{Deserialize, Serialize};
+
+use crate::derived::Derived;
+use crate::energy::{MachineEnergy, Part};
+use crate::gpu;
+use crate::units::{GLUE, grams, money};
+
+const JOULES_PER_KWH: f64 = 3.6e6;
+
+/// An amount per kilowatt hour; not negative.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "f64")]
+pub struct Rate(f64);
+
+/// On the command line it is text.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a number")]
+enum Written {
+    Number(f64),
+    Text(String),
+}
+
+impl TryFrom<Written> for Rate {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let (rate, text) = match written {
+            Written::Number(rate) => (Some(rate), rate.to_string()),
+            Written::Text(text) => (text.trim().parse().ok(), text),
+        };
+        match rate.filter(|rate: &f64| rate.is_finite() && *rate >= 0.0) {
+            Some(rate) => Ok(Self(rate)),
+            None => Err(format!("{text} is no amount per kWh")),
+        }
+    }
+}
+
+impl From<Rate> for f64 {
+    fn from(rate: Rate) -> Self {
+        rate.0
+    }
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Rates {
+    /// Grams of CO2 equivalent.
+    pub carbon: Option<Rate>,
+    /// In any currency.
+    pub price: Option<Rate>,
+}
+
+/// The application's energy: its part of the CPUs', and of the GPUs that it was seen on.
+fn parts(totals: &[Total]) -> Vec<(&'static str, Part)> {
+    let cpus = MachineEnergy::of(totals).map(|energy| ("CPU", energy.headline()));
+    cpus.into_iter().chain(gpu::parts(totals).into_iter().map(|part| ("GPU", part))).collect()
+}
+
+impl Rates {
+    /// As numbers for files.
+    pub fn derive(&self, totals: &[Total]) -> Vec<Derived> {
+        let parts = parts(totals);
+        let joules: f64 = parts.iter().map(|(_, part)| part.joules).sum();
+        let derived = |rate: Option<Rate>, metric: &str, unit, per: &str| {
+            rate.filter(|_| !parts.is_empty()).map(|Rate(rate)| Derived {
+                metric: metric.to_owned(),
+                unit,
+                value: joules / JOULES_PER_KWH * rate,
+                method: format!("hw.energy of {} × {rate} {per}", whose(&parts)),
+                event: String::new(),
+            })
+        };
+        let carbon = derived(self.carbon, "energy.carbon", "g", "g CO2e per kWh");
+        let cost = derived(self.price, "energy.cost", "1", "per kWh");
+        carbon.into_iter().chain(cost).collect()
+    }
+
+    /// Label, value and the rest of each row.
+    pub fn rows(&self, totals: &[Total]) -> Vec<[String; 3]> {
+        let parts = parts(totals);
+        let is_estimated = parts.iter().any(|(_, part)| part.provenance == Provenance::Estimated);
+        let about = if is_estimated { format!("~{GLUE}") } else { String::new() };
+        let derived = self.derive(totals).into_iter().map(|derived| {
+            let (label, value, rate) = match derived.unit {
+                "g" => ("Carbon", format!("{} CO2e", grams(derived.value)), self.carbon),
+                _ => ("Cost", money(derived.value), self.price),
+            };
+            let per = if derived.unit == "g" { " g CO2e per kWh" } else { " per kWh" };
+            let rate = rate.map_or(0.0, f64::from);
+            [label.to_owned(), format!("{about}{value}"), format!("at {rate}{per}, for {}", whose(&parts))]
+        });
+        derived.collect()
+    }
+
+    /// What was asked for and cannot be told.
+    pub fn missing(&self, totals: &[Total]) -> Option<Missing> {
+        let asked = [(self.carbon, "carbon"), (self.price, "cost")];
+        let asked: Vec<_> =
+            asked.into_iter().filter(|(rate, _)| rate.is_some()).map(|(_, what)| what).collect();
+        (!asked.is_empty() && parts(totals).is_empty()).then(|| Missing {
+            what: asked.join(" and "),
+            reason: "no energy is known".into(),
+            ..Missing::default()
+        })
+    }
+}
+
+/// `CPU (attributed) + GPU (measured)`.
+fn whose(parts: &[(&str, Part)]) -> String {
+    let one = |(name, part): &(&str, Part)| format!("{name} ({})", part.provenance.as_str());
+    let mut names: Vec<_> = parts.iter().map(one).collect();
+    names.dedup();
+    names.join(" + ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alumet::{Batch, Consumer, Metric, Output, Registry, Series, Totals};
+
+    fn totals(joules: f64, provenance: Provenance) -> Vec<Total> {
+        let registry = Registry::new();
+        let energy = Series::new(Metric::counter("hw.energy", "J", "")).provenance(provenance);
+        let package = energy.clone().label("hw.energy.domain", "package");
+        let gpu = |metric| Series::new(metric).resource("gpu", "0");
+        let all = [
+            (package, joules),
+            (gpu(Metric::gauge("hw.gpu.used_by_target", "1", "")).consumer(Consumer::Target), 1.0),
+            (gpu(Metric::counter("hw.energy", "J", "")), 1.8e6),
+        ];
+        let mut batch = Batch::new(std::sync::Arc::clone(&registry));
+        all.into_iter().for_each(|(series, value)| batch.push(registry.series(series).unwrap(), value));
+        let mut totals = Totals::new();
+        totals.write(&batch).unwrap();
+        totals.get()
+    }
+
+    #[test]
+    fn a_kilowatt_hour_costs_what_was_said_and_estimates_stay_estimates() {
+        let rates = Rates { carbon: Some(Rate(56.0)), price: Some(Rate(0.25)) };
+        let rows = |provenance| -> Vec<String> {
+            let rows = rates.rows(&totals(1.8e6, provenance)).into_iter();
+            rows.map(|row| row.join(" | ").replace(GLUE, " ")).collect()
+        };
+        assert_eq!(
+            rows(Provenance::Measured),
+            [
+                "Carbon | 56 g CO2e | at 56 g CO2e per kWh, for CPU (measured) + GPU (measured)",
+                "Cost | 0.25000 | at 0.25 per kWh, for CPU (measured) + GPU (measured)",
+            ]
+        );
+        assert!(
+            rows(Provenance::Estimated)[0]
+                .starts_with("Carbon | ~ 56 g CO2e | at 56 g CO2e per kWh, for CPU (estimated)")
+        );
+        let derived = rates.derive(&totals(1.8e6, Provenance::Measured));
+        assert_eq!((derived[0].value, derived[1].value), (56.0, 0.25));
+    }
+
+    #[test]
+    fn without_energy_there_is_neither_and_that_is_said() {
+        let rates = Rates { carbon: Some(Rate(56.0)), price: None };
+        assert!(rates.derive(&[]).is_empty());
+        assert_eq!(rates.missing(&[]).unwrap().what, "carbon");
+        assert_eq!(Rates::default().missing(&[]), None);
+        let read = |rate| Rate::try_from(Written::Number(rate));
+        assert!(read(-1.0).is_err() && read(f64::NAN).is_err());
+    }
+}
