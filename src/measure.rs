@@ -5,6 +5,7 @@ use std::future::Future;
 use std::path::Path;
 
 use alumet::file::reason;
+use alumet::privilege::CapabilitySet;
 use alumet::{
     Agent, Availability, Consumer, ElementKind, Missing, Plugin, PluginEntry, Report, Target, Total, Totals,
 };
@@ -104,6 +105,16 @@ impl<'a> Measurement<'a> {
         if self.wants_totals() {
             agent.setup().output("totals", self.totals.clone());
         }
+        Ok(())
+    }
+
+    /// Drops the privileges that the rest of the run does not need. To be called when the plugins have started, and no
+    /// other application will.
+    pub fn drop_privileges(&self, agent: &Agent) -> Result<(), Failure> {
+        let for_profile = self.outputs.json.as_deref().map(files::needed_capabilities);
+        agent
+            .drop_privileges(for_profile.unwrap_or(CapabilitySet::empty()))
+            .map_err(|error| Failure::failed(format!("cannot drop privileges: {}", reason(&error))))?;
         Ok(())
     }
 

@@ -4,12 +4,13 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
+use nix::unistd::Uid;
 
 /// The cgroup; removed when dropped.
 #[derive(Debug)]
@@ -111,8 +112,14 @@ impl Cgroup {
 
     /// An application that makes cgroups of its own is rare: a look at the link count (of the subdirectories) is enough.
     fn has_descendants(&self) -> bool {
-        use std::os::unix::fs::MetadataExt;
         self.directory.metadata().is_ok_and(|metadata| metadata.nlink() > 2)
+    }
+
+    /// Whether the cgroup that it is in belongs to another user: then only a privileged process can remove it, or move
+    /// its members there.
+    pub(super) fn is_among_foreign(&self) -> bool {
+        let owner = self.path.parent().and_then(|parent| parent.metadata().ok()).map(|parent| parent.uid());
+        owner != Some(Uid::effective().as_raw())
     }
 
     /// Kills every member at once.
