@@ -8,6 +8,7 @@ mod command;
 mod config;
 mod derived;
 mod energy;
+mod environment;
 mod exit;
 mod files;
 mod fingerprint;
