@@ -115,11 +115,14 @@ impl Cgroup {
         self.directory.metadata().is_ok_and(|metadata| metadata.nlink() > 2)
     }
 
-    /// Whether the cgroup that it is in belongs to another user: then only a privileged process can remove it, or move
-    /// its members there.
-    pub(super) fn is_among_foreign(&self) -> bool {
-        let owner = self.path.parent().and_then(|parent| parent.metadata().ok()).map(|parent| parent.uid());
-        owner != Some(Uid::effective().as_raw())
+    /// Whether only a privileged process can remove it, or move its members to the cgroup that it is in: that is another
+    /// user's, or the root cgroup, which not even its owner may write to.
+    pub(super) fn is_in_a_locked_one(&self) -> bool {
+        let is_own = |parent: &fs::Metadata| {
+            parent.uid() == Uid::effective().as_raw() && parent.mode() & libc::S_IWUSR != 0
+        };
+        let parent = self.path.parent().and_then(|parent| parent.metadata().ok());
+        !parent.as_ref().is_some_and(is_own)
     }
 
     /// Kills every member at once.

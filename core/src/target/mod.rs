@@ -132,14 +132,14 @@ impl Target {
     }
 
     /// The capabilities that it takes, where the process has them, to deal with it to the end of the run: to signal
-    /// processes that have become another user's, and to remove a cgroup from among those of another user. What was
-    /// attached to is only looked at.
+    /// processes that have become another user's, and to remove a cgroup from one that cannot be written to. What
+    /// was attached to is only looked at.
     pub fn needed_capabilities(&self) -> CapabilitySet {
         let mut needed = CapabilitySet::empty();
         if self.launched().is_some() {
             needed |= CapabilitySet::KILL;
         }
-        if self.cgroup().is_ok_and(Cgroup::is_among_foreign) {
+        if self.cgroup().is_ok_and(Cgroup::is_in_a_locked_one) {
             needed |= CapabilitySet::DAC_OVERRIDE;
         }
         needed
