@@ -371,15 +371,16 @@ fn the_cgroup_of_the_application_is_removed_from_where_it_was_made() {
     }
     chown(&theirs, Some(4242), Some(4242)).unwrap();
     let exec = ["exec", "-q", "sh", "-c", "echo $PPID; exec cat /proc/self/cgroup"];
-    for place in [&here, &theirs] {
+    let left = [&here, &theirs].map(|place| {
         let mut run =
             Alumet::sh("echo $$ > $IN/cgroup.procs && exec \"$@\"", &exec).env("IN", place.to_str().unwrap());
         let text = run.run().status(0).stdout;
         let name = format!("alumet-{}-0", text.lines().next().unwrap());
-        assert!(text.contains(&name), "{text}");
-        assert!(!place.join(&name).exists(), "{text}");
-    }
+        assert!(text.contains(&format!("/{name}")), "{text}");
+        std::fs::remove_dir(place.join(name)).is_ok()
+    });
     std::fs::remove_dir(theirs).unwrap();
+    assert_eq!(left, [false, false]);
     let mut run = Alumet::new(["exec", "-q", "sh", "-c", OF_ALUMET]);
     assert_all_have(launch(), &run.run().status(0).stdout);
 }
