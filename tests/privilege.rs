@@ -308,10 +308,10 @@ fn the_application_becomes_the_user_with_its_groups_and_without_capabilities() {
 fn what_runs_as_another_user_is_measured_and_signalled_after_all_was_dropped() {
     let test = "what_runs_as_another_user_is_measured_and_signalled_after_all_was_dropped";
     let Some(_restored) = Paranoid::set(test, 2) else { return };
-    let script = "trap \"echo asked > asked; exit 3\" TERM; bin/workload touch=20; \
+    let script = "trap \"echo asked > asked; exit 3\" TERM; bin/workload sleep=300 touch=20; \
                   dd if=/dev/zero of=f bs=4k count=20 conv=fsync status=none; \
                   while :; do sleep 0.05; done";
-    let options = ["--timeout", "1s", "-i", "10ms", "-o", "s.csv", "-e", "page-faults", "--per-process"];
+    let options = ["--timeout", "2s", "-i", "10ms", "-o", "s.csv", "-e", "page-faults", "--per-process"];
     let become_it = ["setpriv", "--reuid=4242", "--regid=4243", "--clear-groups"];
     let as_user: Vec<_> = [&["exec", "--user", "4242"], &options[..], &["sh", "-c", script]].concat();
     let on_its_own: Vec<_> = [&["exec"], &options[..], &become_it, &["sh", "-c", script]].concat();
@@ -407,11 +407,11 @@ fn alumet_with_the_rights_of_two_users_refuses_to_run() {
     for (mode, says) in [
         (
             0o4755,
-            "alumet is set-user-ID and does not run with the rights of two users: take that away (`chmod u-s`)",
+            "it is set-user-ID, and does not run with the rights of two users: take that away (`chmod u-s`)",
         ),
         (
             0o2755,
-            "alumet is set-group-ID and does not run with the rights of two users: take that away (`chmod g-s`)",
+            "it is set-group-ID, and does not run with the rights of two users: take that away (`chmod g-s`)",
         ),
     ] {
         std::fs::set_permissions(&alumet, PermissionsExt::from_mode(mode)).unwrap();

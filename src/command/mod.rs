@@ -31,7 +31,7 @@ fn refuse_set_id() -> Result<(), Failure> {
     }
     let (what, remedy) = if user { ("set-group-ID", "chmod g-s") } else { ("set-user-ID", "chmod u-s") };
     Err(Failure::failed(format!(
-        "alumet is {what} and does not run with the rights of two users: take that away (`{remedy}`); `{SETCAP}` gives \
+        "it is {what}, and does not run with the rights of two users: take that away (`{remedy}`); `{SETCAP}` gives \
          it the right to measure"
     )))
 }

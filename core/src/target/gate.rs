@@ -311,7 +311,7 @@ const NO_CAPABILITIES: CapabilitySets = CapabilitySets {
 ///
 /// # Safety
 /// To be called only in a child just forked. Every call in here is async-signal-safe (signal-safety(7); glibc's
-/// `execvp` takes no lock and allocates on the stack; that of capabilities are plain system calls).
+/// `execvp` takes no lock and allocates on the stack; what is called for capabilities are plain system calls).
 unsafe fn become_application(plan: &Plan<'_>) -> ! {
     let inherited = &plan.command.inherited;
     // SAFETY: all are plain system calls on values prepared by the parent, which the child has copies of.
