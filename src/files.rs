@@ -6,6 +6,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use alumet::file::{create, is_exposed, parent, reason};
+use alumet::privilege::{self, CapabilitySet};
+use nix::unistd::Uid;
 
 use crate::exit::{FAILED, Failure};
 
@@ -42,6 +44,37 @@ pub fn check(path: &Path, what: &str) -> Result<(), Failure> {
     nix::unistd::access(parent, nix::unistd::AccessFlags::W_OK | nix::unistd::AccessFlags::X_OK)
         .or_else(|errno| if path.exists() { Ok(()) } else { Err(errno) })
         .map_err(|errno| fail(errno.desc().to_lowercase()))
+}
+
+/// The capabilities that it takes, where the process has them, to [`replace`] the file later.
+pub fn needed_capabilities(path: &Path) -> CapabilitySet {
+    let writing = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+    let mut needed = CapabilitySet::empty();
+    if !privilege::permitted().intersects(writing | CapabilitySet::FOWNER) {
+        return needed;
+    }
+    // To be tried is more than to be asked: a file system may have rules of its own.
+    if privilege::without(writing, || can_be_replaced(path)).is_ok_and(|can| !can) {
+        needed |= CapabilitySet::DAC_OVERRIDE;
+    }
+    // In a sticky directory nobody but its owner and the file's can give the name to another file (inode(7)).
+    let own = Uid::effective().as_raw();
+    let is_sticky = |directory: fs::Metadata| directory.mode() & libc::S_ISVTX != 0 && directory.uid() != own;
+    if fs::symlink_metadata(path).is_ok_and(|file| file.uid() != own)
+        && fs::metadata(parent(path)).is_ok_and(is_sticky)
+    {
+        needed |= CapabilitySet::FOWNER;
+    }
+    needed
+}
+
+fn can_be_replaced(path: &Path) -> bool {
+    match fs::metadata(path) {
+        // A pipe or a terminal is not opened before there is something to say.
+        Ok(file) if !file.is_file() => file.uid() == Uid::effective().as_raw() || file.mode() & 0o002 != 0,
+        Ok(_) => fs::canonicalize(path).is_ok_and(|path| tempfile::tempfile_in(parent(&path)).is_ok()),
+        Err(error) => error.kind() == io::ErrorKind::NotFound && tempfile::tempfile_in(parent(path)).is_ok(),
+    }
 }
 
 /// Whether two paths lead to the same regular file, which may not exist yet.

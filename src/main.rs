@@ -9,6 +9,7 @@ mod config;
 mod derived;
 mod doctor;
 mod energy;
+mod environment;
 mod exit;
 mod files;
 mod fingerprint;

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::path::Path;
 
 use alumet::file::reason;
+use alumet::privilege::CapabilitySet;
 use alumet::{
     Agent, Availability, Consumer, ElementKind, Missing, Plugin, PluginEntry, Report, Target, Total, Totals,
 };
@@ -201,6 +202,16 @@ impl<'a> Measurement<'a> {
         self.config.set(Attribute::NAME, "idle_power", idle.power_w, origin.clone())?;
         self.config.set(Attribute::NAME, "idle_spread", idle.spread_w, origin.clone())?;
         self.idle = Some(format!("idle power {}: {from}", idle.in_words()));
+        Ok(())
+    }
+
+    /// Drops the privileges that the rest of the run does not need. To be called when the plugins have started, and no
+    /// other application will.
+    pub fn drop_privileges(&self, agent: &Agent) -> Result<(), Failure> {
+        let for_profile = self.outputs.json.as_deref().map(files::needed_capabilities);
+        agent
+            .drop_privileges(for_profile.unwrap_or(CapabilitySet::empty()))
+            .map_err(|error| Failure::failed(format!("cannot drop privileges: {}", reason(&error))))?;
         Ok(())
     }
 

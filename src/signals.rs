@@ -11,6 +11,8 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use nix::time::{ClockId, clock_gettime};
 use tokio::io::unix::AsyncFd;
 
+use crate::environment;
+
 /// What the process was started with, before the Rust runtime changed it: bits 0 to 2 for standard descriptors that are
 /// closed, then SIGPIPE ignored, SIGCHLD ignored.
 static STARTED_WITH: AtomicU8 = AtomicU8::new(0);
@@ -94,6 +96,7 @@ pub fn block() -> anyhow::Result<Inherited> {
         mask: Some(before),
         ignored: ignored.into_iter().filter(|(bit, _)| noted & bit != 0).map(|(_, signal)| signal).collect(),
         closed: (0..=2).filter(|fd| noted & (1 << fd) != 0).collect(),
+        environment: environment::whole(),
     })
 }
 

@@ -12,6 +12,7 @@ use crate::host::Host;
 use crate::interval::Interval;
 use crate::pipeline::{ElementReport, Overflow, Parts, Pipeline, SamplingReport, Settings, panic_message};
 use crate::plugin::Plugin;
+use crate::privilege::{self, CapabilitySet};
 use crate::registry::Registry;
 use crate::setup::Setup;
 use crate::target::{Command, Exit, LaunchError, Root, Survivor, Target};
@@ -48,6 +49,8 @@ pub struct Agent {
     target: Option<Arc<Target>>,
     parts: Parts,
     gaps: Gaps,
+    /// What the plugins need while they run.
+    keep: CapabilitySet,
     overflow: Overflow,
     hang_after: Duration,
     own_from: Duration,
@@ -85,6 +88,7 @@ impl Agent {
             target: None,
             parts: Parts::default(),
             gaps: Gaps::default(),
+            keep: CapabilitySet::empty(),
             overflow: Overflow::default(),
             hang_after: Duration::from_secs(2),
             own_from: process_cpu(),
@@ -141,6 +145,7 @@ impl Agent {
             registry: &self.registry,
             parts: &mut self.parts,
             gaps: self.gaps.of(plugin),
+            keep: &mut self.keep,
         }
     }
 
@@ -163,13 +168,30 @@ impl Agent {
     ) -> anyhow::Result<()> {
         let before = self.parts.lengths();
         let gaps = self.gaps.get().len();
+        let keep = self.keep;
         let result = catch_unwind(AssertUnwindSafe(|| start(&mut self.setup_for(name))))
             .unwrap_or_else(|panic| Err(anyhow::anyhow!("it panicked: {}", panic_message(&*panic))));
         if result.is_err() {
             self.parts.truncate(before);
             self.gaps.truncate(gaps);
+            self.keep = keep;
         }
         result
+    }
+
+    /// Drops all capabilities of this process but `also` and those that the plugins and the target need from now on, and
+    /// keeps it from getting more; see [`privilege::keep_only`]. To be called when all plugins have been added. The
+    /// application, launched before, keeps what it has; one that is launched later gets no more than what is left, so a
+    /// program that repeats its runs calls this in the last one. Returns what is left.
+    ///
+    /// # Errors
+    /// A sandbox forbids it.
+    pub fn drop_privileges(&self, also: CapabilitySet) -> std::io::Result<CapabilitySet> {
+        let target = self.target.as_ref().map(|target| target.needed_capabilities());
+        // What nobody reads need not be read.
+        let plugins = (!self.parts.outputs.is_empty()).then_some(self.keep);
+        let needed = [target, plugins, Some(also)].into_iter().flatten();
+        privilege::keep_only(needed.fold(CapabilitySet::empty(), CapabilitySet::union))
     }
 
     /// Takes the first readings, sets the start mark and opens the gate. To be called within a tokio runtime.

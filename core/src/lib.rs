@@ -31,6 +31,7 @@ pub mod perfmon;
 mod pipeline;
 mod plugin;
 mod point;
+pub mod privilege;
 pub mod process;
 mod registry;
 mod series;

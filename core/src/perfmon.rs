@@ -2,6 +2,10 @@
 
 use std::fs;
 
+use rustix::thread::capabilities;
+
+use crate::privilege::{CapabilitySet, permitted};
+
 /// The command that gives that right to this binary alone (capabilities(7), since Linux 5.8).
 pub fn setcap() -> String {
     let path = std::env::current_exe().unwrap_or_default();
@@ -19,12 +23,14 @@ pub fn paranoid() -> Option<i32> {
     fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").ok()?.trim().parse().ok()
 }
 
-/// Whether this process has CAP_PERFMON or CAP_SYS_ADMIN (linux/capability.h).
+/// Whether this process has CAP_PERFMON or CAP_SYS_ADMIN.
 pub fn is_permitted() -> bool {
-    const PERFMON: u64 = 1 << 38;
-    const SYS_ADMIN: u64 = 1 << 21;
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
-    effective.is_some_and(|set| set & (PERFMON | SYS_ADMIN) != 0)
+    let both = CapabilitySet::PERFMON | CapabilitySet::SYS_ADMIN;
+    capabilities(None).is_ok_and(|own| own.effective.intersects(both))
+}
+
+/// Of these two the one that gives the right here: for [`Setup::keep_capabilities`](crate::Setup::keep_capabilities).
+pub fn capability() -> CapabilitySet {
+    let has_perfmon = permitted().contains(CapabilitySet::PERFMON);
+    if has_perfmon { CapabilitySet::PERFMON } else { CapabilitySet::SYS_ADMIN }
 }

@@ -7,6 +7,7 @@ use crate::host::Host;
 use crate::interval::Interval;
 use crate::output::Output;
 use crate::pipeline::{NewSource, Parts};
+use crate::privilege::CapabilitySet;
 use crate::registry::{Contradiction, Registry};
 use crate::series::{Series, SeriesId};
 use crate::source::Source;
@@ -23,6 +24,7 @@ pub struct Setup<'a> {
     pub(crate) registry: &'a Arc<Registry>,
     pub(crate) parts: &'a mut Parts,
     pub(crate) gaps: Gaps,
+    pub(crate) keep: &'a mut CapabilitySet,
 }
 
 impl Setup<'_> {
@@ -84,6 +86,12 @@ impl Setup<'_> {
     /// The list of what cannot be measured here; a source that finds out later keeps a clone.
     pub fn gaps(&self) -> &Gaps {
         &self.gaps
+    }
+
+    /// Says that what was added needs these capabilities while it runs, as far as the process has them: not to open what
+    /// is open by now, but what will be opened. All others may be [dropped](crate::Agent::drop_privileges).
+    pub fn keep_capabilities(&mut self, needed: CapabilitySet) {
+        *self.keep |= needed;
     }
 
     fn full_name(&self, name: &str) -> String {

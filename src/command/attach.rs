@@ -106,6 +106,7 @@ async fn measure(
     let command = roots.iter().map(|root| format!("{} ({})", root.name(), root.pid())).collect();
     let target = Arc::clone(agent.attach(roots));
     measurement.start_plugins(&mut agent)?;
+    measurement.drop_privileges(&agent)?;
     if target.has_exited() && target.survivors().is_empty() {
         return Err(Failure::failed(format!("{} ended while alumet attached", target.display())));
     }

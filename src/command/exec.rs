@@ -47,6 +47,7 @@ async fn launch(
     let mut agent = measurement.agent();
     let target = Arc::clone(agent.launch(&command)?);
     measurement.start_plugins(&mut agent)?;
+    measurement.drop_privileges(&agent)?;
     let running = agent.start().await.map_err(|error| match error {
         StartError::Launch(error) => Failure::from(error),
         error @ StartError::Thread(_) => Failure { status: FAILED, message: error.to_string() },

@@ -4,12 +4,13 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
+use nix::unistd::Uid;
 
 /// The cgroup; removed when dropped.
 #[derive(Debug)]
@@ -111,8 +112,17 @@ impl Cgroup {
 
     /// An application that makes cgroups of its own is rare: a look at the link count (of the subdirectories) is enough.
     fn has_descendants(&self) -> bool {
-        use std::os::unix::fs::MetadataExt;
         self.directory.metadata().is_ok_and(|metadata| metadata.nlink() > 2)
+    }
+
+    /// Whether only a privileged process can remove it, or move its members to the cgroup that it is in: that is another
+    /// user's, or the root cgroup, which not even its owner may write to.
+    pub(super) fn is_in_a_locked_one(&self) -> bool {
+        let is_own = |parent: &fs::Metadata| {
+            parent.uid() == Uid::effective().as_raw() && parent.mode() & libc::S_IWUSR != 0
+        };
+        let parent = self.path.parent().and_then(|parent| parent.metadata().ok());
+        !parent.as_ref().is_some_and(is_own)
     }
 
     /// Kills every member at once.

@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::unistd::{Gid, Uid, User, getgrouplist, pipe2};
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
 /// What to launch, and as whom.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub struct Inherited {
     pub ignored: Vec<libc::c_int>,
     /// The standard descriptors that are closed (the Rust runtime opens /dev/null for them).
     pub closed: Vec<RawFd>,
+    /// The environment, as `NAME=VALUE`, if it was another than that of this process.
+    pub environment: Option<Vec<CString>>,
 }
 
 #[derive(Debug, Clone)]
@@ -141,6 +144,8 @@ pub(super) struct Held {
 /// What the child needs, prepared before it exists.
 struct Plan<'a> {
     argv: Vec<*const libc::c_char>,
+    /// The environment, unless it is that of this process.
+    envp: Option<Vec<*const libc::c_char>>,
     /// The command name that it will have: a reading just before exec shows no other.
     name: CString,
     wait: RawFd,
@@ -183,7 +188,8 @@ pub(super) fn hold(command: &Command, cgroup: Option<RawFd>) -> Result<Held, Lau
     let name = arguments[0].to_bytes().rsplit(|b| *b == b'/').next().unwrap_or_default();
     let name = CString::new(name).expect("a part of a text without NUL");
     let plan = Plan {
-        argv: arguments.iter().map(|a| a.as_ptr()).chain([std::ptr::null()]).collect(),
+        argv: pointers(&arguments),
+        envp: command.inherited.environment.as_deref().map(pointers),
         name,
         wait: wait.as_raw_fd(),
         report: report.as_raw_fd(),
@@ -194,6 +200,11 @@ pub(super) fn hold(command: &Command, cgroup: Option<RawFd>) -> Result<Held, Lau
     let (pid, pidfd, in_cgroup) = clone_child(&plan, cgroup).map_err(LaunchError::Fork)?;
     let gate = Gate { open: open.into(), result: result.into(), program: command.program() };
     Ok(Held { pid, pidfd, gate, in_cgroup })
+}
+
+/// As exec wants them.
+fn pointers(texts: &[CString]) -> Vec<*const libc::c_char> {
+    texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
 }
 
 impl Gate {
@@ -290,11 +301,17 @@ fn clone3(plan: &Plan<'_>, cgroup: Option<RawFd>) -> io::Result<(i32, OwnedFd)> 
     }
 }
 
+const NO_CAPABILITIES: CapabilitySets = CapabilitySets {
+    effective: CapabilitySet::empty(),
+    permitted: CapabilitySet::empty(),
+    inheritable: CapabilitySet::empty(),
+};
+
 /// The child's side: restore, wait, exec.
 ///
 /// # Safety
 /// To be called only in a child just forked. Every call in here is async-signal-safe (signal-safety(7); glibc's
-/// `execvp` takes no lock and allocates on the stack).
+/// `execvp` takes no lock and allocates on the stack; what is called for capabilities are plain system calls).
 unsafe fn become_application(plan: &Plan<'_>) -> ! {
     let inherited = &plan.command.inherited;
     // SAFETY: all are plain system calls on values prepared by the parent, which the child has copies of.
@@ -317,6 +334,11 @@ unsafe fn become_application(plan: &Plan<'_>) -> ! {
             {
                 fail(plan.report);
             }
+            // The kernel clears what root had, but not what it would hand on (capabilities(7), "Effect of user ID changes").
+            let has_any = || capabilities(None) != Ok(NO_CAPABILITIES);
+            if uid != 0 && has_any() && set_capabilities(None, NO_CAPABILITIES).is_err() {
+                fail(plan.report);
+            }
         }
         let here = 0i32.to_ne_bytes();
         libc::write(plan.report, here.as_ptr().cast(), here.len());
@@ -332,7 +354,10 @@ unsafe fn become_application(plan: &Plan<'_>) -> ! {
             libc::_exit(125);
         }
         libc::sigprocmask(libc::SIG_SETMASK, plan.mask.as_ref(), std::ptr::null_mut());
-        libc::execvp(plan.argv[0], plan.argv.as_ptr());
+        match &plan.envp {
+            Some(envp) => libc::execvpe(plan.argv[0], plan.argv.as_ptr(), envp.as_ptr()),
+            None => libc::execvp(plan.argv[0], plan.argv.as_ptr()),
+        };
         fail(plan.report)
     }
 }

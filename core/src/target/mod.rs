@@ -26,6 +26,7 @@ pub use gate::{Command, Inherited, LaunchError};
 pub use tree::threads;
 pub use usage::{Exit, Usage};
 
+use crate::privilege::CapabilitySet;
 use crate::process::Stat;
 use crate::time::{Clock, RealClock, Time};
 use attached::Attached;
@@ -128,6 +129,20 @@ impl Target {
     /// Whether its processes can be found while they run: through a cgroup or through `/proc/PID/task/TID/children`.
     pub fn is_followed(&self) -> bool {
         self.cgroup().is_ok() || tree::is_supported()
+    }
+
+    /// The capabilities that it takes, where the process has them, to deal with it to the end of the run: to signal
+    /// processes that have become another user's, and to remove a cgroup from one that cannot be written to. What
+    /// was attached to is only looked at.
+    pub fn needed_capabilities(&self) -> CapabilitySet {
+        let mut needed = CapabilitySet::empty();
+        if self.launched().is_some() {
+            needed |= CapabilitySet::KILL;
+        }
+        if self.cgroup().is_ok_and(Cgroup::is_in_a_locked_one) {
+            needed |= CapabilitySet::DAC_OVERRIDE;
+        }
+        needed
     }
 
     /// Waits until the process stands at the gate. What it has used so far is not the application's.

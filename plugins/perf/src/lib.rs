@@ -95,6 +95,8 @@ impl Plugin for Perf {
             if let Some(opened) = first.filter(|_| wanted) {
                 let breakdown = Breakdown::new(by, opened, config.interval, &target, setup);
                 setup.source(name, config.interval, breakdown);
+                // It opens counters on whoever is new.
+                setup.keep_capabilities(perfmon::capability());
             }
         }
         let events = Events::new(outcome.opened, setup.registry(), setup.gaps())?;

@@ -17,6 +17,7 @@ pub mod tree;
 
 use std::time::Duration;
 
+use alumet::privilege::CapabilitySet;
 use alumet::{Availability, Host, Interval, Plugin, Setup};
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +81,9 @@ impl Plugin for Procfs {
                 let reason = "not permitted: this user may not look into the process";
                 setup.gaps().add("storage I/O", reason, "run alumet as the user of the process, or as root");
             }
+            // The I/O of processes that are another user's, or have more capabilities (proc_pid_io(5), ptrace(2)), and all
+            // of those that a mount option of /proc hides (proc(5), hidepid).
+            setup.keep_capabilities(CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH);
             let tree = Tree::new(target, setup.registry(), &config)?;
             setup.source("tree", config.interval, tree);
         }

@@ -22,6 +22,10 @@ static OPEN_FILES: LazyLock<usize> = LazyLock::new(|| {
 });
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
+/// A process that has not yet executed the application belongs to root if alumet's file has capabilities (proc(5), on
+/// dumpable), and shows its I/O only when it has.
+const IO_ATTEMPTS: u8 = 10;
+
 /// A file of a process or thread.
 #[derive(Debug)]
 pub(crate) struct ProcFile {
@@ -113,6 +117,8 @@ pub struct Process {
     stat: ProcFile,
     status: ProcFile,
     io: Option<ProcFile>,
+    /// How often it is still tried to open that.
+    io_attempts: u8,
     /// The command name at the last reading.
     comm: Vec<u8>,
     threads: Threads,
@@ -142,6 +148,7 @@ impl Process {
             status: file("status")?,
             // Another user's process: its I/O is in the usage when it is reaped.
             io: file("io").ok(),
+            io_attempts: IO_ATTEMPTS,
             comm: Vec::new(),
             threads: Threads::default(),
         };
@@ -180,6 +187,10 @@ impl Process {
         let threads = stat.threads;
         if wanted.details || !reading.alive {
             reading.switches = self.switches(threads, wanted.threads, buffer)?;
+            if self.io.is_none() && self.io_attempts > 0 {
+                self.io_attempts -= 1;
+                self.io = ProcFile::open(format!("/proc/{}/io", self.pid)).ok();
+            }
             let io = self.io.as_ref().and_then(|io| Io::parse(io.read(buffer).ok()?).ok());
             reading.io = io.or(self.last.io);
         }

@@ -1,0 +1,128 @@
+//! Giving up privileges: once everything is open, a program that measures needs few of the capabilities that it was
+//! started with (capabilities(7)), and what looks at somebody else's processes should have no more than it needs.
+//!
+//! [`Agent::drop_privileges`](crate::Agent::drop_privileges) knows what is still needed: the plugins have said it
+//! ([`Setup::keep_capabilities`](crate::Setup::keep_capabilities)). Nothing is dropped unless it is called. What was
+//! forked before, such as the application at its gate, keeps what it has.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::unistd::{getpid, gettid};
+use rustix::thread::{CapabilitySets, capabilities, set_capabilities, set_no_new_privs};
+
+pub use rustix::thread::CapabilitySet;
+
+use crate::target::threads;
+
+/// Threads have so long to drop what they have; one that does not return from a system call in that time drops it when
+/// it does, before it runs any code.
+const ANSWER: Duration = Duration::from_millis(20);
+
+static KEEP: AtomicU64 = AtomicU64::new(0);
+static ANSWERS: AtomicUsize = AtomicUsize::new(0);
+
+/// Drops all capabilities but these from every thread of this process, for good: from the permitted, effective,
+/// inheritable and ambient sets. No program that it executes gets more either (PR_SET_NO_NEW_PRIVS, prctl(2)), so an
+/// application that is to have what this process had is forked before. Returns what the calling thread still has.
+///
+/// Capabilities belong to threads. Those that run already, as that of a driver's library may, are reached through the
+/// signal SIGRTMAX, which must be neither blocked nor used otherwise.
+///
+/// # Errors
+/// A sandbox forbids to drop what there is.
+pub fn keep_only(keep: CapabilitySet) -> io::Result<CapabilitySet> {
+    let no_more = set_no_new_privs(true);
+    let before = capabilities(None)?;
+    let kept = before.permitted & keep;
+    if before.permitted != kept || !before.inheritable.is_empty() {
+        no_more?;
+        keep_here(keep)?;
+        keep_in_others(keep)?;
+    }
+    Ok(kept)
+}
+
+/// The capabilities that the calling thread has or may use; none if a sandbox forbids to ask.
+pub fn permitted() -> CapabilitySet {
+    capabilities(None).map_or(CapabilitySet::empty(), |own| own.permitted)
+}
+
+/// Runs something while the calling thread does not use these capabilities.
+///
+/// # Errors
+/// A sandbox forbids it.
+pub fn without<T>(unused: CapabilitySet, f: impl FnOnce() -> T) -> io::Result<T> {
+    let before = capabilities(None)?;
+    let fewer = CapabilitySets { effective: before.effective - unused, ..before };
+    if fewer == before {
+        return Ok(f());
+    }
+    set_capabilities(None, fewer)?;
+    let result = f();
+    set_capabilities(None, before)?;
+    Ok(result)
+}
+
+fn keep_here(keep: CapabilitySet) -> rustix::io::Result<()> {
+    let before = capabilities(None)?;
+    let (effective, permitted) = (before.effective & keep, before.permitted & keep);
+    // What is not inheritable is not ambient either.
+    set_capabilities(None, CapabilitySets { effective, permitted, inheritable: CapabilitySet::empty() })
+}
+
+fn keep_in_others(keep: CapabilitySet) -> io::Result<()> {
+    let (pid, own) = (getpid().as_raw(), gettid().as_raw());
+    let mut asked = vec![own];
+    let end = Instant::now() + ANSWER;
+    // A thread that was not asked yet may have created another one meanwhile.
+    loop {
+        let new: Vec<_> = threads(pid).filter(|tid| !asked.contains(tid)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        if asked.len() == 1 {
+            KEEP.store(keep.bits(), Ordering::Release);
+            listen()?;
+        }
+        new.iter().for_each(|tid| ask(pid, *tid, end));
+        asked.extend(new);
+    }
+}
+
+/// Installs the handler. It stays: a thread may be late.
+fn listen() -> io::Result<()> {
+    // SAFETY: all-zero is a valid `sigaction`; the handler makes raw system calls and uses atomics only, and leaves errno
+    // as it was (signal-safety(7)).
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = answer as extern "C" fn(libc::c_int) as libc::sighandler_t;
+        action.sa_flags = libc::SA_RESTART;
+        Errno::result(libc::sigaction(libc::SIGRTMAX(), &raw const action, std::ptr::null_mut()))?;
+    }
+    Ok(())
+}
+
+extern "C" fn answer(_: libc::c_int) {
+    let errno = Errno::last_raw();
+    // Where the calling thread could do it, this one can.
+    let _ = set_no_new_privs(true);
+    let _ = keep_here(CapabilitySet::from_bits_retain(KEEP.load(Ordering::Acquire)));
+    ANSWERS.fetch_add(1, Ordering::Release);
+    Errno::set_raw(errno);
+}
+
+/// Sends the signal, and waits until the thread has dropped what it is to drop, has ended, or the time is up.
+fn ask(pid: i32, tid: i32, end: Instant) {
+    // SAFETY: tgkill(2) takes three numbers; the thread is one of this process, or there is none.
+    let send = |signal: libc::c_int| unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, signal) } == 0;
+    let before = ANSWERS.load(Ordering::Acquire);
+    if !send(libc::SIGRTMAX()) {
+        return;
+    }
+    while ANSWERS.load(Ordering::Acquire) == before && send(0) && Instant::now() < end {
+        std::thread::sleep(Duration::from_micros(20));
+    }
+}
