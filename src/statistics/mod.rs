@@ -1,0 +1,21 @@
+//! What repeated runs say, and how sure they make it: describing one version, comparing two, deciding.
+//!
+//! Nothing here measures or prints: slices of numbers go in, small structs come out, and what is not a number is a
+//! typed error ([`sample::Invalid`]). No result depends on the clock or on chance: what is random is seeded.
+//!
+//! `describe`, `outliers` and `drift` look at one version. `signed_rank` (pairs) and `rank_sum` (two samples) test,
+//! `hodges_lehmann` says how much. `reference` holds them to an independent implementation.
+
+pub mod describe;
+pub mod drift;
+pub mod hodges_lehmann;
+pub mod interval;
+pub mod outliers;
+pub mod rank_sum;
+pub mod sample;
+mod selection;
+pub mod signed_rank;
+pub mod tails;
+
+#[cfg(test)]
+mod reference;
