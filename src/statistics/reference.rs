@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::tails::Tails;
-use super::{describe, hodges_lehmann, rank_sum, signed_rank};
+use super::{bootstrap, describe, hodges_lehmann, rank_sum, signed_rank};
 
 fn rows(table: &str) -> Vec<Value> {
     let tables: Value = serde_json::from_str(include_str!("reference.json")).unwrap();
@@ -84,5 +84,19 @@ fn estimates_and_their_intervals_are_those_of_the_reference() {
     for row in rows("shift") {
         let (first, second) = (numbers(&row, "first"), numbers(&row, "second"));
         compare(hodges_lehmann::shift(&first, &second, number(&row, "asked")).unwrap(), &row);
+    }
+}
+
+/// To 3 % of the interval's width, which is what chance leaves of 9,999 resamples.
+#[test]
+fn bootstrap_intervals_are_those_of_the_reference() {
+    for row in rows("ratio") {
+        let (first, second) = (numbers(&row, "first"), numbers(&row, "second"));
+        let paired = row["paired"].as_bool().unwrap();
+        let interval = if paired { bootstrap::ratio_of_paired_means } else { bootstrap::ratio_of_means };
+        let ours = interval(&first, &second, 0.95, 1).unwrap();
+        let tolerance = 0.03 * (number(&row, "high") - number(&row, "low"));
+        close(ours.low, &row, "low", tolerance);
+        close(ours.high, &row, "high", tolerance);
     }
 }
