@@ -21,6 +21,8 @@ mod measure;
 mod plugins;
 mod profile;
 mod signals;
+#[cfg_attr(not(test), expect(dead_code, reason = "no command compares yet"))]
+mod statistics;
 mod summary;
 mod supervise;
 mod terminal;

@@ -1,0 +1,54 @@
+//! What a comparison comes to: its numbers, the gate's word and the table's word.
+
+use super::interval::Interval;
+
+/// What a gate says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// B does not cost more than A by the threshold.
+    Pass,
+    /// B costs more than A, and by more than the threshold as far as can be said.
+    Regression,
+    /// The runs allow neither to be said.
+    Inconclusive,
+}
+
+/// What a table says. The rule for `Worse` is that of a regression, and `Better` is the same rule with A and B
+/// exchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finding {
+    /// B costs more, by more than the threshold.
+    Worse,
+    /// B costs less, by more than the threshold.
+    Better,
+    /// No difference over the threshold: both "at least so much more" and "at least so much less" are rejected (two
+    /// one-sided tests; Schuirmann 1987).
+    Same,
+    /// None of these can be said. B may still be known not to be worse: that is [`Verdict::Pass`].
+    Unclear,
+}
+
+/// What the runs of A and B say about B.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Decision {
+    /// The runs of A and of B.
+    pub runs: [usize; 2],
+    /// The estimated change, as the ratio B / A - 1.
+    pub change: f64,
+    /// The confidence interval of the change, at the level 1 - α: each of its ends errs with α / 2.
+    pub interval: Interval,
+    /// The threshold that was applied.
+    pub threshold: f64,
+    /// p against "B costs at most as much as A": small if B is worse.
+    pub p_worse: f64,
+    /// p against "B costs at least as much as A": small if B is better.
+    pub p_better: f64,
+    /// p against "B costs at least the threshold more": small if B passes.
+    pub p_not_worse: f64,
+    /// p against "A costs at least the threshold more than B": small if B is no such improvement.
+    pub p_not_better: f64,
+    /// The gate's word.
+    pub verdict: Verdict,
+    /// The table's word.
+    pub finding: Finding,
+}

@@ -1,0 +1,284 @@
+//! The gate: whether version B costs more than version A, by so much that it matters.
+//!
+//! Costs are compared as ratios: `dᵢ = ln(Bᵢ / Aᵢ)` for pairs of runs, `ln B` against `ln A` for two samples. `t` is
+//! `ln(1 + threshold)`, `Δ` the Hodges-Lehmann estimate, and every p-value is that of the exact one-sided rank test.
+//!
+//! - REGRESSION: the test rejects "B costs at most as much as A", and `Δ > t`.
+//! - PASS: the test rejects "B costs at least the threshold more", `Δ ≥ t`.
+//! - INCONCLUSIVE: neither. More runs can change that, waiting cannot.
+//!
+//! Both can never hold: where more than half of the means of two differences exceed `t`, "at least `t`" is not
+//! unlikely. Each error has at most the probability α, whatever the distribution, if the pairs are independent and
+//! their `dᵢ` symmetric (for two samples: if they differ by a shift alone). The second condition of a regression
+//! makes its error much rarer still, as long as `Δ` is known better than the threshold.
+//!
+//! With several metrics, any regression fails and all must pass: see [`Rule::together`].
+
+use super::decision::{Decision, Finding, Verdict};
+use super::sample::{self, Invalid};
+use super::tails::Tails;
+use super::{hodges_lehmann, holm, rank_sum, signed_rank};
+
+/// The rule of a gate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rule {
+    threshold: f64,
+    alpha: f64,
+}
+
+impl Default for Rule {
+    /// 2 % at α = 5 %.
+    fn default() -> Self {
+        Self { threshold: 0.02, alpha: 0.05 }
+    }
+}
+
+impl Rule {
+    /// So many runs of each version are needed for a decision: four pairs cannot reach 5 %, for 2⁻⁴ is more.
+    pub const FEWEST_RUNS: usize = 5;
+
+    /// The least threshold against runs of another session. A session's level differs from the last one's by some 2 %,
+    /// which no number of runs averages out.
+    pub const STORED_THRESHOLD: f64 = 0.05;
+
+    /// A rule with a threshold (.02 is 2 %) and an error α below ½.
+    pub fn new(threshold: f64, alpha: f64) -> Result<Self, Invalid> {
+        if !(threshold.is_finite() && threshold >= 0.0) {
+            return Err(Invalid::Setting { name: "the threshold", value: threshold, range: "0 or more" });
+        }
+        if !(alpha > 0.0 && alpha < 0.5) {
+            return Err(Invalid::Setting { name: "alpha", value: alpha, range: "above 0 and below 0.5" });
+        }
+        Ok(Self { threshold, alpha })
+    }
+
+    /// The error probability.
+    pub fn alpha(self) -> f64 {
+        self.alpha
+    }
+
+    /// The same rule with another error, which must be a valid one.
+    pub(super) fn at(self, alpha: f64) -> Self {
+        Self { alpha, ..self }
+    }
+
+    /// Judges pairs of runs: the i-th of A and the i-th of B ran next to each other, in an order that alternates.
+    pub fn paired(self, a: &[f64], b: &[f64]) -> Result<Decision, Invalid> {
+        let differences = sample::log_ratios(a, b)?;
+        let estimate = hodges_lehmann::one_sample(&differences, 1.0 - self.alpha)?;
+        self.decide([a.len(), b.len()], estimate, |shift| signed_rank::test(&differences, shift))
+    }
+
+    /// Judges the runs B of now against the runs A of an earlier session, with a threshold of at least
+    /// [`Rule::STORED_THRESHOLD`].
+    pub fn stored(self, a: &[f64], b: &[f64]) -> Result<Decision, Invalid> {
+        let rule = Self { threshold: self.threshold.max(Self::STORED_THRESHOLD), ..self };
+        let (first, second) = (sample::logarithms(a)?, sample::logarithms(b)?);
+        let estimate = hodges_lehmann::shift(&first, &second, 1.0 - rule.alpha)?;
+        rule.decide([a.len(), b.len()], estimate, |shift| rank_sum::test(&first, &second, shift))
+    }
+
+    fn decide(
+        self,
+        runs: [usize; 2],
+        estimate: hodges_lehmann::Estimate,
+        test: impl Fn(f64) -> Result<Tails, Invalid>,
+    ) -> Result<Decision, Invalid> {
+        let (at_none, margin) = (test(0.0)?, self.threshold.ln_1p());
+        let decision = Decision {
+            runs,
+            change: estimate.value.exp_m1(),
+            interval: estimate.interval.map(f64::exp_m1),
+            threshold: self.threshold,
+            p_worse: at_none.greater,
+            p_better: at_none.less,
+            p_not_worse: test(margin)?.less,
+            p_not_better: test(-margin)?.greater,
+            verdict: Verdict::Inconclusive,
+            finding: Finding::Unclear,
+        };
+        if !decision.change.is_finite() || !decision.interval.high.is_finite() {
+            return Err(Invalid::TooLarge);
+        }
+        Ok(self.judged(decision))
+    }
+
+    /// The decision with the words that its numbers deserve.
+    fn judged(self, mut decision: Decision) -> Decision {
+        let rejects = |p: f64| p <= self.alpha;
+        let enough = decision.runs.iter().all(|runs| *runs >= Self::FEWEST_RUNS);
+        let change = decision.change.ln_1p();
+        let margin = decision.threshold.ln_1p();
+        let worse = enough && rejects(decision.p_worse) && change > margin;
+        let better = enough && rejects(decision.p_better) && change < -margin;
+        let passes = enough && rejects(decision.p_not_worse);
+        decision.verdict = match (worse, passes) {
+            (true, _) => Verdict::Regression,
+            (false, true) => Verdict::Pass,
+            (false, false) => Verdict::Inconclusive,
+        };
+        decision.finding = match (worse, better) {
+            (true, _) => Finding::Worse,
+            (false, true) => Finding::Better,
+            _ if passes && rejects(decision.p_not_better) => Finding::Same,
+            _ => Finding::Unclear,
+        };
+        decision
+    }
+
+    /// One verdict on several metrics of the same runs, whose decisions were made by this rule.
+    ///
+    /// "Worse" and "better" are claims about some metric, and the more metrics there are, the more chances for a
+    /// false one: so `p_worse` and `p_better` are replaced by Holm's adjusted ones over all metrics, and the words
+    /// judged anew. The probability of any false regression stays at most α, however the metrics depend on each
+    /// other. k metrics need `2⁻ⁿ ≤ α / k`: two take 6 pairs, three to six take 7.
+    ///
+    /// "Pass" is a claim about all metrics, and false if a single one is over the threshold; that one passes with at
+    /// most α. So no adjustment is due (intersection-union: Berger, "Multiparameter hypothesis testing and acceptance
+    /// sampling", 1982).
+    pub fn together(self, decisions: &mut [Decision]) -> Verdict {
+        let worse = holm::adjusted(&decisions.iter().map(|decision| decision.p_worse).collect::<Vec<_>>());
+        let better = holm::adjusted(&decisions.iter().map(|decision| decision.p_better).collect::<Vec<_>>());
+        for ((decision, p_worse), p_better) in decisions.iter_mut().zip(worse).zip(better) {
+            *decision = self.judged(Decision { p_worse, p_better, ..*decision });
+        }
+        let all = |verdict| decisions.iter().all(|decision| decision.verdict == verdict);
+        if decisions.iter().any(|decision| decision.verdict == Verdict::Regression) {
+            Verdict::Regression
+        } else if !decisions.is_empty() && all(Verdict::Pass) {
+            Verdict::Pass
+        } else {
+            Verdict::Inconclusive
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: [f64; 10] = [100.0, 101.0, 99.5, 100.4, 98.9, 100.7, 99.2, 100.1, 99.8, 100.3];
+
+    /// A with each run changed by a factor, and a wobble that A does not have.
+    fn changed(factor: f64) -> Vec<f64> {
+        let wobble = [1.003, 0.998, 1.001, 0.996, 1.002, 0.999, 1.004, 0.997, 1.0005, 0.9985];
+        A.iter().zip(wobble).map(|(a, wobble)| a * factor * wobble).collect()
+    }
+
+    fn words(decision: Decision) -> (Verdict, Finding) {
+        (decision.verdict, decision.finding)
+    }
+
+    #[test]
+    fn a_clear_change_is_worse_or_better_and_a_clear_none_is_the_same() {
+        let judge = |factor| words(Rule::default().paired(&A, &changed(factor)).unwrap());
+        assert_eq!(judge(1.05), (Verdict::Regression, Finding::Worse));
+        assert_eq!(judge(1.0), (Verdict::Pass, Finding::Same));
+        assert_eq!(judge(0.95), (Verdict::Pass, Finding::Better));
+        assert_eq!(judge(0.9812), (Verdict::Pass, Finding::Unclear));
+        assert_eq!(judge(1.02), (Verdict::Inconclusive, Finding::Unclear));
+    }
+
+    #[test]
+    fn a_real_change_below_the_threshold_passes() {
+        let decision = Rule::default().paired(&A, &changed(1.01)).unwrap();
+        assert!(decision.p_worse <= 0.05, "{decision:?}");
+        assert_eq!(words(decision), (Verdict::Pass, Finding::Same));
+    }
+
+    #[test]
+    fn the_change_is_a_ratio_and_lies_in_its_interval() {
+        let decision = Rule::default().paired(&A, &changed(1.05)).unwrap();
+        assert!((decision.change - 0.05).abs() < 0.001 && decision.interval.contains(0.05), "{decision:?}");
+        assert_eq!(decision.interval.level, 1.0 - 50.0 / 1024.0);
+        assert_eq!((decision.p_worse, decision.p_not_worse), (1.0 / 1024.0, 1.0));
+    }
+
+    #[test]
+    fn fewer_than_five_pairs_never_decide_and_five_can() {
+        let rule = Rule::new(0.02, 0.4).unwrap();
+        for n in 1..5 {
+            for factor in [0.5, 1.0, 2.0] {
+                let decision = rule.paired(&A[..n], &changed(factor)[..n]).unwrap();
+                assert_eq!(words(decision), (Verdict::Inconclusive, Finding::Unclear));
+                assert_eq!(rule.stored(&A[..n], &changed(factor)).unwrap().verdict, Verdict::Inconclusive);
+            }
+        }
+        let five = |factor| Rule::default().paired(&A[..5], &changed(factor)[..5]).unwrap().verdict;
+        assert_eq!((five(1.05), five(1.0)), (Verdict::Regression, Verdict::Pass));
+    }
+
+    #[test]
+    fn exchanging_the_versions_exchanges_worse_and_better() {
+        for factor in [0.95, 0.99, 1.0, 1.01, 1.05] {
+            let (b, rule) = (changed(factor), Rule::default());
+            for (one, other) in [
+                (rule.paired(&A, &b).unwrap(), rule.paired(&b, &A).unwrap()),
+                (rule.stored(&A, &b).unwrap(), rule.stored(&b, &A).unwrap()),
+            ] {
+                assert_eq!((one.p_worse, one.p_not_worse), (other.p_better, other.p_not_better));
+                let exchanged = match one.finding {
+                    Finding::Worse => Finding::Better,
+                    Finding::Better => Finding::Worse,
+                    same => same,
+                };
+                assert_eq!(other.finding, exchanged);
+            }
+        }
+    }
+
+    #[test]
+    fn a_stored_baseline_raises_the_threshold_and_never_lowers_it() {
+        let stored =
+            |threshold, factor| Rule::new(threshold, 0.05).unwrap().stored(&A, &changed(factor)).unwrap();
+        assert_eq!(words(stored(0.02, 1.03)), (Verdict::Pass, Finding::Same));
+        assert_eq!(words(stored(0.02, 1.08)), (Verdict::Regression, Finding::Worse));
+        assert_eq!(words(stored(0.10, 1.08)), (Verdict::Pass, Finding::Same));
+        assert_eq!((stored(0.02, 1.0).threshold, stored(0.10, 1.0).threshold), (0.05, 0.10));
+    }
+
+    #[test]
+    fn identical_numbers_pass() {
+        assert_eq!(words(Rule::default().paired(&A, &A).unwrap()), (Verdict::Pass, Finding::Same));
+        assert_eq!(
+            words(Rule::default().stored(&[3.0; 5], &[3.0; 5]).unwrap()),
+            (Verdict::Pass, Finding::Same)
+        );
+    }
+
+    #[test]
+    fn any_regression_fails_and_all_must_pass() {
+        let rule = Rule::default();
+        let decision = |factor| rule.paired(&A, &changed(factor)).unwrap();
+        let together =
+            |factors: &[f64]| rule.together(&mut factors.iter().map(|f| decision(*f)).collect::<Vec<_>>());
+        assert_eq!(together(&[1.0, 1.0, 0.9]), Verdict::Pass);
+        assert_eq!(together(&[1.0, 1.05, 0.9]), Verdict::Regression);
+        assert_eq!(together(&[1.0, 1.02, 0.9]), Verdict::Inconclusive);
+        assert_eq!(together(&[1.05, 1.02]), Verdict::Regression);
+        assert_eq!(together(&[]), Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn more_metrics_take_more_evidence_for_a_regression_but_not_for_a_pass() {
+        let rule = Rule::default();
+        let five = |factor| rule.paired(&A[..5], &changed(factor)[..5]).unwrap();
+        assert_eq!(rule.together(&mut [five(1.05)]), Verdict::Regression);
+        let mut two = [five(1.05), five(1.0)];
+        assert_eq!(rule.together(&mut two), Verdict::Inconclusive);
+        assert_eq!((two[0].p_worse, two[0].verdict), (2.0 / 32.0, Verdict::Inconclusive));
+        assert_eq!(rule.together(&mut [five(1.0), five(1.0)]), Verdict::Pass);
+    }
+
+    #[test]
+    fn what_is_no_number_is_an_error() {
+        let rule = Rule::default();
+        assert!(matches!(rule.paired(&[], &[]), Err(Invalid::TooFew { .. })));
+        assert!(matches!(rule.paired(&[1.0, 0.0], &[1.0, 1.0]), Err(Invalid::NotPositive { run: 2, .. })));
+        assert!(matches!(rule.paired(&[1.0], &[f64::NAN]), Err(Invalid::NotFinite { .. })));
+        assert!(matches!(rule.stored(&[1.0], &[-1.0]), Err(Invalid::NotPositive { .. })));
+        assert!(matches!(rule.paired(&[1e-300], &[1e300]), Err(Invalid::TooLarge)));
+        assert!(Rule::new(-0.01, 0.05).is_err() && Rule::new(f64::NAN, 0.05).is_err());
+        assert!(Rule::new(0.02, 0.0).is_err() && Rule::new(0.02, 0.5).is_err());
+    }
+}

@@ -1,0 +1,248 @@
+//! The error rates to which the gate is held, on simulated sessions; each with a control, a broken rule or a harder
+//! session that misses them. `benches/gate.rs` prints more of them, with more repetitions.
+//!
+//! Most rates are at least three standard errors away from what is demanded. Nearest are the false alarms with
+//! outliers: 1.7 %, known to .3 %.
+
+use super::decision::{Decision, Finding, Verdict};
+use super::gate::Rule;
+use super::simulation::{Session, adaptive, gate, rate, stored};
+use super::{drift, hodges_lehmann, signed_rank};
+
+const SESSIONS: u32 = 2500;
+const USUAL: Session = Session::USUAL;
+const CORRELATED: Session = Session { rho: 0.3, ..USUAL };
+/// An outlier in 5 % of the pairs.
+const WILD: Session = Session { outliers: 0.025, ..USUAL };
+/// Every twentieth run an outlier, hence one in nearly 10 % of the pairs.
+const WILDER: Session = Session { outliers: 0.05, ..USUAL };
+const NOISY: Session = Session { cv: 0.05, ..USUAL };
+
+fn share(session: Session, effect: f64, verdict: Verdict) -> f64 {
+    rate(SESSIONS, 1, |noise| gate(session, effect, noise).unwrap().verdict == verdict)
+}
+
+#[track_caller]
+fn at_most(limit: f64, rate: f64) {
+    assert!(rate <= limit, "{rate} is more than {limit}");
+}
+
+#[track_caller]
+fn at_least(limit: f64, rate: f64) {
+    assert!(rate >= limit, "{rate} is less than {limit}");
+}
+
+#[test]
+fn false_alarms_are_at_most_2_percent() {
+    for session in [USUAL, CORRELATED, WILD, Session { rho: 0.3, ..WILD }] {
+        at_most(0.02, share(session, 0.0, Verdict::Regression));
+    }
+}
+
+#[test]
+fn control_without_the_estimate_or_without_the_test_or_without_pairs_false_alarms_are_more() {
+    let significant = |decision: Decision| decision.p_worse <= 0.05;
+    at_least(0.03, rate(SESSIONS, 1, |noise| significant(gate(USUAL, 0.0, noise).unwrap())));
+    let above = |decision: Decision| decision.change > 0.02;
+    at_least(0.10, rate(SESSIONS, 1, |noise| above(gate(NOISY, 0.0, noise).unwrap())));
+    let apart = |decision: Decision| decision.verdict == Verdict::Regression;
+    let one_after_the_other = rate(SESSIONS, 1, |noise| {
+        let (a, b) = USUAL.one_after_the_other(0.0, noise);
+        apart(Rule::default().paired(&a, &b).unwrap())
+    });
+    at_least(0.30, one_after_the_other);
+}
+
+#[test]
+fn a_regression_of_5_percent_is_found_in_99_percent_and_with_outliers_in_90_percent() {
+    at_least(0.99, share(USUAL, 0.05, Verdict::Regression));
+    at_least(0.99, share(CORRELATED, 0.05, Verdict::Regression));
+    at_least(0.90, share(WILD, 0.05, Verdict::Regression));
+}
+
+#[test]
+fn a_regression_of_3_percent_is_found_in_80_percent() {
+    at_least(0.80, share(USUAL, 0.03, Verdict::Regression));
+    at_least(0.80, share(CORRELATED, 0.03, Verdict::Regression));
+}
+
+#[test]
+fn control_five_pairs_find_too_little() {
+    let few = |session| Session { pairs: 5, ..session };
+    at_most(0.90, share(few(USUAL), 0.05, Verdict::Regression));
+    at_most(0.60, share(few(USUAL), 0.03, Verdict::Regression));
+    at_most(0.80, share(few(WILD), 0.05, Verdict::Regression));
+}
+
+/// With an outlier in every twentieth run, ten pairs raise 2.2 % false alarms and find 87 % of the regressions of 5
+/// %; it takes fourteen to keep what is demanded.
+#[test]
+fn twice_as_many_outliers_take_fourteen_pairs() {
+    at_most(0.026, share(WILDER, 0.0, Verdict::Regression));
+    let found = share(WILDER, 0.05, Verdict::Regression);
+    assert!((0.85..0.90).contains(&found), "{found}");
+    let fourteen = Session { pairs: 14, ..WILDER };
+    at_most(0.02, share(fourteen, 0.0, Verdict::Regression));
+    at_least(0.90, share(fourteen, 0.05, Verdict::Regression));
+}
+
+#[test]
+fn a_regression_of_just_the_threshold_passes_in_at_most_7_percent() {
+    for session in [USUAL, CORRELATED, WILD, WILDER, NOISY] {
+        at_most(0.07, share(session, 0.02, Verdict::Pass));
+    }
+}
+
+#[test]
+fn identical_versions_are_inconclusive_where_the_noise_hides_the_threshold() {
+    let inconclusive = share(NOISY, 0.0, Verdict::Inconclusive);
+    // 4 % are false alarms, hardly more than one in five passes.
+    assert!((0.70..0.90).contains(&inconclusive), "{inconclusive}");
+    at_least(0.50, share(USUAL, 0.0, Verdict::Pass));
+}
+
+/// "Not significant, so nothing changed" is what many gates do.
+#[test]
+fn control_a_gate_that_passes_what_it_cannot_see_passes_nearly_everything() {
+    let unseen = |decision: Decision| decision.p_worse > 0.05;
+    at_least(0.90, rate(SESSIONS, 1, |noise| unseen(gate(NOISY, 0.0, noise).unwrap())));
+    at_least(0.70, rate(SESSIONS, 1, |noise| unseen(gate(NOISY, 0.02, noise).unwrap())));
+}
+
+#[test]
+fn an_improvement_is_found_as_often_as_a_regression_and_none_is_seldom_seen() {
+    let found = |effect: f64, finding| {
+        rate(SESSIONS, 1, |noise| gate(USUAL, effect, noise).unwrap().finding == finding)
+    };
+    at_least(0.99, found(1.0 / 1.05 - 1.0, Finding::Better));
+    at_most(0.02, found(0.0, Finding::Better));
+    at_most(0.07, found(1.0 / 1.02 - 1.0, Finding::Same));
+    at_most(0.07, found(0.02, Finding::Same));
+}
+
+#[test]
+fn intervals_hold_the_true_change_as_often_as_they_say() {
+    let holds = rate(SESSIONS, 1, |noise| gate(USUAL, 0.05, noise).unwrap().interval.contains(0.05));
+    assert!((0.935..0.965).contains(&holds), "{holds}");
+}
+
+#[test]
+fn several_metrics_together_raise_no_more_false_alarms_than_one() {
+    // Without a threshold, the test alone keeps false alarms away.
+    let rule = Rule::new(0.0, 0.05).unwrap();
+    let mut each = 0.0;
+    let together = rate(1000, 1, |noise| {
+        let mut metrics: Vec<Decision> = (0..5)
+            .map(|_| {
+                let (a, b) = USUAL.interleaved(0.0, noise);
+                rule.paired(&a, &b).unwrap()
+            })
+            .collect();
+        each += f64::from(metrics.iter().any(|metric| metric.verdict == Verdict::Regression)) / 1000.0;
+        rule.together(&mut metrics) == Verdict::Regression
+    });
+    at_most(0.05, together);
+    // The control: without Holm's adjustment.
+    at_least(0.15, each);
+}
+
+#[test]
+fn a_stored_baseline_raises_false_alarms_in_about_0_8_percent_though_sessions_differ_by_2_percent() {
+    let quiet = Session { cv: 0.01, ..USUAL };
+    let alarms = |session| {
+        rate(SESSIONS, 1, |noise| stored(session, 0.0, 0.02, noise).unwrap().verdict == Verdict::Regression)
+    };
+    at_most(0.012, alarms(quiet));
+    at_most(0.02, alarms(USUAL));
+    at_least(
+        0.97,
+        rate(1000, 1, |noise| stored(USUAL, 0.10, 0.02, noise).unwrap().verdict == Verdict::Regression),
+    );
+    // The controls: the threshold of paired runs, and the test alone.
+    let mut significant = 0;
+    let above_2_percent = rate(1000, 1, |noise| {
+        let decision = stored(quiet, 0.0, 0.02, noise).unwrap();
+        significant += usize::from(decision.p_worse <= 0.05);
+        decision.p_worse <= 0.05 && decision.change > 0.02
+    });
+    at_least(0.10, above_2_percent);
+    assert!(significant >= 200, "{significant}");
+}
+
+fn adaptive_share(sessions: u32, session: Session, effect: f64, verdict: Verdict) -> f64 {
+    rate(sessions, 1, |noise| adaptive(session, effect, noise).unwrap().verdict == verdict)
+}
+
+fn up_to(pairs: usize, session: Session) -> Session {
+    Session { pairs, ..session }
+}
+
+#[test]
+fn looking_early_keeps_false_alarms_at_2_percent() {
+    for session in [USUAL, CORRELATED, WILD] {
+        at_most(0.02, adaptive_share(SESSIONS, up_to(26, session), 0.0, Verdict::Regression));
+    }
+}
+
+#[test]
+fn looking_early_finds_what_must_be_found() {
+    at_least(0.99, adaptive_share(1000, up_to(20, USUAL), 0.05, Verdict::Regression));
+    at_least(0.90, adaptive_share(1000, up_to(20, WILDER), 0.05, Verdict::Regression));
+    at_least(0.80, adaptive_share(1000, up_to(20, USUAL), 0.03, Verdict::Regression));
+    at_least(0.50, adaptive_share(1000, up_to(20, NOISY), 0.0, Verdict::Inconclusive));
+}
+
+#[test]
+fn looking_early_passes_a_regression_of_just_the_threshold_in_at_most_7_percent() {
+    for session in [USUAL, CORRELATED] {
+        at_most(0.07, adaptive_share(1000, up_to(26, session), 0.02, Verdict::Pass));
+    }
+    // The control: every look believed at 5 %.
+    let peeking = rate(1000, 1, |noise| {
+        let (a, b) = up_to(26, USUAL).interleaved(0.02, noise);
+        let passes = |pairs: &usize| {
+            Rule::default().paired(&a[..*pairs], &b[..*pairs]).unwrap().verdict == Verdict::Pass
+        };
+        [8, 12, 18, 26].iter().any(passes)
+    });
+    at_least(0.09, peeking);
+}
+
+#[test]
+fn the_interval_at_the_look_that_ended_holds_the_true_change_as_often_as_it_says() {
+    for effect in [0.0, 0.03] {
+        let holds = rate(1000, 1, |noise| {
+            adaptive(up_to(26, USUAL), effect, noise).unwrap().interval.contains(effect)
+        });
+        at_least(0.95, holds);
+    }
+}
+
+#[test]
+fn a_drift_is_noticed_and_none_in_at_most_1_percent() {
+    let noticed = |session: Session| {
+        rate(SESSIONS, 1, |noise| {
+            let (runs, _) = Session { pairs: 20, ..session }.apart(0.0, 0.0, noise);
+            drift::notice(&runs).unwrap().is_some()
+        })
+    };
+    at_most(0.015, noticed(Session { drift: 0.0, ..USUAL }));
+    at_least(0.80, noticed(Session { cv: 0.01, ..USUAL }));
+}
+
+/// The exact test at 10 pairs has the size 43 / 1024, the largest below 5 %.
+#[test]
+fn the_test_errs_as_often_as_its_distribution_says() {
+    let still = Session { drift: 0.0, ..USUAL };
+    let rejected = rate(10_000, 3, |noise| {
+        let (a, b) = still.interleaved(0.0, noise);
+        let differences: Vec<f64> = a.iter().zip(&b).map(|(a, b)| (b / a).ln()).collect();
+        signed_rank::test(&differences, 0.0).unwrap().greater <= 0.05
+    });
+    assert!((rejected - 43.0 / 1024.0).abs() < 0.006, "{rejected}");
+    let estimates = rate(1000, 3, |noise| {
+        let (a, _) = still.interleaved(0.0, noise);
+        hodges_lehmann::one_sample(&a, 0.95).unwrap().interval.contains(100.0)
+    });
+    at_least(0.935, estimates);
+}
