@@ -102,13 +102,13 @@ impl Alumet {
         self
     }
 
-    /// Runs it to its end, or kills it after a minute.
+    /// Runs it to its end, or kills it after two minutes.
     pub fn run(&mut self) -> Done {
         let processes = self.processes();
         let (ended, watch) = std::sync::mpsc::channel::<()>();
         std::thread::scope(|scope| {
             scope.spawn(move || {
-                if watch.recv_timeout(Duration::from_secs(60)) == Err(RecvTimeoutError::Timeout) {
+                if watch.recv_timeout(Duration::from_secs(120)) == Err(RecvTimeoutError::Timeout) {
                     processes.kill();
                 }
             });
