@@ -5,6 +5,7 @@
 mod breakdown;
 mod cli;
 mod command;
+mod comparison;
 mod config;
 mod derived;
 mod doctor;
@@ -20,6 +21,7 @@ mod idle;
 mod measure;
 mod plugins;
 mod profile;
+mod quantity;
 mod signals;
 #[cfg_attr(not(test), expect(dead_code, reason = "no command compares yet"))]
 mod statistics;

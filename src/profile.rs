@@ -1,5 +1,6 @@
 //! The profile: one JSON document with everything that a run came to. Its schema is `docs/src/profile.schema.json`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::time::UNIX_EPOCH;
 use alumet::target::Exit;
 use alumet::{Consumer, Kind, Missing, Provenance, Report, Total, Totals};
 use alumet_plugin_estimate::BAND;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::derived::{Derived, derive};
 use crate::energy;
@@ -108,35 +109,35 @@ pub struct Survivor {
 }
 
 /// One series of a run: `value` for a counter, `mean`, `min` and `max` for a gauge.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MetricTotal {
     #[serde(flatten)]
     pub key: Key,
     #[serde(flatten)]
     pub amount: Amount,
     /// One standard deviation of an energy.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncertainty: Option<f64>,
     /// Between which values an estimate may lie.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub band: Option<[f64; 2]>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Key {
     pub metric: String,
     pub unit: String,
-    pub kind: &'static str,
-    pub provenance: &'static str,
+    pub kind: Cow<'static, str>,
+    pub provenance: Cow<'static, str>,
     pub method: String,
     pub resource: String,
     pub resource_id: String,
-    pub consumer: &'static str,
+    pub consumer: Cow<'static, str>,
     pub consumer_id: String,
     pub labels: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Amount {
     Counter { value: f64 },
@@ -169,6 +170,24 @@ pub struct Summary {
     pub ci95: Option<[f64; 2]>,
 }
 
+impl Amount {
+    /// The total of a counter, the mean of a gauge.
+    pub fn value(self) -> f64 {
+        match self {
+            Self::Counter { value } => value,
+            Self::Gauge { mean, .. } => mean,
+        }
+    }
+
+    /// The total of a counter, the largest value of a gauge.
+    pub fn most(self) -> f64 {
+        match self {
+            Self::Counter { value } => value,
+            Self::Gauge { max, .. } => max,
+        }
+    }
+}
+
 impl MetricTotal {
     fn of(total: &Total) -> Self {
         let series = &total.series;
@@ -179,12 +198,12 @@ impl MetricTotal {
         let key = Key {
             metric: series.metric.name.to_string(),
             unit: series.metric.unit.to_string(),
-            kind,
-            provenance: series.provenance.as_str(),
+            kind: kind.into(),
+            provenance: series.provenance.as_str().into(),
             method: series.method.to_string(),
             resource: series.resource.kind.to_string(),
             resource_id: series.resource.id.clone(),
-            consumer: series.consumer.kind(),
+            consumer: series.consumer.kind().into(),
             consumer_id: series.consumer.id().map(|id| id.to_string()).unwrap_or_default(),
             labels: series.labels.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
         };

@@ -1,9 +1,12 @@
 //! What a comparison comes to: its numbers, the gate's word and the table's word.
 
+use serde::Serialize;
+
 use super::interval::Interval;
 
 /// What a gate says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// B does not cost more than A by the threshold.
     Pass,
@@ -15,7 +18,8 @@ pub enum Verdict {
 
 /// What a table says. The rule for `Worse` is that of a regression, and `Better` is the same rule with A and B
 /// exchanged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Finding {
     /// B costs more, by more than the threshold.
     Worse,
@@ -29,7 +33,7 @@ pub enum Finding {
 }
 
 /// What the runs of A and B say about B.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Decision {
     /// The runs of A and of B.
     pub runs: [usize; 2],

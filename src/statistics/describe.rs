@@ -1,5 +1,6 @@
 //! One version's runs in a few numbers.
 
+use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::interval::Interval;
@@ -9,7 +10,7 @@ use super::sample::{self, Invalid};
 pub const LEVEL: f64 = 0.95;
 
 /// What repeated runs amount to, in the unit of the values.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Description {
     /// How many runs.
     pub n: usize,

@@ -1,7 +1,9 @@
 //! A confidence interval: between what and what, and how sure.
 
+use serde::Serialize;
+
 /// Where a quantity lies, with a stated confidence.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Interval {
     /// The lower end.
     pub low: f64,

@@ -94,9 +94,13 @@ impl Plan {
     pub fn conclude(&self, a: &[f64], b: &[f64]) -> Result<Decision, Invalid> {
         let cap = self.cap();
         let (a, b) = (&a[..a.len().min(cap)], &b[..b.len().min(cap)]);
-        let before = self.looks.iter().rev().find(|look| **look < a.len());
-        let left = self.rule.alpha() - before.map_or(0.0, |look| self.spent(*look));
-        self.rule.at(left).paired(a, b)
+        self.last_rule(a.len()).paired(a, b)
+    }
+
+    /// The rule of that last word, after so many pairs; as with [`Self::rule`], for several metrics.
+    pub fn last_rule(&self, pairs: usize) -> Rule {
+        let before = self.looks.iter().rev().find(|look| **look < pairs);
+        self.rule.at(self.rule.alpha() - before.map_or(0.0, |look| self.spent(*look)))
     }
 
     fn cap(&self) -> usize {

@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -20,6 +21,7 @@ pub struct Command {
     arguments: Vec<OsString>,
     user: Option<Credentials>,
     inherited: Inherited,
+    streams: [Option<Arc<OwnedFd>>; 3],
 }
 
 /// What the application would have got from its parent if that parent were not alumet.
@@ -84,7 +86,7 @@ impl Command {
     pub fn new<A: Into<OsString>>(arguments: impl IntoIterator<Item = A>) -> Self {
         let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
         assert!(!arguments.is_empty(), "a command has at least one word");
-        Self { arguments, user: None, inherited: Inherited::default() }
+        Self { arguments, user: None, inherited: Inherited::default(), streams: [const { None }; 3] }
     }
 
     /// The program and its arguments.
@@ -116,6 +118,15 @@ impl Command {
     /// Launches it with what it would have inherited.
     pub fn inherited(&mut self, inherited: Inherited) -> &mut Self {
         self.inherited = inherited;
+        self
+    }
+
+    /// Gives it this file as standard input (0), output (1) or error (2), instead of this process' own.
+    ///
+    /// # Panics
+    /// If it is another number.
+    pub fn stream(&mut self, number: usize, file: impl Into<OwnedFd>) -> &mut Self {
+        self.streams[number] = Some(Arc::new(file.into()));
         self
     }
 
@@ -323,6 +334,13 @@ unsafe fn become_application(plan: &Plan<'_>) -> ! {
         }
         for fd in plan.parents.iter().chain(&inherited.closed) {
             libc::close(*fd);
+        }
+        for (number, file) in plan.command.streams.iter().enumerate() {
+            if let Some(file) = file
+                && libc::dup2(file.as_raw_fd(), number as RawFd) < 0
+            {
+                fail(plan.report);
+            }
         }
         if let Some(user) = &plan.command.user {
             let groups = user.groups.as_ptr().cast::<libc::gid_t>();

@@ -15,6 +15,8 @@ pub(super) struct Launched {
     /// Or why it has none.
     pub(super) cgroup: Result<Cgroup, String>,
     gate: Mutex<Option<gate::Gate>>,
+    /// Children that this process had before: what is left of an earlier run.
+    others: Vec<i32>,
     reaped: Mutex<Reaped>,
 }
 
@@ -32,6 +34,10 @@ impl Launched {
         unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
         // SAFETY: PR_SET_CHILD_SUBREAPER takes a number and touches no memory.
         unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1 as libc::c_ulong) };
+        let mut others = Vec::new();
+        if has_children() {
+            tree::children(std::process::id() as i32, &mut others);
+        }
         let cgroup = Cgroup::create();
         let held = gate::hold(command, cgroup.as_ref().ok().map(Cgroup::directory))?;
         let cgroup = match cgroup {
@@ -43,6 +49,7 @@ impl Launched {
             pidfd: held.pidfd,
             cgroup,
             gate: Mutex::new(Some(held.gate)),
+            others,
             reaped: Mutex::default(),
         })
     }
@@ -68,7 +75,7 @@ impl Launched {
                     out.push(self.pid);
                 }
             }
-            Err(_) => tree::of_child((!self.is_reaped()).then_some(self.pid), out),
+            Err(_) => tree::of_child((!self.is_reaped()).then_some(self.pid), &self.others, out),
         }
     }
 
@@ -135,7 +142,9 @@ impl Launched {
             // SAFETY: all-zero is a valid rusage; both places outlive the call.
             let mut rusage: libc::rusage = unsafe { std::mem::zeroed() };
             // SAFETY: as above.
-            if unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, &raw mut rusage) } == pid {
+            if unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, &raw mut rusage) } == pid
+                && !self.others.contains(&pid)
+            {
                 reaped.usage += Usage::from_raw(&rusage);
                 if pid == self.pid {
                     reaped.exit = Some(Exit::from_wait_status(status));
@@ -155,6 +164,13 @@ impl Launched {
             cgroup.remove();
         }
     }
+}
+
+/// Whether this process has any child (wait(2): ECHILD otherwise).
+fn has_children() -> bool {
+    let look = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: without a place for it nothing is told.
+    unsafe { libc::waitid(libc::P_ALL, 0, std::ptr::null_mut(), look) == 0 }
 }
 
 impl Drop for Launched {

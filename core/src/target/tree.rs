@@ -3,13 +3,19 @@
 use std::fs;
 
 /// `root` unless it was reaped, all its living descendants, and all children of this process with theirs; parents
-/// before children. Children whose parent has died are alumet's own then: it is their subreaper.
-pub(super) fn of_child(root: Option<i32>, out: &mut Vec<i32>) {
+/// before children. Children whose parent has died are alumet's own then: it is their subreaper. What is left of
+/// `others`, which were children before it, is none of it.
+pub(super) fn of_child(root: Option<i32>, others: &[i32], out: &mut Vec<i32>) {
     let first = out.len();
     out.extend(root);
     let orphans = out.len();
-    // Everything that is our child and not the root is an orphan of its tree: alumet itself starts nothing else.
+    // Everything else that is our child and not the root is an orphan of its tree.
     children(std::process::id() as i32, out);
+    for pid in out.split_off(orphans) {
+        if !others.contains(&pid) {
+            out.push(pid);
+        }
+    }
     if let Some(at) = out[orphans..].iter().position(|pid| Some(*pid) == root) {
         out.swap_remove(orphans + at);
     }

@@ -1,0 +1,401 @@
+//! From the runs of two versions to what may be said of them.
+
+use alumet::Missing;
+
+use super::{Comparison, Design, Judged, Row, Side};
+use crate::exit::Failure;
+use crate::fingerprint::Fingerprint;
+use crate::quantity::{Quantity, Reading};
+use crate::statistics::decision::Decision;
+use crate::statistics::describe::{Description, describe};
+use crate::statistics::gate::Rule;
+use crate::statistics::sample::Invalid;
+use crate::statistics::{drift, outliers};
+use crate::units::percent;
+
+/// What decides, and by which thresholds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gates {
+    /// Those that were named, each with its threshold (.02 is 2 %). Without any, the best that was measured decides.
+    pub named: Vec<(Quantity, f64)>,
+    /// The threshold of all others.
+    pub threshold: f64,
+    /// Whether nothing but energy will do where nothing is named.
+    pub require_measured: bool,
+}
+
+impl Gates {
+    fn threshold(&self, quantity: &Quantity) -> f64 {
+        let named = self.named.iter().find(|(name, _)| name == quantity);
+        named.map_or(self.threshold, |(_, threshold)| *threshold)
+    }
+}
+
+/// What is known besides the runs.
+#[derive(Debug, Clone)]
+pub struct Circumstances<'a> {
+    pub design: Design,
+    pub host: Fingerprint,
+    /// What was not measured: it says why there is no energy.
+    pub missing: &'a [Missing],
+}
+
+/// Compares two versions at this error rate.
+///
+/// # Errors
+/// There is nothing valid to compare.
+pub fn compare(
+    baseline: &Side,
+    change: &Side,
+    gates: &Gates,
+    alpha: f64,
+    circumstances: Circumstances<'_>,
+) -> Result<Comparison, Failure> {
+    let columns: Vec<Column> = quantities(baseline, change)
+        .into_iter()
+        .map(|quantity| Column::of(quantity, baseline, change))
+        .collect();
+    let deciding = deciding(&columns, gates, circumstances.missing)?;
+    let is_stored = matches!(circumstances.design, Design::Stored { .. });
+    let mut rows = Vec::new();
+    for column in &columns {
+        let rule = rule(gates.threshold(&column.quantity), alpha)?;
+        let decides = deciding.contains(&column.quantity);
+        rows.extend(column.row(rule, is_stored, decides)?);
+    }
+    let mut decisions: Vec<Decision> =
+        rows.iter().filter(|row| row.decides).filter_map(Row::decision).collect();
+    let verdict = rule(gates.threshold, alpha)?.together(&mut decisions);
+    let judged = rows.iter_mut().filter(|row| row.decides).map(|row| &mut row.judged);
+    judged.zip(decisions).for_each(|(judged, decision)| *judged = Judged::Decision(decision));
+    let mut comparison = Comparison {
+        baseline: baseline.title.clone(),
+        change: change.title.clone(),
+        design: circumstances.design,
+        host: circumstances.host,
+        rows,
+        verdict,
+        remarks: Vec::new(),
+    };
+    comparison.remarks = remarks(&comparison, &columns, gates, circumstances.missing);
+    Ok(comparison)
+}
+
+impl Row {
+    /// What was decided, if anything could be.
+    pub fn decision(&self) -> Option<Decision> {
+        match self.judged {
+            Judged::Decision(decision) => Some(decision),
+            Judged::NotJudged(_) => None,
+        }
+    }
+}
+
+fn rule(threshold: f64, alpha: f64) -> Result<Rule, Failure> {
+    Rule::new(threshold, alpha).map_err(|invalid| Failure::usage(invalid.to_string()))
+}
+
+/// All quantities of any run: the usual ones first.
+fn quantities(baseline: &Side, change: &Side) -> Vec<Quantity> {
+    let runs = baseline.runs.iter().chain(&change.runs).flatten();
+    let mut all: Vec<_> = runs.map(|(quantity, _)| quantity.clone()).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// A quantity's values in all runs.
+struct Column {
+    quantity: Quantity,
+    values: [Vec<f64>; 2],
+    reading: Option<Reading>,
+    /// Why no verdict may rest on it.
+    unfit: Option<String>,
+}
+
+impl Column {
+    fn of(quantity: Quantity, baseline: &Side, change: &Side) -> Self {
+        let readings = |side: &Side| -> Vec<Option<Reading>> {
+            let of_run = |run: &Vec<(Quantity, Reading)>| {
+                run.iter().find(|(name, _)| *name == quantity).map(|(_, reading)| reading.clone())
+            };
+            side.runs.iter().map(of_run).collect()
+        };
+        let sides = [readings(baseline), readings(change)];
+        let all: Vec<&Reading> = sides.iter().flatten().flatten().collect();
+        let is_mixed = all.windows(2).any(|pair| pair[0].provenance != pair[1].provenance);
+        let unfit = if sides.iter().flatten().any(Option::is_none) {
+            Some("some runs lack it".to_owned())
+        } else if is_mixed {
+            Some("it was not obtained in the same way in all runs".to_owned())
+        } else {
+            all.iter().find_map(|reading| reading.unfit).map(str::to_owned)
+        };
+        Self {
+            reading: all.first().map(|reading| (*reading).clone()),
+            values: sides.map(|side| side.iter().flatten().map(|reading| reading.value).collect()),
+            quantity,
+            unfit,
+        }
+    }
+
+    /// The row, if there is anything to show.
+    fn row(&self, rule: Rule, is_stored: bool, decides: bool) -> Result<Option<Row>, Failure> {
+        let [a, b] = &self.values;
+        let (Some(reading), false, false) = (&self.reading, a.is_empty(), b.is_empty()) else {
+            return Ok(None);
+        };
+        let describe = |values: &[f64]| -> Result<Description, Failure> {
+            describe(values).map_err(|invalid| self.invalid(&invalid))
+        };
+        let judged = match &self.unfit {
+            Some(why) => Judged::NotJudged(why.clone()),
+            None => match if is_stored { rule.stored(a, b) } else { rule.paired(a, b) } {
+                Ok(decision) => Judged::Decision(decision),
+                // Who decides must be able to.
+                Err(invalid) if decides => return Err(self.invalid(&invalid)),
+                Err(invalid) => Judged::NotJudged(invalid.to_string()),
+            },
+        };
+        Ok(Some(Row {
+            quantity: self.quantity.clone(),
+            unit: self.quantity.unit(),
+            provenance: reading.provenance.clone(),
+            method: reading.method.clone(),
+            baseline: describe(a)?,
+            change: describe(b)?,
+            decides,
+            judged,
+        }))
+    }
+
+    fn invalid(&self, invalid: &Invalid) -> Failure {
+        Failure::failed(format!("{} cannot be compared: {invalid}", self.quantity))
+    }
+}
+
+/// What the verdict rests on.
+fn deciding(columns: &[Column], gates: &Gates, missing: &[Missing]) -> Result<Vec<Quantity>, Failure> {
+    let find = |quantity: &Quantity| columns.iter().find(|column| column.quantity == *quantity);
+    let refused = |quantity: &Quantity| match find(quantity) {
+        None => Some(format!("{quantity} was not measured{}", why(quantity, missing))),
+        Some(Column { unfit: Some(why_not), .. }) if why_not.contains("estimated") => {
+            Some(format!("{quantity} was not measured but estimated{}", why(quantity, missing)))
+        }
+        Some(Column { unfit: Some(why), .. }) => Some(format!("{quantity} cannot decide: {why}")),
+        Some(_) => None,
+    };
+    if !gates.named.is_empty() {
+        for (quantity, _) in &gates.named {
+            if let Some(why) = refused(quantity) {
+                return Err(Failure::failed(format!("there is nothing valid to compare: {why}")));
+            }
+        }
+        return Ok(gates.named.iter().map(|(quantity, _)| quantity.clone()).collect());
+    }
+    if gates.require_measured
+        && let Some(why) = refused(&Quantity::Energy)
+    {
+        return Err(Failure::failed(format!("{why}, and --require-measured wants it to decide")));
+    }
+    let best = Quantity::DECIDING.into_iter().find(|quantity| refused(quantity).is_none());
+    best.map(|quantity| vec![quantity]).ok_or_else(|| {
+        let whys = Quantity::DECIDING.iter().filter_map(refused).collect::<Vec<_>>();
+        Failure::failed(format!("there is nothing valid to compare: {}", whys.join("; ")))
+    })
+}
+
+/// ` (no RAPL in this virtual machine)`, if that is known.
+fn why(quantity: &Quantity, missing: &[Missing]) -> String {
+    let gap = match quantity {
+        Quantity::Energy => missing.iter().find(|gap| gap.plugin == "rapl"),
+        Quantity::Cpu | Quantity::Memory => missing.iter().find(|gap| gap.plugin == "procfs"),
+        Quantity::Gpu => missing.iter().find(|gap| gap.plugin == "nvml"),
+        Quantity::Instructions | Quantity::Event(_) => missing.iter().find(|gap| gap.plugin == "perf"),
+        Quantity::Time => None,
+    };
+    gap.map(|gap| format!(" ({})", gap.reason)).unwrap_or_default()
+}
+
+fn remarks(comparison: &Comparison, columns: &[Column], gates: &Gates, missing: &[Missing]) -> Vec<String> {
+    let mut remarks = Vec::new();
+    let is_by_energy = comparison.deciding().any(|row| row.quantity == Quantity::Energy);
+    if gates.named.is_empty() && !is_by_energy {
+        let unfit = columns.iter().find(|column| column.quantity == Quantity::Energy);
+        let how = match unfit.and_then(|column| column.unfit.as_deref()) {
+            Some("it is estimated") => "energy is only estimated",
+            Some(_) => "energy was not measured wholly",
+            None => "energy was not measured",
+        };
+        let names: Vec<_> = comparison.deciding().map(|row| row.quantity.label()).collect();
+        remarks.push(format!(
+            "{} decides, because {how}{}",
+            names.join(" and "),
+            why(&Quantity::Energy, missing)
+        ));
+    }
+    if let Design::Stored { .. } = comparison.design {
+        let raised: Vec<_> = comparison
+            .deciding()
+            .filter(|row| gates.threshold(&row.quantity) < Rule::STORED_THRESHOLD)
+            .map(|row| row.quantity.label())
+            .collect();
+        if !raised.is_empty() {
+            remarks.push(format!(
+                "against runs of another session the threshold is {}: sessions differ by some 2 % ({})",
+                percent(Rule::STORED_THRESHOLD),
+                raised.join(", ")
+            ));
+        }
+    }
+    for column in
+        columns.iter().filter(|column| comparison.deciding().any(|row| row.quantity == column.quantity))
+    {
+        for (title, values) in [&comparison.baseline, &comparison.change].into_iter().zip(&column.values) {
+            remarks.extend(peculiarities(column.quantity.label(), title, values));
+        }
+    }
+    remarks
+}
+
+/// Outliers and drift in the runs of one version.
+pub fn peculiarities(label: &str, title: &str, values: &[f64]) -> Vec<String> {
+    let mut remarks = Vec::new();
+    let flagged = outliers::outliers(values).unwrap_or_default();
+    if !flagged.is_empty() {
+        let runs: Vec<_> = flagged.iter().take(5).map(|outlier| (outlier.run + 1).to_string()).collect();
+        let more = if flagged.len() > 5 { ", ..." } else { "" };
+        let runs = format!("{} {}{more}", if flagged.len() == 1 { "run" } else { "runs" }, runs.join(", "));
+        remarks.push(format!("{label} of {title}: far from the others, and kept: {runs}"));
+    }
+    if let Ok(Some(drift)) = drift::notice(values) {
+        let way = if drift.change > 0.0 { "more" } else { "less" };
+        let by = percent(drift.change.abs());
+        remarks
+            .push(format!("{label} of {title}: the second half of the runs costs {by} {way} than the first"));
+    }
+    remarks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statistics::decision::{Finding, Verdict};
+
+    fn host() -> Fingerprint {
+        Fingerprint::of(&alumet::Host::new("/nowhere", "/nowhere"))
+    }
+
+    fn reading(value: f64, provenance: &str, unfit: Option<&'static str>) -> Reading {
+        Reading { value, provenance: provenance.into(), method: "m".into(), unfit }
+    }
+
+    const WOBBLE: [f64; 10] = [1.003, 0.998, 1.001, 0.996, 1.002, 0.999, 1.004, 0.997, 1.0005, 0.9985];
+
+    /// Ten runs, each with these quantities.
+    fn side(title: &str, of_run: impl Fn(f64) -> Vec<(Quantity, Reading)>) -> Side {
+        Side { title: title.into(), runs: WOBBLE.iter().map(|wobble| of_run(*wobble)).collect() }
+    }
+
+    fn auto() -> Gates {
+        Gates { named: Vec::new(), threshold: 0.02, require_measured: false }
+    }
+
+    fn judged(a: &Side, b: &Side, gates: &Gates) -> Result<Comparison, Failure> {
+        let missing =
+            [Missing { plugin: "rapl".into(), reason: "no RAPL here".into(), ..Missing::default() }];
+        let design = Design::Interleaved { pairs: 10, warmups: 1, adaptive: false };
+        compare(a, b, gates, 0.05, Circumstances { design, host: host(), missing: &missing })
+    }
+
+    fn measured(energy: f64, cpu: f64) -> impl Fn(f64) -> Vec<(Quantity, Reading)> {
+        move |wobble| {
+            vec![
+                (Quantity::Energy, reading(energy * wobble, "attributed", None)),
+                (Quantity::Cpu, reading(cpu / wobble, "measured", None)),
+            ]
+        }
+    }
+
+    #[test]
+    fn measured_energy_decides_and_cpu_time_is_only_shown() {
+        let (a, b) = (side("old", measured(10.0, 1.0)), side("new", measured(10.0, 1.3)));
+        let comparison = judged(&a, &b, &auto()).unwrap();
+        assert_eq!(comparison.verdict, Verdict::Pass);
+        let of = |name: Quantity| comparison.rows.iter().find(|row| row.quantity == name).unwrap().clone();
+        assert!(of(Quantity::Energy).decides && !of(Quantity::Cpu).decides);
+        assert_eq!(of(Quantity::Cpu).decision().unwrap().finding, Finding::Worse);
+        let worse = side("new", measured(10.6, 1.0));
+        assert_eq!(judged(&a, &worse, &auto()).unwrap().verdict, Verdict::Regression);
+    }
+
+    #[test]
+    fn an_estimate_never_decides_and_the_fallback_is_named_with_its_reason() {
+        let estimated = |energy: f64| {
+            side("x", move |wobble| {
+                vec![
+                    (Quantity::Energy, reading(energy * wobble, "estimated", Some("it is estimated"))),
+                    (Quantity::Cpu, reading(wobble, "measured", None)),
+                ]
+            })
+        };
+        let comparison = judged(&estimated(1.0), &estimated(9.0), &auto()).unwrap();
+        assert_eq!(comparison.verdict, Verdict::Pass);
+        assert_eq!(comparison.remarks[0], "CPU decides, because energy is only estimated (no RAPL here)");
+        let strict = Gates { require_measured: true, ..auto() };
+        let refused = judged(&estimated(1.0), &estimated(9.0), &strict).unwrap_err();
+        assert_eq!(
+            (refused.status, &*refused.message),
+            (
+                125,
+                "energy was not measured but estimated (no RAPL here), and --require-measured wants it to decide"
+            )
+        );
+    }
+
+    #[test]
+    fn what_was_named_must_be_there_and_any_regression_of_it_counts() {
+        let (a, b) = (side("old", measured(10.0, 1.0)), side("new", measured(10.0, 1.3)));
+        let named = |names: &[&str]| Gates {
+            named: names.iter().map(|name| (Quantity::parse(name), 0.02)).collect(),
+            ..auto()
+        };
+        assert_eq!(judged(&a, &b, &named(&["energy", "cpu"])).unwrap().verdict, Verdict::Regression);
+        assert_eq!(judged(&a, &b, &named(&["energy"])).unwrap().verdict, Verdict::Pass);
+        let refused = judged(&a, &b, &named(&["energy", "memory"])).unwrap_err();
+        assert!(refused.message.contains("memory was not measured"), "{}", refused.message);
+        let wide = Gates { named: vec![(Quantity::Cpu, 0.5)], ..auto() };
+        assert_eq!(judged(&a, &b, &wide).unwrap().verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn what_is_no_number_to_compare_is_an_error_and_never_a_pass() {
+        for value in [f64::NAN, 0.0, -1.0, f64::INFINITY] {
+            let broken = side("new", |wobble| {
+                vec![(Quantity::Cpu, reading(if wobble > 1.0035 { value } else { wobble }, "measured", None))]
+            });
+            let whole = side("old", |wobble| vec![(Quantity::Cpu, reading(wobble, "measured", None))]);
+            let refused = judged(&whole, &broken, &auto()).unwrap_err();
+            assert!(
+                refused.status == 125 && refused.message.contains("cannot be compared"),
+                "{}",
+                refused.message
+            );
+        }
+        let nothing = Side { title: "x".into(), runs: vec![Vec::new(); 10] };
+        assert_eq!(judged(&nothing, &nothing, &auto()).unwrap_err().status, 125);
+    }
+
+    #[test]
+    fn a_quantity_that_some_runs_lack_is_not_judged() {
+        let lacking = side("new", |wobble| {
+            let mut run = measured(10.0, 1.0)(wobble);
+            if wobble > 1.0035 {
+                run.remove(0);
+            }
+            run
+        });
+        let comparison = judged(&side("old", measured(10.0, 1.0)), &lacking, &auto()).unwrap();
+        assert!(!comparison.rows[0].decides && comparison.rows[1].decides);
+    }
+}

@@ -1,0 +1,86 @@
+//! Two versions of a program against each other: what their runs came to, and what may be said of it.
+//!
+//! [`judge`] makes a [`Comparison`] of two [`Side`]s. Everything that a person or a pipeline reads is made from one.
+
+pub mod judge;
+
+use serde::Serialize;
+
+use crate::fingerprint::Fingerprint;
+use crate::quantity::{Quantity, Reading};
+use crate::statistics::decision::Verdict;
+use crate::statistics::describe::Description;
+
+/// One version with its runs.
+#[derive(Debug, Clone, Default)]
+pub struct Side {
+    /// The command as it was typed, or the name of the profile.
+    pub title: String,
+    /// The readings of each run.
+    pub runs: Vec<Vec<(Quantity, Reading)>>,
+}
+
+/// How the runs came to be.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Design {
+    /// Runs of both versions in turn (A B, B A, ...), so that what drifts hits both.
+    Interleaved {
+        pairs: usize,
+        warmups: usize,
+        /// Whether the runs ended as soon as there was a verdict.
+        adaptive: bool,
+    },
+    /// Runs of now, or of a second file, against those in a file.
+    Stored { baseline_runs: usize, runs: usize },
+}
+
+/// The result.
+#[derive(Debug, Clone, Serialize)]
+pub struct Comparison {
+    /// A.
+    pub baseline: String,
+    /// B.
+    pub change: String,
+    pub design: Design,
+    /// The machine that it was found on.
+    pub host: Fingerprint,
+    /// Every quantity that both have, the usual order.
+    pub rows: Vec<Row>,
+    pub verdict: Verdict,
+    /// What nobody should overlook: what it was decided by if not by energy, runs that drift, outliers.
+    pub remarks: Vec<String>,
+}
+
+/// One quantity of both versions.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    #[serde(rename = "metric")]
+    pub quantity: Quantity,
+    pub unit: &'static str,
+    /// `measured`, `attributed` or `estimated`.
+    pub provenance: String,
+    pub method: String,
+    pub baseline: Description,
+    pub change: Description,
+    /// Whether the verdict rests on it.
+    pub decides: bool,
+    /// Without it there is a reason why nothing can be said.
+    #[serde(flatten)]
+    pub judged: Judged,
+}
+
+/// What may be said of a row.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Judged {
+    Decision(crate::statistics::decision::Decision),
+    NotJudged(String),
+}
+
+impl Comparison {
+    /// The rows that the verdict rests on.
+    pub fn deciding(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.decides)
+    }
+}

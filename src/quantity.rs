@@ -1,0 +1,274 @@
+//! What runs are compared by: a handful of quantities that a person has words for, and any event.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::profile::{Key, MetricTotal};
+use crate::units::{amount, bytes, count, joules, seconds};
+
+/// A quantity of which each run has one value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Quantity {
+    /// The application's part of the energy of CPUs and memory, or all of it where it is not told apart.
+    Energy,
+    /// The energy of the GPUs that the application used.
+    Gpu,
+    /// From the start of the application to its end.
+    Time,
+    /// CPU time of the tree.
+    Cpu,
+    /// The peak of the tree's memory.
+    Memory,
+    /// Instructions of the tree.
+    Instructions,
+    /// Another event, by the name that it was asked for.
+    Event(String),
+}
+
+/// A run's value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    pub value: f64,
+    /// `measured`, `attributed` or `estimated`.
+    pub provenance: String,
+    pub method: String,
+    /// Why no verdict may rest on it.
+    pub unfit: Option<&'static str>,
+}
+
+impl Quantity {
+    /// The usual ones, in the order in which they are shown.
+    pub const USUAL: [Self; 6] =
+        [Self::Energy, Self::Gpu, Self::Time, Self::Cpu, Self::Memory, Self::Instructions];
+    /// Those that decide if nobody has said by what, the best first.
+    pub const DECIDING: [Self; 3] = [Self::Energy, Self::Cpu, Self::Instructions];
+
+    /// From the name that a person types.
+    pub fn parse(name: &str) -> Self {
+        let usual = Self::USUAL.into_iter().find(|quantity| quantity.name() == name);
+        usual.unwrap_or_else(|| Self::Event(name.to_owned()))
+    }
+
+    /// As it is typed.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Energy => "energy",
+            Self::Gpu => "gpu",
+            Self::Time => "time",
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Instructions => "instructions",
+            Self::Event(name) => name,
+        }
+    }
+
+    /// As it heads a row.
+    pub fn label(&self) -> &str {
+        match self {
+            Self::Energy => "Energy",
+            Self::Gpu => "GPU energy",
+            Self::Time => "Time",
+            Self::Cpu => "CPU",
+            Self::Memory => "Memory",
+            Self::Instructions => "Instructions",
+            Self::Event(name) => name,
+        }
+    }
+
+    /// UCUM code.
+    pub fn unit(&self) -> &'static str {
+        match self {
+            Self::Energy | Self::Gpu => "J",
+            Self::Time | Self::Cpu => "s",
+            Self::Memory => "By",
+            Self::Instructions | Self::Event(_) => "1",
+        }
+    }
+
+    /// A value for a person.
+    pub fn in_words(&self, value: f64) -> String {
+        match self {
+            Self::Energy | Self::Gpu => joules(value),
+            Self::Time | Self::Cpu => seconds(value),
+            Self::Memory => bytes(value),
+            Self::Instructions => count(value),
+            Self::Event(name) if name.ends_with("-clock") => seconds(value),
+            Self::Event(_) => amount(value, "1"),
+        }
+    }
+
+    /// What a run of so many seconds with these totals says of it.
+    pub fn of_run(&self, wall_s: f64, metrics: &[MetricTotal]) -> Option<Reading> {
+        match self {
+            Self::Energy => energy(metrics),
+            Self::Gpu => gpu(metrics),
+            Self::Time => Some(measured(wall_s, "CLOCK_MONOTONIC")),
+            Self::Cpu => sum(metrics, |key| of_target(key, "process.cpu.time")),
+            Self::Memory => {
+                let is_peak = |key: &Key| {
+                    of_target(key, "process.memory.peak")
+                        && key.labels.get("process.memory.peak.scope").is_some_and(|scope| scope == "tree")
+                };
+                let peak = metrics.iter().find(|metric| is_peak(&metric.key))?;
+                Some(measured(peak.amount.most(), &peak.key.method))
+            }
+            Self::Instructions => event(metrics, "instructions").or_else(|| event(metrics, "instructions:u")),
+            Self::Event(name) => event(metrics, name),
+        }
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Serialize for Quantity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+fn measured(value: f64, method: &str) -> Reading {
+    Reading { value, provenance: "measured".into(), method: method.to_owned(), unfit: None }
+}
+
+fn of_target(key: &Key, metric: &str) -> bool {
+    key.metric == metric && key.consumer == "target"
+}
+
+/// All that match, together; where it comes from is said by the first.
+fn sum(metrics: &[MetricTotal], is_part: impl Fn(&Key) -> bool) -> Option<Reading> {
+    let parts: Vec<_> = metrics.iter().filter(|metric| is_part(&metric.key)).collect();
+    let first = &parts.first()?.key;
+    Some(Reading {
+        value: parts.iter().map(|part| part.amount.value()).sum(),
+        provenance: first.provenance.to_string(),
+        method: first.method.clone(),
+        unfit: None,
+    })
+}
+
+/// The application's part of a measured energy, or all of that, or an estimate of either.
+fn energy(metrics: &[MetricTotal]) -> Option<Reading> {
+    let part = |key: &Key, estimated: bool| {
+        of_target(key, "hw.energy")
+            && key.resource == "machine"
+            && (key.provenance == "estimated") == estimated
+    };
+    let whole = |key: &Key, estimated: bool| {
+        let domain = key.labels.get("hw.energy.domain").map(String::as_str);
+        key.metric == "hw.energy"
+            && key.consumer == "machine"
+            && matches!(domain, Some("package" | "dram"))
+            && (key.provenance == "estimated") == estimated
+    };
+    let of = |estimated| {
+        let of_target = sum(metrics, |key| part(key, estimated));
+        of_target.or_else(|| sum(metrics, |key| whole(key, estimated)))
+    };
+    match of(false) {
+        Some(reading) => {
+            let is_part = |metric: &&MetricTotal| part(&metric.key, false) || whole(&metric.key, false);
+            let is_whole = metrics.iter().filter(is_part).all(|metric| metric.uncertainty.is_some());
+            Some(Reading { unfit: (!is_whole).then_some("a part of it was not measured"), ..reading })
+        }
+        None => Some(Reading { unfit: Some("it is estimated"), ..of(true)? }),
+    }
+}
+
+/// Of the GPUs that the application was seen on: its parts, or the boards'.
+fn gpu(metrics: &[MetricTotal]) -> Option<Reading> {
+    let is_used = |key: &Key| {
+        metrics.iter().any(|metric| {
+            metric.key.metric == "hw.gpu.used_by_target"
+                && metric.key.resource_id == key.resource_id
+                && metric.amount.most() > 0.0
+        })
+    };
+    let is_energy = |key: &Key| key.metric == "hw.energy" && key.resource == "gpu" && is_used(key);
+    let parts = sum(metrics, |key| is_energy(key) && key.consumer == "target");
+    parts.or_else(|| sum(metrics, |key| is_energy(key) && !key.labels.contains_key("hw.energy.part")))
+}
+
+/// A count; on hybrid CPUs that of all types of cores.
+fn event(metrics: &[MetricTotal], name: &str) -> Option<Reading> {
+    let metric = format!("perf.{name}");
+    let reading = sum(metrics, |key| of_target(key, &metric))?;
+    let is_scaled = metrics.iter().any(|metric| {
+        metric.key.metric == "perf_event.running"
+            && metric.key.labels.get("perf.event").is_some_and(|event| event == name)
+            && metric.amount.value() < 0.9995
+    });
+    Some(Reading { unfit: is_scaled.then_some("it is multiplexed: its counts are scaled"), ..reading })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::Amount;
+
+    fn metric(
+        name: &str,
+        consumer: &'static str,
+        provenance: &'static str,
+        label: (&str, &str),
+        value: f64,
+    ) -> MetricTotal {
+        let key = Key {
+            metric: name.into(),
+            unit: "J".into(),
+            kind: "counter".into(),
+            provenance: provenance.into(),
+            method: "m".into(),
+            resource: if label.0 == "gpu" { "gpu" } else { "machine" }.into(),
+            resource_id: if label.0 == "gpu" { label.1 } else { "" }.into(),
+            consumer: consumer.into(),
+            consumer_id: String::new(),
+            labels: [(label.0.to_owned(), label.1.to_owned())].into(),
+        };
+        MetricTotal { key, amount: Amount::Counter { value }, uncertainty: Some(0.1), band: None }
+    }
+
+    const PACKAGE: (&str, &str) = ("hw.energy.domain", "package");
+    const TARGET: (&str, &str) = ("hw.energy.part", "target");
+
+    #[test]
+    fn the_applications_part_counts_more_than_the_machine_and_both_more_than_an_estimate() {
+        let read = |metrics: &[MetricTotal]| {
+            Quantity::Energy.of_run(1.0, metrics).map(|reading| (reading.value, reading.unfit))
+        };
+        let estimate = metric("hw.energy", "target", "estimated", TARGET, 7.0);
+        let whole = metric("hw.energy", "machine", "measured", PACKAGE, 50.0);
+        let part = metric("hw.energy", "target", "attributed", TARGET, 20.0);
+        assert_eq!(read(std::slice::from_ref(&estimate)), Some((7.0, Some("it is estimated"))));
+        assert_eq!(read(&[estimate.clone(), whole.clone()]), Some((50.0, None)));
+        assert_eq!(read(&[estimate, whole.clone(), part]), Some((20.0, None)));
+        let lossy = MetricTotal { uncertainty: None, ..whole };
+        assert_eq!(read(&[lossy]), Some((50.0, Some("a part of it was not measured"))));
+        assert_eq!(
+            read(&[metric("hw.energy", "machine", "measured", ("hw.energy.domain", "psys"), 90.0)]),
+            None
+        );
+    }
+
+    #[test]
+    fn a_scaled_count_is_unfit_and_one_that_was_not_counted_is_none() {
+        let counted = metric("perf.cycles", "target", "measured", ("x", "y"), 9.0);
+        let running = metric("perf_event.running", "target", "measured", ("perf.event", "cycles"), 0.5);
+        let cycles = Quantity::parse("cycles");
+        assert_eq!(cycles.of_run(1.0, std::slice::from_ref(&counted)).unwrap().unfit, None);
+        assert!(cycles.of_run(1.0, &[counted, running]).unwrap().unfit.is_some());
+        assert_eq!(Quantity::Instructions.of_run(1.0, &[]), None);
+    }
+
+    #[test]
+    fn names_lead_to_quantities_and_back() {
+        for quantity in Quantity::USUAL {
+            assert_eq!(Quantity::parse(quantity.name()), quantity);
+        }
+        assert_eq!(Quantity::parse("cache-misses"), Quantity::Event("cache-misses".into()));
+    }
+}
