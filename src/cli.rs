@@ -19,12 +19,17 @@ pub struct Cli {
 pub enum Command {
     Exec(Exec),
     Attach(Attach),
+    Compare(Compare),
+    Check(Check),
     Doctor(Doctor),
     Plugins(Plugins),
     Config(Config),
 }
 
 /// Launch an application and measure it with everything that it starts.
+///
+/// With --runs, --warmup, --prepare, --min-time or a parameter it is run repeatedly: then its output is hidden, and the
+/// summary says how the runs spread.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "alumet exec [OPTIONS] [--] COMMAND [ARGUMENT]...",
@@ -32,9 +37,49 @@ pub enum Command {
                   limits and signals are as they would be without alumet, and alumet ends with its status.\n\n\
                   Exit status: the application's own; 128+n if signal n ended it; 124 after --timeout; 125 if alumet \
                   failed or could not write an output; 126 if the command cannot be executed; 127 if it was not found; \
-                  2 on wrong usage."
+                  2 on wrong usage. Of repeated runs it is that of the first that failed, or 0."
 )]
 pub struct Exec {
+    /// Run it so often
+    #[arg(short, long, value_name = "N", help_heading = "Repeated runs")]
+    pub runs: Option<usize>,
+
+    /// Go on until the runs have taken so long together (and at least --runs of them, 10 unless said otherwise)
+    #[arg(long, value_name = "DURATION", help_heading = "Repeated runs")]
+    pub min_time: Option<String>,
+
+    /// Run it for each of these values, put in the place of {NAME} in the command; can be repeated
+    #[arg(short = 'L', long, num_args = 2, value_names = ["NAME", "VALUES"], help_heading = "Repeated runs")]
+    pub parameter_list: Vec<String>,
+
+    /// Run it for each number from MIN to MAX, put in the place of {NAME} in the command; can be repeated
+    #[arg(short = 'P', long, num_args = 3, value_names = ["NAME", "MIN", "MAX"], allow_negative_numbers = true, help_heading = "Repeated runs")]
+    pub parameter_scan: Vec<String>,
+
+    /// The step of --parameter-scan
+    #[arg(short = 'D', long, value_name = "STEP", default_value = "1", help_heading = "Repeated runs")]
+    pub parameter_step_size: String,
+
+    #[command(flatten)]
+    pub repeating: Repeating,
+
+    #[command(flatten)]
+    pub launching: Launching,
+
+    #[command(flatten)]
+    pub outputs: Outputs,
+
+    #[command(flatten)]
+    pub settings: Settings,
+
+    /// The application and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
+}
+
+/// How an application is launched.
+#[derive(Debug, Args)]
+pub struct Launching {
     /// End the application after this time: SIGTERM to all of its processes, SIGKILL 2 s later
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<String>,
@@ -47,16 +92,101 @@ pub struct Exec {
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
 
+    /// Run the command through a shell (sh unless said otherwise)
+    #[arg(short = 'S', long, value_name = "SHELL", num_args = 0..=1, require_equals = true, default_missing_value = "sh")]
+    pub shell: Option<OsString>,
+
     /// Measure for so long what the machine uses when nothing runs, before the application starts
     #[arg(long, value_name = "DURATION")]
     pub idle: Option<String>,
 
-    /// End with status 0 even if the application fails
+    /// Go on, and end with status 0, even if the application fails (with one of these statuses)
+    #[arg(long, value_name = "STATUSES", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub ignore_failure: Option<String>,
+}
+
+/// What happens around each of several runs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Repeated runs")]
+pub struct Repeating {
+    /// Run it so often before, without counting that
+    #[arg(short, long, value_name = "N")]
+    pub warmup: Option<usize>,
+
+    /// Execute this with sh before each run
+    #[arg(long, value_name = "COMMAND")]
+    pub prepare: Option<String>,
+
+    /// Execute this with sh after the last run
+    #[arg(long, value_name = "COMMAND")]
+    pub cleanup: Option<String>,
+
+    /// Show what the application writes
     #[arg(long)]
-    pub ignore_failure: bool,
+    pub show_output: bool,
+
+    /// Write to FILE what the application writes
+    #[arg(long, value_name = "FILE", conflicts_with = "show_output")]
+    pub app_output: Option<PathBuf>,
+}
+
+/// Compare versions of a program: commands, or profiles that `exec --json` has written.
+///
+/// Commands run in turn, in the order A B, B A, A B, ..., so that what changes over time hits both. The versions are
+/// compared to the first.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "alumet compare [OPTIONS] A B [C]...",
+    after_help = "Energy decides if it was measured, else CPU time, else instructions.\n\n\
+                  Exit status: 0 if no version costs more than the first by the threshold; 3 if one does; 4 if that \
+                  cannot be told; 125 if there is nothing valid to compare; 126 and 127 as for exec; 2 on wrong usage."
+)]
+pub struct Compare {
+    /// Commands, each as one word, or profiles
+    #[arg(required = true, num_args = 2.., value_name = "VERSION")]
+    pub versions: Vec<OsString>,
 
     #[command(flatten)]
-    pub outputs: Outputs,
+    pub comparing: Comparing,
+
+    #[command(flatten)]
+    pub repeating: Repeating,
+
+    #[command(flatten)]
+    pub launching: Launching,
+
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// Gate a pipeline: fail if the command costs more than a baseline.
+///
+/// The baseline is a command (--baseline-cmd), which runs in turn with the other one, or a profile from `exec --json` on
+/// the same machine (--baseline), which takes a threshold of at least 5 %.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "alumet check [OPTIONS] --baseline-cmd COMMAND [--] COMMAND [ARGUMENT]...\n       \
+                      alumet check [OPTIONS] --baseline PROFILE [--] COMMAND [ARGUMENT]...",
+    after_help = "Exit status: 0 passed; 3 regression; 4 inconclusive (see --inconclusive); 125 if there is nothing valid \
+                  to compare or an output could not be written; 126 and 127 as for exec; 2 on wrong usage."
+)]
+pub struct Check {
+    /// The profile to compare with
+    #[arg(long, value_name = "PROFILE", required_unless_present = "baseline_cmd")]
+    pub baseline: Option<PathBuf>,
+
+    /// The command to compare with
+    #[arg(long, value_name = "COMMAND", conflicts_with = "baseline")]
+    pub baseline_cmd: Option<String>,
+
+    #[command(flatten)]
+    pub comparing: Comparing,
+
+    #[command(flatten)]
+    pub repeating: Repeating,
+
+    #[command(flatten)]
+    pub launching: Launching,
 
     #[command(flatten)]
     pub settings: Settings,
@@ -64,6 +194,68 @@ pub struct Exec {
     /// The application and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
+}
+
+/// How versions are compared, and where that is written to.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Comparison")]
+pub struct Comparing {
+    /// Pairs of runs, 5 at least (with --adaptive, at most so many, 20 at least) [default: 10; adaptive: 40]
+    #[arg(long, value_name = "N")]
+    pub pairs: Option<usize>,
+
+    /// A regression is an increase by more than this
+    #[arg(long, value_name = "PERCENT", default_value = "2%")]
+    pub threshold: String,
+
+    /// The probability of an error
+    #[arg(long, value_name = "P", default_value = "0.05")]
+    pub alpha: String,
+
+    /// What decides: energy, cpu, time, memory, instructions, gpu or an event; each with a threshold of its own if it
+    /// is to have one, as in energy=2%,time=5%
+    #[arg(long, visible_alias = "metric", value_name = "METRICS")]
+    pub gate: Option<String>,
+
+    /// End as soon as there is a verdict
+    #[arg(long)]
+    pub adaptive: bool,
+
+    /// Start no further pair after this time
+    #[arg(long, value_name = "DURATION")]
+    pub max_time: Option<String>,
+
+    /// What an inconclusive comparison counts as: pass or fail
+    #[arg(long, value_name = "VERDICT", value_parser = ["pass", "fail"])]
+    pub inconclusive: Option<String>,
+
+    /// Refuse to decide by anything but measured energy
+    #[arg(long)]
+    pub require_measured: bool,
+
+    /// Count these events, as `perf list` names them (comma-separated; can be repeated)
+    #[arg(short, long, value_name = "EVENTS", allow_hyphen_values = true)]
+    pub event: Vec<String>,
+
+    /// Write the comparison to FILE, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Write a table for a pull request to FILE, as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+
+    /// Write the verdict to FILE, as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+
+    /// Write the metrics to FILE, as OpenMetrics (GitLab's metrics report)
+    #[arg(long, value_name = "FILE")]
+    pub openmetrics: Option<PathBuf>,
+
+    /// Print nothing but errors
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 /// Measure processes that run already, with everything that they start.
@@ -156,7 +348,7 @@ pub struct Outputs {
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// Write the totals of the run to FILE, as JSON
+    /// Write the totals of the runs to FILE, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 

@@ -18,10 +18,12 @@ mod followed;
 mod footprint;
 mod gpu;
 mod idle;
+mod launching;
 mod measure;
 mod plugins;
 mod profile;
 mod quantity;
+mod repeat;
 mod signals;
 #[cfg_attr(not(test), expect(dead_code, reason = "no command compares yet"))]
 mod statistics;

@@ -26,9 +26,9 @@ use crate::followed::Followed;
 use crate::idle::saved::Known;
 use crate::idle::window::NotIdle;
 use crate::idle::{self, Idle};
-use crate::profile::{Profile, Run, SCHEMA, SourceStatus};
+use crate::profile::{Profile, Run, SCHEMA, SourceStatus, summarise};
 use crate::signals::Signals;
-use crate::summary::Summary;
+use crate::summary::{Summary, trouble};
 use crate::terminal::{Look, note, say};
 use crate::units::{percent, seconds, whole};
 use crate::{files, plugins, signals};
@@ -41,8 +41,11 @@ pub struct Measurement<'a> {
     totals: Totals,
     sources: Vec<SourceStatus>,
     missing: Vec<Missing>,
+    /// What was missing before the first run.
+    before: Vec<Missing>,
     /// Where the idle power comes from, if one is known.
     idle: Option<String>,
+    is_repeated: bool,
 }
 
 impl<'a> Measurement<'a> {
@@ -85,14 +88,33 @@ impl<'a> Measurement<'a> {
             totals: Totals::new(),
             sources: Vec::new(),
             missing: Vec::new(),
+            before: Vec::new(),
             idle: None,
+            is_repeated: false,
         })
     }
 
-    /// An agent on this machine, whose cost counts from the start of the process.
+    /// The same measurement once more, of which nothing is known yet.
+    pub fn again(&self) -> Self {
+        Self {
+            config: self.config.clone(),
+            outputs: self.outputs,
+            csv: self.csv.clone(),
+            totals: Totals::new(),
+            sources: Vec::new(),
+            missing: self.before.clone(),
+            before: self.before.clone(),
+            idle: self.idle.clone(),
+            is_repeated: true,
+        }
+    }
+
+    /// An agent on this machine, whose cost counts from the start of the process or, in a repeated run, from now on.
     pub fn agent(&self) -> Agent {
         let mut agent = Agent::on(self.config.host(), std::sync::Arc::new(alumet::RealClock));
-        agent.own_from(signals::cpu_at_start());
+        if !self.is_repeated {
+            agent.own_from(signals::cpu_at_start());
+        }
         agent
     }
 
@@ -102,7 +124,7 @@ impl<'a> Measurement<'a> {
     }
 
     fn wants_totals(&self) -> bool {
-        !self.config.general.quiet || self.outputs.json.is_some()
+        self.is_repeated || !self.config.general.quiet || self.outputs.json.is_some()
     }
 
     /// Starts the plugins that take part. What is not available is left out, unless it was asked for by name.
@@ -163,12 +185,15 @@ impl<'a> Measurement<'a> {
                 let from = format!("measured for {} before the run", seconds(idle.duration_s));
                 self.set_idle(&idle, &from, &Origin::Flag("--idle".into()))?;
             }
-            Err(NotIdle::Busy(cpus)) => self.missing.push(Missing {
-                plugin: Attribute::NAME.into(),
-                what: "energy above idle".into(),
-                reason: format!("the machine was not quiet before the run: {cpus:.2} CPUs were busy"),
-                remedy: "run `alumet doctor --save-idle` once while it is".into(),
-            }),
+            Err(NotIdle::Busy(cpus)) => {
+                self.before.push(Missing {
+                    plugin: Attribute::NAME.into(),
+                    what: "energy above idle".into(),
+                    reason: format!("the machine was not quiet before the run: {cpus:.2} CPUs were busy"),
+                    remedy: "run `alumet doctor --save-idle` once while it is".into(),
+                });
+                self.missing.clone_from(&self.before);
+            }
             // Then no energy is measured in the run either, and that is said there.
             Err(NotIdle::NoMeter(..)) => {}
         }
@@ -257,12 +282,26 @@ impl<'a> Measurement<'a> {
         Ok(())
     }
 
+    /// Adds what is known to be missing now that the run has ended.
+    fn complete(&mut self, target: &Target, report: &Report) -> Followed {
+        let totals = self.totals.get();
+        self.missing.extend(report.missing.iter().cloned());
+        self.missing.extend(uncounted(&totals));
+        self.missing.extend(self.config.rates().missing(&totals));
+        Followed::of(target, &totals)
+    }
+
+    /// What one of several runs came to.
+    pub fn into_run(mut self, target: &Target, report: &Report, timed_out: bool) -> Measured {
+        let followed = self.complete(target, report);
+        let run = Run::of(report, &self.totals, self.config.rates(), timed_out, followed);
+        let trouble = report.elements.iter().filter_map(trouble).collect();
+        Measured { run, missing: self.missing, sources: self.sources, trouble }
+    }
+
     /// Prints the summary and writes the profile. Returns whether every output was written.
     pub fn report(mut self, target: &Target, report: &Report, outcome: &Outcome<'_>) -> bool {
-        self.missing.extend(report.missing.iter().cloned());
-        let followed = Followed::of(target, &self.totals.get());
-        self.missing.extend(uncounted(&self.totals.get()));
-        self.missing.extend(self.config.rates().missing(&self.totals.get()));
+        let followed = self.complete(target, report);
         if !self.config.general.quiet {
             let flag = |key| self.config.section(Procfs::NAME).get(key).and_then(toml::Value::as_bool);
             let summary = Summary {
@@ -310,28 +349,46 @@ impl<'a> Measurement<'a> {
     /// Returns whether that worked.
     fn write_profile(&self, path: &Path, report: &Report, outcome: &Outcome<'_>, followed: Followed) -> bool {
         let run = Run::of(report, &self.totals, self.config.rates(), outcome.timed_out.is_some(), followed);
-        let options: BTreeMap<_, _> = self
-            .sources
-            .iter()
-            .map(|source| (source.name.clone(), self.config.section(&source.name)))
-            .collect();
-        let profile = Profile {
-            schema: SCHEMA,
-            alumet: env!("CARGO_PKG_VERSION"),
-            host: Fingerprint::of(&self.config.host()),
-            command: outcome.command.clone(),
-            options,
-            sources: self.sources.clone(),
-            missing: self.missing.clone(),
-            summary: run.summary(&self.totals),
-            runs: vec![run],
-        };
-        match profile.write(path) {
-            Ok(()) => true,
-            Err(error) => {
-                note(&format!("cannot write the profile to {}: {}", path.display(), reason(&error)));
-                false
-            }
+        write_profile(path, &self.config, outcome.command.clone(), &self.sources, &self.missing, vec![run])
+    }
+}
+
+/// One of several runs.
+pub struct Measured {
+    pub run: Run,
+    pub missing: Vec<Missing>,
+    pub sources: Vec<SourceStatus>,
+    /// What went wrong with elements of the pipeline.
+    pub trouble: Vec<String>,
+}
+
+/// Writes the profile of these runs. Returns whether that worked.
+pub fn write_profile(
+    path: &Path,
+    config: &Config,
+    command: Vec<String>,
+    sources: &[SourceStatus],
+    missing: &[Missing],
+    runs: Vec<Run>,
+) -> bool {
+    let options: BTreeMap<_, _> =
+        sources.iter().map(|source| (source.name.clone(), config.section(&source.name))).collect();
+    let profile = Profile {
+        schema: SCHEMA,
+        alumet: env!("CARGO_PKG_VERSION"),
+        host: Fingerprint::of(&config.host()),
+        command,
+        options,
+        sources: sources.to_vec(),
+        missing: missing.to_vec(),
+        summary: summarise(&runs),
+        runs,
+    };
+    match profile.write(path) {
+        Ok(()) => true,
+        Err(error) => {
+            note(&format!("cannot write the profile to {}: {}", path.display(), reason(&error)));
+            false
         }
     }
 }

@@ -1,13 +1,13 @@
 //! The profile: one JSON document with everything that a run came to. Its schema is `docs/src/profile.schema.json`.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use alumet::target::Exit;
-use alumet::{Consumer, Kind, Missing, Provenance, Report, Total, Totals};
+use alumet::{Kind, Missing, Provenance, Report, Total, Totals};
 use alumet_plugin_estimate::BAND;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,7 @@ use crate::energy;
 use crate::fingerprint::Fingerprint;
 use crate::followed::Followed;
 use crate::footprint::Rates;
+use crate::statistics::describe::describe;
 
 /// The name of this version of the format.
 pub const SCHEMA: &str = "alumet.profile/1";
@@ -74,8 +75,14 @@ impl SourceStatus {
     }
 }
 
+/// Values by name.
+pub type Parameters = BTreeMap<String, String>;
+
 #[derive(Debug, Serialize)]
 pub struct Run {
+    /// What was put in the place of the names in the command.
+    #[serde(skip_serializing_if = "Parameters::is_empty")]
+    pub parameters: Parameters,
     /// RFC 3339, UTC: the start mark.
     pub started: String,
     pub wall_s: f64,
@@ -159,6 +166,8 @@ pub struct Own {
 pub struct Summary {
     #[serde(flatten)]
     pub key: Key,
+    #[serde(skip_serializing_if = "Parameters::is_empty")]
+    pub parameters: Parameters,
     pub n: usize,
     pub mean: f64,
     pub median: f64,
@@ -168,6 +177,14 @@ pub struct Summary {
     pub stddev: Option<f64>,
     /// The 95 % confidence interval of the mean; absent likewise.
     pub ci95: Option<[f64; 2]>,
+}
+
+impl Key {
+    /// What makes it the same in several runs: the method may tell how often it was sampled.
+    fn identity(&self) -> String {
+        let Self { metric, provenance, resource, resource_id, consumer, consumer_id, labels, .. } = self;
+        format!("{metric}\0{provenance}\0{resource}\0{resource_id}\0{consumer}\0{consumer_id}\0{labels:?}")
+    }
 }
 
 impl Amount {
@@ -226,6 +243,7 @@ impl Run {
         let totals_of_all = totals.get();
         let derived = derive(&totals_of_all, report.wall.as_secs_f64());
         Self {
+            parameters: Parameters::new(),
             started: humantime::format_rfc3339_nanos(report.start.wall.max(UNIX_EPOCH)).to_string(),
             wall_s: report.wall.as_secs_f64(),
             exit: report.exit.map(|exit| match exit {
@@ -252,25 +270,39 @@ impl Run {
             },
         }
     }
+}
 
-    /// Of one run, its own values: spread and interval need more.
-    pub fn summary(&self, totals: &Totals) -> Vec<Summary> {
-        let whole = |total: &&Total| matches!(total.series.consumer, Consumer::Target | Consumer::Machine);
-        let of = |total: &Total| {
-            let (key, value) = (MetricTotal::of(total).key, total.value);
-            Summary {
-                key,
-                n: 1,
-                mean: value,
-                median: value,
-                min: value,
-                max: value,
-                stddev: None,
-                ci95: None,
-            }
-        };
-        totals.get().iter().filter(whole).map(of).collect()
+/// The metrics of the application and the machine over all runs, those of each set of parameters on their own.
+pub fn summarise(runs: &[Run]) -> Vec<Summary> {
+    // In the order in which they first occur.
+    let mut columns: Vec<(Key, &Parameters, Vec<f64>)> = Vec::new();
+    let mut places: HashMap<(String, &Parameters), usize> = HashMap::new();
+    for run in runs {
+        let whole = |metric: &&MetricTotal| matches!(&*metric.key.consumer, "target" | "machine");
+        for metric in run.metrics.iter().filter(whole) {
+            let place = *places.entry((metric.key.identity(), &run.parameters)).or_insert_with(|| {
+                columns.push((metric.key.clone(), &run.parameters, Vec::new()));
+                columns.len() - 1
+            });
+            columns[place].2.push(metric.amount.value());
+        }
     }
+    let summary = |(key, parameters, values): (Key, &Parameters, Vec<f64>)| {
+        // Sums of finite numbers may not be; then there is nothing to say.
+        let description = describe(&values).ok()?;
+        Some(Summary {
+            key,
+            parameters: parameters.clone(),
+            n: description.n,
+            mean: description.mean,
+            median: description.median,
+            min: description.min,
+            max: description.max,
+            stddev: description.stddev,
+            ci95: description.ci95.map(|interval| [interval.low, interval.high]),
+        })
+    };
+    columns.into_iter().filter_map(summary).collect()
 }
 
 impl Profile {

@@ -173,7 +173,20 @@ fn energy(metrics: &[MetricTotal]) -> Option<Reading> {
         Some(reading) => {
             let is_part = |metric: &&MetricTotal| part(&metric.key, false) || whole(&metric.key, false);
             let is_whole = metrics.iter().filter(is_part).all(|metric| metric.uncertainty.is_some());
-            Some(Reading { unfit: (!is_whole).then_some("a part of it was not measured"), ..reading })
+            // By which rule, and of which meters: energies by others are not comparable.
+            let meters =
+                metrics.iter().map(|metric| &metric.key).filter(|key| whole(key, false)).map(|key| {
+                    let domain = key.labels.get("hw.energy.domain").map_or("", String::as_str);
+                    format!("{} of {domain} {}", key.method, key.resource_id)
+                });
+            let mut method: Vec<String> =
+                if reading.provenance == "attributed" { vec![reading.method.clone()] } else { Vec::new() };
+            method.extend(meters);
+            Some(Reading {
+                unfit: (!is_whole).then_some("a part of it was not measured"),
+                method: method.join(", "),
+                ..reading
+            })
         }
         None => Some(Reading { unfit: Some("it is estimated"), ..of(true)? }),
     }
@@ -245,7 +258,9 @@ mod tests {
         let part = metric("hw.energy", "target", "attributed", TARGET, 20.0);
         assert_eq!(read(std::slice::from_ref(&estimate)), Some((7.0, Some("it is estimated"))));
         assert_eq!(read(&[estimate.clone(), whole.clone()]), Some((50.0, None)));
-        assert_eq!(read(&[estimate, whole.clone(), part]), Some((20.0, None)));
+        assert_eq!(read(&[estimate, whole.clone(), part.clone()]), Some((20.0, None)));
+        let method = Quantity::Energy.of_run(1.0, &[whole.clone(), part]).unwrap().method;
+        assert_eq!(method, "m, m of package ");
         let lossy = MetricTotal { uncertainty: None, ..whole };
         assert_eq!(read(&[lossy]), Some((50.0, Some("a part of it was not measured"))));
         assert_eq!(

@@ -22,8 +22,8 @@ const MORE_AT: usize = 30;
 const TOP: usize = 10;
 
 const LABEL: Style = Style::new().bold();
-const FAINT: Style = Style::new().dimmed();
-const WARNING: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
+pub const FAINT: Style = Style::new().dimmed();
+pub const WARNING: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
 
 /// What is to be said.
 pub struct Summary<'a> {
@@ -54,7 +54,7 @@ impl Summary<'_> {
     pub fn render(&self, look: Look) -> String {
         let totals = self.totals.get();
         let numbers = Numbers { totals: &totals };
-        let mut page = Page { text: "\n".into(), look };
+        let mut page = Page::new(look);
         self.headline(&mut page);
         self.rows(&numbers, &mut page);
         if self.events {
@@ -282,7 +282,7 @@ impl Summary<'_> {
 }
 
 /// What went wrong with an element of the pipeline, if anything did.
-fn trouble(element: &ElementReport) -> Option<String> {
+pub fn trouble(element: &ElementReport) -> Option<String> {
     let error = element.last_error.as_deref()?;
     let name = &element.name;
     Some(match element.state {
@@ -317,18 +317,23 @@ fn running(totals: &[Total], event: &Total) -> Option<f64> {
     totals.iter().find(of_event).map(|total| total.last)
 }
 
-fn what_and_why(missing: &Missing) -> String {
+pub fn what_and_why(missing: &Missing) -> String {
     let remedy = if missing.remedy.is_empty() { String::new() } else { format!(": {}", missing.remedy) };
     format!("{} ({}{remedy})", missing.what, missing.reason)
 }
 
 /// Text under construction.
-struct Page {
-    text: String,
+pub struct Page {
+    pub text: String,
     look: Look,
 }
 
 impl Page {
+    /// An empty line.
+    pub fn new(look: Look) -> Self {
+        Self { text: "\n".into(), look }
+    }
+
     /// `  Label    value          more`, with `more` wrapped below itself.
     fn row(&mut self, label: &str, value: &str, more: &str) {
         let gap = |text: &str, to: usize| " ".repeat(to.saturating_sub(text.chars().count()).max(2));
@@ -344,7 +349,7 @@ impl Page {
     }
 
     /// A wrapped line.
-    fn remark(&mut self, text: &str, style: Style) {
+    pub fn remark(&mut self, text: &str, style: Style) {
         let options = textwrap::Options::new(self.look.width.saturating_sub(1))
             .initial_indent("  ")
             .subsequent_indent("  ");

@@ -30,7 +30,7 @@ pub enum Ending {
     InTime,
     /// Its time was up.
     TimedOut,
-    /// The user has had enough.
+    /// The user has sent it a signal, or has had enough.
     Asked,
 }
 
@@ -72,7 +72,7 @@ pub async fn until_end(target: &Target, signals: &Signals, limits: Limits) -> io
     if passed_on > 0 || from_terminal.is_some_and(|signal| was_ended_by(target, signal)) {
         target.terminate(GRACE).await;
     }
-    Ok(Ending::InTime)
+    Ok(if passed_on > 0 || from_terminal.is_some() { Ending::Asked } else { Ending::InTime })
 }
 
 /// Returns when all processes attached to have ended, the time is up, or the user wants to stop. They are left alone.

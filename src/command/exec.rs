@@ -1,34 +1,44 @@
-//! `alumet exec`: launches an application, measures it, reports, and ends with its status.
-
-use std::sync::Arc;
+//! `alumet exec`: launches an application, measures it, reports, and ends with its status. Once, or again and again.
 
 use alumet::target::Inherited;
-use alumet::{Command, StartError};
 use anyhow::Context;
 
 use crate::cli::Exec;
-use crate::config::Flag;
+use crate::config::Timeout;
 use crate::exit::{FAILED, Failure, TIMEOUT};
-use crate::measure::{Measurement, Outcome, block_on};
+use crate::launching;
+use crate::measure::{Measurement, Outcome, block_on, write_profile};
+use crate::quantity::Quantity;
+use crate::repeat::parameters::{combinations, fill};
+use crate::repeat::series::{self, Plan, Series, Stop};
+use crate::repeat::{Runner, Session, Streams, table};
 use crate::signals::{self, Signals};
-use crate::supervise::{Ending, Limits, until_end};
+use crate::terminal::{Look, note, say};
+
+/// The least number of runs, if a time is to be filled.
+const RUNS_OF_A_TIME: usize = 10;
+
+impl Exec {
+    fn is_repeated(&self) -> bool {
+        self.runs.is_some()
+            || self.min_time.is_some()
+            || self.repeating.warmup.is_some()
+            || self.repeating.prepare.is_some()
+            || self.repeating.cleanup.is_some()
+            || !self.parameter_list.is_empty()
+            || !self.parameter_scan.is_empty()
+    }
+}
 
 pub fn run(arguments: &Exec) -> Result<u8, Failure> {
-    let mut flags = Vec::new();
-    if let Some(timeout) = &arguments.timeout {
-        flags.push(Flag { section: "", key: "timeout", value: timeout.clone(), name: "--timeout" });
-    }
-    if arguments.wait_all {
-        flags.push(Flag::on("", "wait_all", "--wait-all"));
-    }
-    if let Some(idle) = &arguments.idle {
-        flags.push(Flag { section: "", key: "idle", value: idle.clone(), name: "--idle" });
-    }
-    if arguments.ignore_failure {
-        flags.push(Flag::on("", "ignore_failure", "--ignore-failure"));
-    }
-    let measurement = Measurement::new(&arguments.settings, &arguments.outputs, flags)?;
+    let measurement = Measurement::new(&arguments.settings, &arguments.outputs, arguments.launching.flags())?;
     let inherited = signals::block()?;
+    if arguments.is_repeated() {
+        return block_on(repeat(arguments, measurement, inherited));
+    }
+    if arguments.repeating.app_output.is_some() {
+        return Err(Failure::usage("--app-output is for repeated runs: redirect the output of a single one"));
+    }
     block_on(launch(arguments, measurement, inherited))
 }
 
@@ -39,38 +49,133 @@ async fn launch(
 ) -> Result<u8, Failure> {
     let signals = Signals::new().context("cannot watch for signals")?;
     measurement.measure_idle(&signals).await?;
-    let mut command = Command::new(arguments.command.iter());
-    command.inherited(inherited);
-    if let Some(user) = &arguments.user {
-        command.user(user)?;
-    }
-    let mut agent = measurement.agent();
-    let target = Arc::clone(agent.launch(&command)?);
-    measurement.start_plugins(&mut agent)?;
-    measurement.drop_privileges(&agent)?;
-    let running = agent.start().await.map_err(|error| match error {
-        StartError::Launch(error) => Failure::from(error),
-        error @ StartError::Thread(_) => Failure { status: FAILED, message: error.to_string() },
-    })?;
-
-    let general = &measurement.config.general;
-    let (timeout, ignore_failure) = (general.timeout.map(|timeout| timeout.0), general.ignore_failure);
-    let limits = Limits { since: running.start().time, timeout, wait_all: general.wait_all };
-    let ending = until_end(&target, &signals, limits).await.context("cannot follow the application")?;
-    let timed_out = ending == Ending::TimedOut;
-    let report = running.wait().await;
+    let command = arguments.launching.command(&arguments.command, &inherited)?;
+    let ended = launching::run(&mut measurement, &command, &signals, true).await?;
     let outcome = Outcome {
-        title: target.display(),
-        command: arguments.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
-        ended: target.has_exited(),
-        timed_out: timeout.filter(|_| timed_out),
+        title: ended.target.display(),
+        command: words(arguments),
+        ended: ended.target.has_exited(),
+        timed_out: ended.timed_out,
     };
-    let written = measurement.report(&target, &report, &outcome);
-    Ok(match report.exit {
+    let ignored = measurement.config.general.ignore_failure.clone();
+    let written = measurement.report(&ended.target, &ended.report, &outcome);
+    Ok(match ended.report.exit {
         _ if !written => FAILED,
-        _ if timed_out => TIMEOUT,
-        _ if ignore_failure => 0,
+        _ if outcome.timed_out.is_some() => TIMEOUT,
+        Some(exit) if ignored.accepts(exit) => 0,
         Some(exit) => exit.status() as u8,
         None => FAILED,
     })
+}
+
+fn words(arguments: &Exec) -> Vec<String> {
+    arguments.command.iter().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+async fn repeat(
+    arguments: &Exec,
+    mut measurement: Measurement<'_>,
+    inherited: Inherited,
+) -> Result<u8, Failure> {
+    let signals = Signals::new().context("cannot watch for signals")?;
+    let min_time = arguments.min_time.clone().map(Timeout::try_from).transpose();
+    let min_time = min_time.map_err(|why| Failure::usage(format!("--min-time: {why}")))?.map(|time| time.0);
+    let runs = arguments.runs.unwrap_or(if min_time.is_some() { RUNS_OF_A_TIME } else { 1 });
+    if runs == 0 {
+        return Err(Failure::usage("--runs: there must be one at least"));
+    }
+    if arguments.outputs.output.is_some() {
+        return Err(Failure::usage(
+            "-o writes the series of one run: leave it out, or leave out what repeats the run (--json keeps the totals \
+             of each)",
+        ));
+    }
+    let combinations = combinations(arguments)?;
+    let session = Session {
+        launching: &arguments.launching,
+        inherited: &inherited,
+        signals: &signals,
+        streams: Streams::of(&arguments.repeating)?,
+        events: events(&arguments.outputs.event),
+    };
+    measurement.measure_idle(&signals).await?;
+    let mut plan = Plan { warmups: arguments.repeating.warmup.unwrap_or(0), runs, min_time, is_last: false };
+    let quiet = measurement.config.general.quiet;
+    let mut whole = Series::default();
+    for (i, parameters) in combinations.iter().enumerate() {
+        let filled: Vec<_> = match parameters.is_empty() {
+            true => arguments.command.clone(),
+            false => arguments
+                .command
+                .iter()
+                .map(|word| fill(&word.to_string_lossy(), parameters).into())
+                .collect(),
+        };
+        let mut command = arguments.launching.command(&filled, &inherited)?;
+        session.streams.give(&mut command)?;
+        let prepare = arguments.repeating.prepare.as_ref().map(|prepare| fill(prepare, parameters));
+        let runner = Runner { session: &session, title: command.display(), command, prepare };
+        plan.is_last = i + 1 == combinations.len() && arguments.repeating.cleanup.is_none();
+        let series = series::make(&runner, plan, &measurement, arguments.outputs.json.is_some()).await;
+        // What was prepared is cleaned up, whatever became of the runs.
+        let cleaned = match &arguments.repeating.cleanup {
+            Some(cleanup) => {
+                crate::repeat::auxiliary::execute("--cleanup", &fill(cleanup, parameters), &session).await
+            }
+            None => Ok(()),
+        };
+        let series = series?;
+        if !quiet && !series.readings.is_empty() {
+            say(&table::render(&runner.title, parameters, &series, plan.warmups, Look::of_stderr()));
+        }
+        merge(&mut whole, series, parameters);
+        if whole.stopped.is_some() {
+            break;
+        }
+        cleaned?;
+    }
+    let stopped = whole.stopped.take();
+    let status = match &stopped {
+        Some(Stop::Failed(status, why)) => {
+            let hidden = match (&session.streams, &arguments.repeating.app_output) {
+                (Streams::Hidden(_), None) => "; its output was hidden: --show-output shows it",
+                _ => "",
+            };
+            note(&format!("{why}: no further runs are made{hidden} (--ignore-failure goes on)"));
+            *status
+        }
+        Some(Stop::Interrupted(status)) => {
+            note(&format!("interrupted: {} complete runs are reported", whole.readings.len()));
+            *status
+        }
+        None => 0,
+    };
+    if let Some(path) = arguments.outputs.json.as_deref().filter(|_| !whole.runs.is_empty()) {
+        let Series { runs, sources, missing, .. } = whole;
+        if !write_profile(path, &measurement.config, words(arguments), &sources, &missing, runs) {
+            return Ok(FAILED);
+        }
+    }
+    Ok(status)
+}
+
+/// The events that were asked for, as they are compared.
+pub fn events(lists: &[String]) -> Vec<Quantity> {
+    let names = lists.iter().flat_map(|list| list.split(',')).map(str::trim);
+    names.filter(|name| *name != "instructions").map(|name| Quantity::Event(name.to_owned())).collect()
+}
+
+fn merge(whole: &mut Series, series: Series, parameters: &crate::profile::Parameters) {
+    whole.readings.extend(series.readings);
+    whole.runs.extend(series.runs.into_iter().map(|mut run| {
+        run.parameters.clone_from(parameters);
+        run
+    }));
+    for gap in series.missing {
+        if !whole.missing.contains(&gap) {
+            whole.missing.push(gap);
+        }
+    }
+    whole.sources = series.sources;
+    whole.stopped = series.stopped;
 }

@@ -1,10 +1,13 @@
 //! One file per subcommand.
 
 mod attach;
+mod check;
+mod compare;
 mod config;
 mod doctor;
-mod exec;
+pub mod exec;
 mod plugins;
+mod report;
 
 use alumet::perfmon::setcap;
 use nix::unistd::{Gid, Uid};
@@ -18,6 +21,8 @@ pub fn run(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Exec(arguments) => exec::run(&arguments),
         Command::Attach(arguments) => attach::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Plugins(arguments) => plugins::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),

@@ -123,7 +123,12 @@ impl Column {
         };
         let sides = [readings(baseline), readings(change)];
         let all: Vec<&Reading> = sides.iter().flatten().flatten().collect();
-        let is_mixed = all.windows(2).any(|pair| pair[0].provenance != pair[1].provenance);
+        let way = |reading: &Reading| match quantity {
+            // The rule and the meters; what an idle power was measured as may differ.
+            Quantity::Energy => (reading.provenance.clone(), without_numbers(&reading.method)),
+            _ => (reading.provenance.clone(), String::new()),
+        };
+        let is_mixed = all.windows(2).any(|pair| way(pair[0]) != way(pair[1]));
         let unfit = if sides.iter().flatten().any(Option::is_none) {
             Some("some runs lack it".to_owned())
         } else if is_mixed {
@@ -172,6 +177,11 @@ impl Column {
     fn invalid(&self, invalid: &Invalid) -> Failure {
         Failure::failed(format!("{} cannot be compared: {invalid}", self.quantity))
     }
+}
+
+/// A text in which numbers are all the same.
+fn without_numbers(text: &str) -> String {
+    text.chars().filter(|c| !c.is_ascii_digit() && *c != '.').collect()
 }
 
 /// What the verdict rests on.
@@ -384,6 +394,26 @@ mod tests {
         }
         let nothing = Side { title: "x".into(), runs: vec![Vec::new(); 10] };
         assert_eq!(judged(&nothing, &nothing, &auto()).unwrap_err().status, 125);
+    }
+
+    #[test]
+    fn energies_by_different_rules_or_meters_are_not_compared_and_by_other_idle_powers_are() {
+        let by = |method: &'static str| {
+            side("x", move |wobble| {
+                let energy = Reading {
+                    value: wobble,
+                    provenance: "attributed".into(),
+                    method: method.into(),
+                    unfit: None,
+                };
+                vec![(Quantity::Energy, energy), (Quantity::Cpu, reading(wobble, "measured", None))]
+            })
+        };
+        let decides = |a, b| judged(&by(a), &by(b), &auto()).unwrap().rows[0].decides;
+        let above = "above 5.52 W ± 0.11 W of idle power, RAPL through perf of package 0";
+        assert!(decides(above, "above 5.61 W ± 0.08 W of idle power, RAPL through perf of package 0"));
+        assert!(!decides(above, "idle power included, RAPL through perf of package 0"));
+        assert!(!decides(above, "above 5.52 W ± 0.11 W of idle power, RAPL through powercap of package 0"));
     }
 
     #[test]

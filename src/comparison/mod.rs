@@ -2,7 +2,10 @@
 //!
 //! [`judge`] makes a [`Comparison`] of two [`Side`]s. Everything that a person or a pipeline reads is made from one.
 
+pub mod interleave;
 pub mod judge;
+pub mod session;
+pub mod stored;
 
 use serde::Serialize;
 

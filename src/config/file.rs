@@ -20,7 +20,7 @@ const HERE: &str = "alumet.toml";
 const NOT_FROM_HERE: [(&str, &str); 1] = [("nvml", "library")];
 
 /// Something about a configuration file that the user should know.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Notice(pub String);
 
 /// The file that was named, or the first that exists of those that are looked for.

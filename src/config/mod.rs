@@ -9,6 +9,7 @@ mod values;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use alumet::target::Exit;
 use alumet::{Host, Interval, PluginEntry};
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +35,7 @@ pub struct General {
     pub quiet: bool,
     pub timeout: Option<Timeout>,
     pub wait_all: bool,
-    pub ignore_failure: bool,
+    pub ignore_failure: IgnoreFailure,
     /// Grams of CO2 equivalent per kWh.
     pub carbon: Option<Rate>,
     /// For how long the idle power is measured before the application starts.
@@ -43,6 +44,67 @@ pub struct General {
     pub idle_profile: Option<PathBuf>,
     /// Per kWh, in any currency.
     pub price: Option<Rate>,
+}
+
+/// Which failures of the application are none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Failures", into = "Failures")]
+pub enum IgnoreFailure {
+    #[default]
+    None,
+    All,
+    Statuses(Vec<u8>),
+}
+
+/// As it is written: `true`, `3`, `[1, 3]` or `1,3`.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected true, false, or statuses as in `1,3`")]
+enum Failures {
+    All(bool),
+    One(u8),
+    Some(Vec<u8>),
+    Text(String),
+}
+
+impl TryFrom<Failures> for IgnoreFailure {
+    type Error = String;
+
+    fn try_from(written: Failures) -> Result<Self, String> {
+        Ok(match written {
+            Failures::All(true) => Self::All,
+            Failures::All(false) => Self::None,
+            Failures::One(status) => Self::Statuses(vec![status]),
+            Failures::Some(statuses) => Self::Statuses(statuses),
+            Failures::Text(text) => {
+                let statuses = text.split(',').map(|status| status.trim().parse()).collect::<Result<_, _>>();
+                Self::Statuses(statuses.map_err(|_| format!("`{text}` is no list of statuses (0 to 255)"))?)
+            }
+        })
+    }
+}
+
+impl From<IgnoreFailure> for Failures {
+    fn from(ignored: IgnoreFailure) -> Self {
+        match ignored {
+            IgnoreFailure::None => Self::All(false),
+            IgnoreFailure::All => Self::All(true),
+            IgnoreFailure::Statuses(statuses) => Self::Some(statuses),
+        }
+    }
+}
+
+impl IgnoreFailure {
+    /// Whether an application that ends like this has not failed.
+    pub fn accepts(&self, exit: Exit) -> bool {
+        match self {
+            _ if exit.is_success() => true,
+            Self::None => false,
+            Self::All => true,
+            Self::Statuses(statuses) => {
+                u8::try_from(exit.status()).is_ok_and(|status| statuses.contains(&status))
+            }
+        }
+    }
 }
 
 /// A duration above zero.
@@ -85,7 +147,7 @@ impl Flag {
 }
 
 /// The configuration in force.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Config {
     pub general: General,
     /// The file that was read.

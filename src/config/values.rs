@@ -46,7 +46,7 @@ impl fmt::Display for Origin {
 }
 
 /// All values.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Values(BTreeMap<(String, String), (Value, Origin)>);
 
 impl Values {

@@ -3,6 +3,7 @@
 //!
 //! - `zone=ID/NAME/SHARE` adds a zone (`zone=intel-rapl:0/package-0/1`) that counts SHARE of the watts
 //! - `range=UJ`           where the counters wrap
+//! - `control=FILE`       by whose number the watts are multiplied, if it is there
 //! - `MS@W`, `MS@W-W`     a piece of the curve of watts: constant, or a ramp. The curve is repeated.
 //!
 //! Prints `ready` when the first values are there. When its standard input ends, it prints what it has written of a zone
@@ -131,10 +132,14 @@ fn main() {
     const BEFORE: f64 = 1.0;
     let start = now();
     let mut log = Vec::new();
-    let mut next = start;
+    let control = option("control=").next();
+    let factor = || -> Option<f64> { std::fs::read_to_string(control?).ok()?.trim().parse().ok() };
+    let (mut next, mut last, mut joules) = (start, 0.0, BEFORE);
     while !ended.load(Ordering::Relaxed) {
         let time = now();
-        let joules = BEFORE + energy(&curve, (time - start) as f64 / 1e9);
+        let planned = energy(&curve, (time - start) as f64 / 1e9);
+        joules += (planned - last) * factor().unwrap_or(1.0);
+        last = planned;
         zones.iter().for_each(|zone| zone.show(joules, range));
         if log.is_empty() {
             println!("ready");

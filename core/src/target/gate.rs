@@ -130,6 +130,11 @@ impl Command {
         self
     }
 
+    /// As it could be typed.
+    pub fn display(&self) -> String {
+        display(&self.arguments)
+    }
+
     fn program(&self) -> String {
         self.arguments[0].to_string_lossy().into_owned()
     }

@@ -1,0 +1,42 @@
+//! `alumet check`: the gate of a pipeline.
+
+use super::report::{self, Reports};
+use crate::cli::Check;
+use crate::comparison::session::{Bench, Typed, configuration};
+use crate::comparison::stored;
+use crate::exit::Failure;
+use crate::measure::block_on;
+use crate::signals;
+
+pub fn run(arguments: &Check) -> Result<u8, Failure> {
+    let settled = arguments.comparing.settle(&arguments.repeating, 1)?;
+    let reports = Reports::of(&arguments.comparing)?;
+    let config = configuration(&arguments.settings, &arguments.launching)?;
+    let bench = Bench {
+        settled,
+        comparing: &arguments.comparing,
+        launching: &arguments.launching,
+        repeating: &arguments.repeating,
+    };
+    let change = Typed::Words(arguments.command.clone());
+    let (comparisons, interrupted) = match (&arguments.baseline, &arguments.baseline_cmd) {
+        (Some(path), _) => {
+            if arguments.comparing.adaptive {
+                return Err(Failure::usage("--adaptive needs --baseline-cmd: stored runs are no pairs"));
+            }
+            let events = super::exec::events(&arguments.comparing.outputs().event);
+            let baseline = stored::read(path, &events, &config.general.ignore_failure)?;
+            let inherited = signals::block()?;
+            let run = bench.against(&baseline, &change, &arguments.settings, &inherited);
+            let (comparison, interrupted) = block_on(run)?;
+            (vec![comparison], interrupted)
+        }
+        (None, Some(line)) => {
+            let versions = [Typed::Line(line.into()), change];
+            let inherited = signals::block()?;
+            block_on(bench.interleaved(&versions, &arguments.settings, &inherited))?
+        }
+        (None, None) => return Err(Failure::usage("--baseline or --baseline-cmd is needed")),
+    };
+    report::write(&comparisons, &arguments.comparing, &reports, interrupted)
+}

@@ -1,0 +1,96 @@
+//! How the command line says an application is launched: the words of the command, the user, the streams, and one run of
+//! it.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alumet::target::Inherited;
+use alumet::{Command, Report, StartError, Target};
+use anyhow::Context;
+
+use crate::cli::Launching;
+use crate::config::Flag;
+use crate::exit::{FAILED, Failure};
+use crate::measure::Measurement;
+use crate::signals::Signals;
+use crate::supervise::{Ending, Limits, until_end};
+
+impl Launching {
+    /// The values that its flags give to the configuration.
+    pub fn flags(&self) -> Vec<Flag> {
+        let mut flags = Vec::new();
+        let mut set = |key, name, value: &Option<String>| {
+            flags.extend(value.clone().map(|value| Flag { section: "", key, value, name }));
+        };
+        set("timeout", "--timeout", &self.timeout);
+        set("idle", "--idle", &self.idle);
+        set("ignore_failure", "--ignore-failure", &self.ignore_failure);
+        if self.wait_all {
+            flags.push(Flag::on("", "wait_all", "--wait-all"));
+        }
+        flags
+    }
+
+    /// The command of these words, through a shell if that was asked for.
+    pub fn command(&self, words: &[OsString], inherited: &Inherited) -> Result<Command, Failure> {
+        let mut command = match &self.shell {
+            Some(shell) => Command::new([shell.clone(), "-c".into(), words.join(&OsString::from(" "))]),
+            None => Command::new(words.iter().cloned()),
+        };
+        command.inherited(inherited.clone());
+        if let Some(user) = &self.user {
+            command.user(user)?;
+        }
+        Ok(command)
+    }
+
+    /// The command of this text: a shell's, or words that are quoted as for one.
+    pub fn command_line(&self, text: &OsString, inherited: &Inherited) -> Result<Command, Failure> {
+        if self.shell.is_some() {
+            return self.command(std::slice::from_ref(text), inherited);
+        }
+        let line = text.to_string_lossy();
+        let words = shell_words::split(&line)
+            .map_err(|_| Failure::usage(format!("`{line}`: a quote is not closed")))?;
+        if words.is_empty() {
+            return Err(Failure::usage("a command is empty"));
+        }
+        self.command(&words.into_iter().map(OsString::from).collect::<Vec<_>>(), inherited)
+    }
+}
+
+/// A run that has ended.
+pub struct Ended {
+    pub target: Arc<Target>,
+    pub report: Report,
+    pub ending: Ending,
+    /// The limit, if alumet has ended the application because of it.
+    pub timed_out: Option<Duration>,
+}
+
+/// Runs the command once under this measurement. After the last run nothing more will be launched.
+pub async fn run(
+    measurement: &mut Measurement<'_>,
+    command: &Command,
+    signals: &Signals,
+    is_last: bool,
+) -> Result<Ended, Failure> {
+    let mut agent = measurement.agent();
+    let target = Arc::clone(agent.launch(command)?);
+    measurement.start_plugins(&mut agent)?;
+    if is_last {
+        measurement.drop_privileges(&agent)?;
+    }
+    let running = agent.start().await.map_err(|error| match error {
+        StartError::Launch(error) => Failure::from(error),
+        error @ StartError::Thread(_) => Failure { status: FAILED, message: error.to_string() },
+    })?;
+    let general = &measurement.config.general;
+    let timeout = general.timeout.map(|timeout| timeout.0);
+    let limits = Limits { since: running.start().time, timeout, wait_all: general.wait_all };
+    let ending = until_end(&target, signals, limits).await.context("cannot follow the application")?;
+    let report = running.wait().await;
+    let timed_out = timeout.filter(|_| ending == Ending::TimedOut);
+    Ok(Ended { target, report, ending, timed_out })
+}

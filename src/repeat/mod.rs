@@ -1,0 +1,134 @@
+//! One command run again and again: [`Runner`] makes a run, [`series`] many of them. [`parameters`] fills in what varies,
+//! [`auxiliary`] executes what is to happen around the runs, [`progress`] draws how far it is, and [`table`] says what the
+//! runs came to.
+
+pub mod auxiliary;
+pub mod parameters;
+pub mod progress;
+pub mod series;
+pub mod table;
+
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alumet::Command;
+use alumet::target::{Exit, Inherited};
+
+use crate::cli::{Launching, Repeating};
+use crate::exit::{FAILED, Failure};
+use crate::launching;
+use crate::measure::{Measured, Measurement};
+use crate::quantity::{Quantity, Reading};
+use crate::signals::Signals;
+use crate::supervise::Ending;
+
+/// Where the output of the application goes.
+#[derive(Debug, Clone)]
+pub enum Streams {
+    /// Where alumet's own goes.
+    Shown,
+    /// Into this file, or /dev/null.
+    Hidden(Arc<File>),
+}
+
+impl Streams {
+    /// As was asked for.
+    pub fn of(repeating: &Repeating) -> Result<Self, Failure> {
+        if repeating.show_output {
+            return Ok(Self::Shown);
+        }
+        let (file, path) = match &repeating.app_output {
+            Some(path) => {
+                crate::files::check(path, "the application's output")?;
+                (alumet::file::create(path), path.display().to_string())
+            }
+            None => (File::options().write(true).open("/dev/null"), "/dev/null".into()),
+        };
+        let file = file.map_err(|error| {
+            Failure::failed(format!("cannot write to {path}: {}", alumet::file::reason(&error)))
+        })?;
+        Ok(Self::Hidden(Arc::new(file)))
+    }
+
+    /// Gives them to a command. Nobody types anything into one of many runs.
+    pub fn give(&self, command: &mut Command) -> Result<(), Failure> {
+        let fail = |error: std::io::Error| {
+            Failure::failed(format!("cannot redirect: {}", alumet::file::reason(&error)))
+        };
+        command.stream(0, File::open("/dev/null").map_err(fail)?);
+        if let Self::Hidden(file) = self {
+            for number in [1, 2] {
+                command.stream(number, file.try_clone().map_err(fail)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What all runs of a session have in common.
+pub struct Session<'a> {
+    pub launching: &'a Launching,
+    pub inherited: &'a Inherited,
+    pub signals: &'a Signals,
+    pub streams: Streams,
+    /// The events that were asked for: they are compared like the usual quantities.
+    pub events: Vec<Quantity>,
+}
+
+/// A command that can be run.
+pub struct Runner<'a> {
+    pub session: &'a Session<'a>,
+    /// As it was typed.
+    pub title: String,
+    pub command: Command,
+    /// Executed before each run.
+    pub prepare: Option<String>,
+}
+
+/// A run that counts.
+pub struct Done {
+    pub measured: Measured,
+    pub readings: Vec<(Quantity, Reading)>,
+    pub exit: Option<Exit>,
+    pub timed_out: Option<Duration>,
+    /// Whether somebody wants it to end.
+    pub is_interrupted: bool,
+}
+
+impl Runner<'_> {
+    /// Runs it once.
+    pub async fn run(&self, measurement: &Measurement<'_>, is_last: bool) -> Result<Done, Failure> {
+        if let Some(prepare) = &self.prepare {
+            auxiliary::execute("--prepare", prepare, self.session).await?;
+        }
+        let mut measurement = measurement.again();
+        let ended = launching::run(&mut measurement, &self.command, self.session.signals, is_last).await?;
+        let timed_out = ended.timed_out;
+        let measured = measurement.into_run(&ended.target, &ended.report, timed_out.is_some());
+        let (wall, metrics) = (measured.run.wall_s, &measured.run.metrics);
+        let quantities = Quantity::USUAL.iter().chain(&self.session.events);
+        let readings = quantities
+            .filter_map(|quantity| Some((quantity.clone(), quantity.of_run(wall, metrics)?)))
+            .collect();
+        let is_interrupted = ended.ending == Ending::Asked;
+        Ok(Done { measured, readings, exit: ended.report.exit, timed_out, is_interrupted })
+    }
+}
+
+impl Done {
+    /// Why the runs cannot go on after this one, if so: the status to end with, and the words for it.
+    pub fn failure(&self, measurement: &Measurement<'_>) -> Option<(u8, String)> {
+        if let Some(limit) = self.timed_out {
+            return Some((
+                crate::exit::TIMEOUT,
+                format!("was ended after {}", humantime::format_duration(limit)),
+            ));
+        }
+        match self.exit {
+            Some(exit) if measurement.config.general.ignore_failure.accepts(exit) => None,
+            Some(exit) => Some((exit.status() as u8, exit.to_string())),
+            None => Some((FAILED, "has not ended".into())),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Many runs of one command, until there are enough of them.
+
+use std::time::{Duration, Instant};
+
+use alumet::Missing;
+
+use super::progress::Progress;
+use super::{Done, Runner};
+use crate::exit::Failure;
+use crate::measure::Measurement;
+use crate::profile::{Run, SourceStatus};
+use crate::quantity::{Quantity, Reading};
+
+/// How many runs there are to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    pub warmups: usize,
+    pub runs: usize,
+    /// And as many more as it takes to fill this time.
+    pub min_time: Option<Duration>,
+    /// Whether nothing more will be launched when this has been done.
+    pub is_last: bool,
+}
+
+/// What the runs came to.
+#[derive(Default)]
+pub struct Series {
+    /// The whole of each run, if it is to be kept.
+    pub runs: Vec<Run>,
+    pub readings: Vec<Vec<(Quantity, Reading)>>,
+    /// What was missing in any run.
+    pub missing: Vec<Missing>,
+    pub sources: Vec<SourceStatus>,
+    pub trouble: Vec<String>,
+    /// Why it ended early.
+    pub stopped: Option<Stop>,
+}
+
+/// Why no further run was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// This one failed: the status to end with, and in words.
+    Failed(u8, String),
+    /// Somebody has asked for it.
+    Interrupted(u8),
+}
+
+impl Series {
+    /// Takes up a run.
+    pub fn add(&mut self, done: Done, keep: bool) {
+        self.readings.push(done.readings);
+        for gap in done.measured.missing {
+            // How long a gap was is no reason to say it again for each run.
+            if !self.missing.iter().any(|known| known.plugin == gap.plugin && known.reason == gap.reason) {
+                self.missing.push(gap);
+            }
+        }
+        for trouble in done.measured.trouble {
+            if !self.trouble.contains(&trouble) {
+                self.trouble.push(trouble);
+            }
+        }
+        self.sources = done.measured.sources;
+        if keep {
+            self.runs.push(done.measured.run);
+        }
+    }
+}
+
+/// Makes the runs. What is complete when one fails or somebody interrupts is kept.
+pub async fn make(
+    runner: &Runner<'_>,
+    plan: Plan,
+    measurement: &Measurement<'_>,
+    keep: bool,
+) -> Result<Series, Failure> {
+    let mut series = Series::default();
+    let quiet = measurement.config.general.quiet;
+    let streams = &runner.session.streams;
+    if plan.warmups > 0 {
+        let mut progress = Progress::new("warm-up", plan.warmups, quiet, streams);
+        for number in 1..=plan.warmups {
+            let done = runner.run(measurement, false).await?;
+            progress.step(&done.readings, plan.warmups);
+            if let Some(stop) = stop(&done, measurement, &format!("warm-up {number}")) {
+                series.stopped = Some(stop);
+                progress.end();
+                return Ok(series);
+            }
+        }
+        progress.end();
+    }
+    let mut progress = Progress::new("run", plan.runs, quiet, streams);
+    let begun = Instant::now();
+    let mut number = 0;
+    loop {
+        number += 1;
+        let is_last = plan.is_last && number >= plan.runs && plan.min_time.is_none();
+        let done = runner.run(measurement, is_last).await?;
+        let is_time_up = plan.min_time.is_none_or(|least| begun.elapsed() >= least);
+        let expected = expected(number, plan, begun.elapsed());
+        progress.step(&done.readings, expected);
+        series.stopped = stop(&done, measurement, &format!("run {number}"));
+        if series.stopped.is_some() {
+            break;
+        }
+        series.add(done, keep);
+        if number >= plan.runs && is_time_up {
+            break;
+        }
+    }
+    progress.end();
+    Ok(series)
+}
+
+/// How many runs there will be, as it looks after so many.
+fn expected(number: usize, plan: Plan, elapsed: Duration) -> usize {
+    let by_time = plan.min_time.map_or(0, |least| {
+        (number as f64 * least.as_secs_f64() / elapsed.as_secs_f64().max(1e-6)).ceil() as usize
+    });
+    plan.runs.max(by_time).max(number)
+}
+
+/// Whether a run is the last one.
+pub fn stop(done: &Done, measurement: &Measurement<'_>, which: &str) -> Option<Stop> {
+    if done.is_interrupted {
+        return Some(Stop::Interrupted(done.exit.map_or(130, |exit| exit.status() as u8)));
+    }
+    let (status, why) = done.failure(measurement)?;
+    Some(Stop::Failed(status, format!("{which} {why}")))
+}

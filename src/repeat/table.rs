@@ -1,0 +1,161 @@
+//! What repeated runs came to, for a person.
+
+use comfy_table::{CellAlignment, ColumnConstraint, Table, presets};
+
+use super::series::Series;
+use crate::comparison::judge::peculiarities;
+use crate::profile::Parameters;
+use crate::quantity::{Quantity, Reading};
+use crate::statistics::describe::describe;
+use crate::statistics::outliers::outliers;
+use crate::summary::{FAINT, Page, WARNING, what_and_why};
+use crate::terminal::{Look, shortened};
+use crate::units::GLUE;
+
+/// The text: a line with the command, a row for each quantity, and remarks.
+pub fn render(title: &str, parameters: &Parameters, series: &Series, warmups: usize, look: Look) -> String {
+    let mut page = Page::new(look);
+    let runs = match series.readings.len() {
+        1 => "1 run".to_owned(),
+        n => format!("{n} runs"),
+    };
+    let warmups = match warmups {
+        0 => String::new(),
+        1 => ", 1 warm-up".into(),
+        n => format!(", {n} warm-ups"),
+    };
+    let about = format!("{runs}{warmups}");
+    let room = look.width.saturating_sub(about.len() + 5).max(20);
+    let values = parameters.iter().map(|(name, value)| format!("   {name} = {value}")).collect::<String>();
+    let title = shortened(&format!("{title}{values}").replace(char::is_control, "\u{fffd}"), room);
+    let gap = " ".repeat(room.saturating_sub(textwrap::core::display_width(&title)) + 3);
+    page.text.push_str(&format!("  {title}{gap}{}\n\n", look.paint(FAINT, &about)));
+    let columns = columns(series);
+    if !columns.is_empty() {
+        page.text.push_str(&table(&columns));
+        page.text.push('\n');
+    }
+    for (quantity, readings) in &columns {
+        let values: Vec<f64> = readings.iter().map(|reading| reading.value).collect();
+        let drifts = peculiarities(quantity.label(), title.trim(), &values);
+        drifts.iter().filter(|text| text.contains("second half")).for_each(|text| page.remark(text, WARNING));
+    }
+    if columns
+        .iter()
+        .any(|(quantity, readings)| *quantity == Quantity::Time && readings.iter().all(|r| r.value < 0.005))
+    {
+        page.remark("the runs are shorter than 5 ms: what starts a process is a large part of them", FAINT);
+    }
+    for (_, reading) in columns.iter().filter_map(|(quantity, readings)| Some((quantity, readings.first()?)))
+    {
+        if reading.provenance != "measured" {
+            page.remark(&format!("energy is {}: {}", reading.provenance, reading.method), FAINT);
+        }
+    }
+    series.trouble.iter().for_each(|text| page.remark(text, WARNING));
+    if !series.missing.is_empty() {
+        let all: Vec<_> = series.missing.iter().map(what_and_why).collect();
+        page.remark(&format!("not measured: {}", all.join(" · ")), FAINT);
+    }
+    page.text.push('\n');
+    page.text.replace(GLUE, " ")
+}
+
+/// The readings of each quantity.
+fn columns(series: &Series) -> Vec<(Quantity, Vec<Reading>)> {
+    let mut columns: Vec<(Quantity, Vec<Reading>)> = Vec::new();
+    for (quantity, reading) in series.readings.iter().flatten() {
+        match columns.iter_mut().find(|(name, _)| name == quantity) {
+            Some((_, readings)) => readings.push(reading.clone()),
+            None => columns.push((quantity.clone(), vec![reading.clone()])),
+        }
+    }
+    columns.sort_by(|a, b| a.0.cmp(&b.0));
+    columns
+}
+
+fn table(columns: &[(Quantity, Vec<Reading>)]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.add_row(["", "mean ± sd", "median", "min … max", "n", ""]);
+    for (quantity, readings) in columns {
+        let values: Vec<f64> = readings.iter().map(|reading| reading.value).collect();
+        let Ok(description) = describe(&values) else { continue };
+        let about = if readings[0].provenance == "estimated" { format!("~{GLUE}") } else { String::new() };
+        let words = |value| format!("{about}{}", quantity.in_words(value));
+        let mean = match description.stddev {
+            Some(stddev) => format!("{} ±{GLUE}{}", words(description.mean), quantity.in_words(stddev)),
+            None => words(description.mean),
+        };
+        table.add_row([
+            quantity.label().to_owned(),
+            mean,
+            words(description.median),
+            format!("{} … {}", words(description.min), words(description.max)),
+            description.n.to_string(),
+            flagged(&values),
+        ]);
+    }
+    for (i, column) in table.column_iter_mut().enumerate() {
+        let alignment = if i == 4 { CellAlignment::Right } else { CellAlignment::Left };
+        column.set_cell_alignment(alignment);
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    table.lines().map(|line| format!(" {}\n", line.trim_end())).collect()
+}
+
+/// `1 outlier (run 4)`.
+fn flagged(values: &[f64]) -> String {
+    let outliers = outliers(values).unwrap_or_default();
+    let runs: Vec<_> = outliers.iter().take(3).map(|outlier| (outlier.run + 1).to_string()).collect();
+    let more = if outliers.len() > 3 { ", …" } else { "" };
+    match outliers.len() {
+        0 => String::new(),
+        1 => format!("1 outlier (run {})", runs[0]),
+        n => format!("{n} outliers (runs {}{more})", runs.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(of_runs: &[(f64, f64)]) -> Series {
+        let reading = |value, provenance: &str| Reading {
+            value,
+            provenance: provenance.into(),
+            method: "a rule".into(),
+            unfit: None,
+        };
+        let run = |(energy, time): &(f64, f64)| {
+            vec![
+                (Quantity::Energy, reading(*energy, "attributed")),
+                (Quantity::Time, reading(*time, "measured")),
+            ]
+        };
+        Series { readings: of_runs.iter().map(run).collect(), ..Series::default() }
+    }
+
+    #[test]
+    fn each_quantity_has_a_row_and_outliers_are_named_and_kept() {
+        let mut runs: Vec<_> = (0..9).map(|i| (11.0 + 0.02 * f64::from(i), 4.0)).collect();
+        runs.insert(3, (14.0, 4.0));
+        let look = Look { width: 90, colours: false };
+        let text = render("./bench", &Parameters::new(), &series(&runs), 1, look);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[1].split_whitespace().collect::<Vec<_>>().join(" "), "./bench 10 runs, 1 warm-up");
+        assert_eq!(
+            lines[4].split_whitespace().collect::<Vec<_>>().join(" "),
+            "Energy 11.4 J ± 928 mJ 11.1 J 11 J … 14 J 10 1 outlier (run 4)"
+        );
+        assert!(lines[5].contains("Time") && !lines[5].contains("outlier"), "{text}");
+        assert!(text.contains("energy is attributed: a rule"), "{text}");
+    }
+
+    #[test]
+    fn of_no_run_there_is_nothing_but_the_title() {
+        let text =
+            render("./bench", &Parameters::new(), &Series::default(), 0, Look { width: 80, colours: false });
+        assert_eq!(text.split_whitespace().collect::<Vec<_>>().join(" "), "./bench 0 runs");
+    }
+}

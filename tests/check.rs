@@ -1,0 +1,144 @@
+//! The gate of a pipeline: against a command, against a stored profile, and what it never passes.
+
+mod support;
+
+use std::fs;
+
+use serde_json::{Value, json};
+use support::{Alumet, Done, workload};
+
+/// Ten runs that burn so many milliseconds, as `exec --json` keeps them.
+fn profile(ms: u32) -> Value {
+    let words = ["exec", "-r", "10", "-q", "--without", "perf,nvml,estimate,hwmon", "--json", "p.json"];
+    let mut run = Alumet::new(words);
+    run.command.arg(workload()).arg(format!("burn={ms}"));
+    run.run().status(0);
+    run.profile("p.json")
+}
+
+/// A check of a program that burns so many milliseconds against this text.
+fn check(baseline: &str, options: &[&str], ms: u32) -> Done {
+    let words = ["check", "--without", "perf,nvml,estimate,hwmon", "--baseline", "base.json"];
+    let mut run = Alumet::new([&words[..], options].concat());
+    run.write("base.json", baseline);
+    run.command.arg("--").arg(workload()).arg(format!("burn={ms}"));
+    run.run()
+}
+
+#[test]
+fn against_a_stored_profile_more_work_fails_and_equal_work_passes() {
+    let base = profile(30).to_string();
+    let done = check(&base, &[], 30).status(0);
+    assert!(done.stdout.contains("PASS"), "{}", done.stdout);
+    let text = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("the threshold is 5") , "a stored baseline takes a wider one: {text}");
+    check(&base, &[], 36).status(3);
+    // A wider threshold of one's own is kept.
+    check(&base, &["--threshold", "50%"], 36).status(0);
+}
+
+#[test]
+fn against_a_command_it_runs_in_turn() {
+    let command = |ms: u32| format!("{} burn={ms}", workload().display());
+    let gate = |base: u32, now: u32| {
+        let words = ["check", "--without", "perf,nvml,estimate,hwmon", "--baseline-cmd", &command(base), "--"];
+        let mut run = Alumet::new(words);
+        run.command.arg(workload()).arg(format!("burn={now}"));
+        run.run()
+    };
+    gate(30, 36).status(3);
+    assert_ne!(gate(30, 30).status, 3);
+}
+
+#[test]
+fn what_is_no_profile_of_this_machine_is_refused_and_never_passes() {
+    let base = profile(5);
+    let with = |pointer: &str, value: Value| {
+        let mut changed = base.clone();
+        *changed.pointer_mut(pointer).unwrap() = value;
+        changed.to_string()
+    };
+    let every_cpu = |value: Value| {
+        let mut changed = base.clone();
+        for run in changed["runs"].as_array_mut().unwrap() {
+            for metric in run["metrics"].as_array_mut().unwrap() {
+                if metric["metric"] == "process.cpu.time" {
+                    metric["value"] = value.clone();
+                }
+            }
+        }
+        changed.to_string()
+    };
+    let whole = base.to_string();
+    let mut one_run = base.clone();
+    one_run["runs"].as_array_mut().unwrap().truncate(1);
+    let mut no_metrics = base.clone();
+    for run in no_metrics["runs"].as_array_mut().unwrap() {
+        run["metrics"] = json!([]);
+    }
+    let cases: [(String, &str); 14] = [
+        (with("/schema", json!("alumet.profile/0")), "has the format `alumet.profile/0`, but this alumet reads `alumet.profile/1`"),
+        (with("/host/kernel", json!("2.6.32")), "base.json is from another machine: kernel (2.6.32, now "),
+        (with("/host/cpus", json!(4096)), "number of CPUs (4096, now "),
+        (whole[..whole.len() / 2].to_owned(), "base.json: is no profile: it ends too early"),
+        (String::new(), "it ends too early"),
+        ("not JSON".into(), "base.json: is no profile: expected"),
+        ("[1, 2]".into(), "it is JSON, but not what `exec --json` writes"),
+        (with("/runs", json!([])), "has 0 of the 5 runs"),
+        (one_run.to_string(), "has 1 of the 5 runs that it takes at least: `alumet exec -r 10 --json"),
+        (with("/runs/3/exit", json!({"code": 7})), "run 4 ended with status 7, and is nothing to compare with"),
+        (with("/runs/0/parameters", json!({"n": "1"})), "has runs with different parameters"),
+        (no_metrics.to_string(), "there is nothing valid to compare: "),
+        (every_cpu(json!(-1.0)), "cpu cannot be compared: run 1 has the value -2"),
+        (every_cpu(Value::Null), "it is JSON, but not what `exec --json` writes"),
+    ];
+    for (text, says) in cases {
+        // `parameters` is not there to be changed: it is added.
+        check(&text, &[], 5).refuses(125, says);
+    }
+    // JSON has no NaN; what writes one writes no JSON.
+    check(&whole.replacen("\"wall_s\":", "\"wall_s\": NaN, \"x\":", 1), &[], 5).refuses(125, "is no profile");
+    let mut run = Alumet::new(["check", "--baseline", "missing.json", "true"]);
+    run.run().refuses(125, "missing.json: cannot be read: no such file or directory");
+    check(&whole, &["--adaptive"], 5).refuses(2, "--adaptive needs --baseline-cmd");
+    check(&whole, &["--require-measured"], 5).refuses(125, "--require-measured wants it to decide");
+    check(&whole, &["--gate", "instructions"], 5).refuses(125, "instructions was not measured");
+}
+
+#[test]
+fn a_profile_of_a_hundred_thousand_runs_is_read() {
+    let mut base = profile(30);
+    let first = base["runs"][0].clone();
+    let of_target = |m: &&Value| m["metric"] == "process.cpu.time";
+    let metrics: Vec<_> = first["metrics"].as_array().unwrap().iter().filter(of_target).cloned().collect();
+    let run = json!({"started": first["started"], "wall_s": first["wall_s"], "exit": first["exit"], "metrics": metrics});
+    base["runs"] = json!([]);
+    let text = base.to_string();
+    let runs = vec![run.to_string(); 100_000].join(",");
+    let text = text.replace("\"runs\":[]", &format!("\"runs\":[{runs}]"));
+    let done = check(&text, &["--pairs", "5"], 40).status(3);
+    assert!(done.stdout.contains("REGRESSION"), "{}", done.stdout);
+}
+
+#[test]
+fn a_pipeline_gets_its_files_and_annotations() {
+    let words = ["check", "--without", "perf,nvml,estimate,hwmon", "--json", "c.json", "--markdown", "c.md", "--junit", "c.xml"];
+    let command = format!("{} burn=20", workload().display());
+    let more = ["--openmetrics", "c.txt", "--baseline-cmd", &command, "--"];
+    let mut run = Alumet::new([&words[..], &more].concat()).env("GITHUB_ACTIONS", "true");
+    let summary = run.path("summary.md");
+    run.command.env("GITHUB_STEP_SUMMARY", &summary).arg(workload()).arg("burn=26");
+    let done = run.run().status(3);
+    assert!(run.read("c.md").contains("**CPU**"), "{}", run.read("c.md"));
+    assert!(run.read("c.xml").contains("<failure"), "{}", run.read("c.xml"));
+    assert!(run.read("c.txt").ends_with("# EOF\n"), "{}", run.read("c.txt"));
+    assert_eq!(run.profile("c.json")["schema"], "alumet.comparison/1");
+    assert!(done.stdout.lines().any(|line| line.starts_with("::error title=")), "{}", done.stdout);
+    assert!(fs::read_to_string(summary).unwrap().contains("**CPU**"));
+
+    let mut run = Alumet::new([&words[..3], &["--junit", "/dev/full", "--baseline-cmd", "true", "true"]].concat());
+    run.run().status(125).says("cannot write the verdict to /dev/full");
+    let mut run = Alumet::new([&words[..3], &["--json", "/no/such/dir/c.json", "--baseline-cmd", "true", "touch", "ran"]].concat());
+    run.run().refuses(125, "cannot write the comparison to /no/such/dir/c.json");
+    assert!(!run.path("ran").exists());
+}

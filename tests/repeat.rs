@@ -1,0 +1,299 @@
+//! Repeated runs: how many, around what, what becomes of their output, and what is said of them.
+
+mod support;
+
+use std::process::Command;
+
+use serde_json::Value;
+use support::{Alumet, Done, is_root, workload};
+
+fn text(done: &Done) -> String {
+    done.stderr.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn runs(profile: &Value) -> &Vec<Value> {
+    profile["runs"].as_array().unwrap()
+}
+
+/// CPU time of the application in a run.
+fn cpu(run: &Value) -> f64 {
+    let of_target = |m: &&Value| m["metric"] == "process.cpu.time" && m["consumer"] == "target";
+    run["metrics"].as_array().unwrap().iter().filter(of_target).map(|m| m["value"].as_f64().unwrap()).sum()
+}
+
+#[test]
+fn it_runs_as_often_as_asked_with_warm_ups_before_and_commands_around() {
+    let words = [
+        "exec",
+        "-r",
+        "4",
+        "-w",
+        "2",
+        "--prepare",
+        "echo p >> log",
+        "--cleanup",
+        "echo c >> log",
+        "--json",
+        "p.json",
+    ];
+    let mut run = Alumet::new([&words[..], &["sh", "-c", "echo r >> log"]].concat());
+    let done = run.run().status(0);
+    assert_eq!(run.read("log").replace('\n', ""), "prprprprprprc");
+    assert!(text(&done).contains("4 runs, 2 warm-ups"), "{}", done.stderr);
+    let profile = run.profile("p.json");
+    assert_eq!(runs(&profile).len(), 4);
+    let time = |run: &Value| run["wall_s"].as_f64().unwrap();
+    assert!(runs(&profile).iter().all(|run| time(run) > 0.0));
+}
+
+#[test]
+fn the_summary_over_the_runs_is_what_the_runs_say() {
+    let mut run = Alumet::new(["exec", "-r", "6", "--json", "p.json"]);
+    run.command.arg(workload()).arg("burn=20");
+    let done = run.run().status(0);
+    let profile = run.profile("p.json");
+    let of_user = |m: &&Value| m["metric"] == "process.cpu.time" && m["labels"]["cpu.mode"] == "user";
+    let summary = profile["summary"].as_array().unwrap().iter().find(of_user).unwrap();
+    let values: Vec<f64> = runs(&profile)
+        .iter()
+        .map(|run| {
+            run["metrics"].as_array().unwrap().iter().find(of_user).unwrap()["value"].as_f64().unwrap()
+        })
+        .collect();
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let stddev = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+    let number = |key: &str| summary[key].as_f64().unwrap();
+    let close = |a: f64, b: f64| assert!((a - b).abs() <= 1e-12 + 1e-9 * b.abs(), "{a} is not {b}");
+    assert_eq!(summary["n"], 6);
+    close(number("mean"), mean);
+    close(number("stddev"), stddev);
+    close(number("min"), values.iter().copied().fold(f64::INFINITY, f64::min));
+    close(number("max"), values.iter().copied().fold(0.0, f64::max));
+    let ci: Vec<f64> = summary["ci95"].as_array().unwrap().iter().map(|end| end.as_f64().unwrap()).collect();
+    // Student's t for five degrees of freedom (NIST's table: 2.571).
+    close(((ci[1] - ci[0]) / 2.0 / (stddev / n.sqrt()) * 1000.0).round(), 2571.0);
+    for row in ["Time", "CPU", "Memory"] {
+        assert!(
+            done.stderr.lines().any(|line| line.starts_with(&format!("  {row} "))),
+            "{row}: {}",
+            done.stderr
+        );
+    }
+    // Every run burns the same, however often it is done.
+    assert!(runs(&profile).iter().all(|run| (0.02..0.05).contains(&cpu(run))), "{values:?}");
+}
+
+#[test]
+fn the_output_is_hidden_unless_it_is_wanted() {
+    let exec = |options: &[&str]| {
+        let mut run = Alumet::new(
+            [&["exec", "-r", "2"], options, &["--", "sh", "-c", "echo out; echo err >&2"]].concat(),
+        );
+        let done = run.run().status(0);
+        (done, run)
+    };
+    let (done, _) = exec(&[]);
+    assert!(done.stdout.is_empty() && !done.stderr.lines().any(|line| line == "err"), "{done:?}");
+    let (done, _) = exec(&["--show-output"]);
+    assert_eq!(done.stdout, "out\nout\n");
+    assert_eq!(done.stderr.lines().filter(|line| *line == "err").count(), 2);
+    let (_, run) = exec(&["--app-output", "log"]);
+    assert_eq!(run.read("log"), "out\nerr\nout\nerr\n");
+    // Nobody can type into several runs.
+    let mut run = Alumet::new(["exec", "-r", "2", "--show-output", "cat"]);
+    assert_eq!(run.run().status(0).stdout, "");
+}
+
+#[test]
+fn a_run_that_fails_ends_the_series_with_its_number_and_status() {
+    // The third run fails.
+    let script = "echo >> log; test $(wc -l < log) != 3 || exit 7";
+    let exec = |options: &[&str]| {
+        let mut run =
+            Alumet::new([&["exec", "-r", "5", "--json", "p.json"], options, &["sh", "-c", script]].concat());
+        let done = run.run();
+        (done, run)
+    };
+    let (done, run) = exec(&[]);
+    let done = done.status(7);
+    assert!(
+        text(&done).contains("run 3 ended with status 7: no further runs are made; its output was hidden"),
+        "{done:?}"
+    );
+    assert!(text(&done).contains(" 2 runs "), "what is complete is reported: {done:?}");
+    assert_eq!(runs(&run.profile("p.json")).len(), 2);
+    for ignore in ["--ignore-failure", "--ignore-failure=7", "--ignore-failure=1,7"] {
+        let (done, run) = exec(&[ignore]);
+        done.status(0);
+        assert_eq!(runs(&run.profile("p.json")).len(), 5, "{ignore}");
+    }
+    exec(&["--ignore-failure=1"]).0.status(7);
+    let (done, _) = exec(&["--timeout", "5s", "-w", "3"]);
+    assert!(text(&done.status(7)).contains("warm-up 3 ended with status 7"));
+    exec(&["--ignore-failure=x"]).0.refuses(2, "--ignore-failure: `x` is no list of statuses");
+}
+
+#[test]
+fn a_command_around_the_runs_that_fails_is_named() {
+    Alumet::new(["exec", "-r", "2", "--prepare", "exit 4", "touch", "ran"])
+        .run()
+        .refuses(125, "--prepare `exit 4` ended with status 4");
+    let mut run = Alumet::new(["exec", "-r", "2", "--cleanup", "exit 5", "true"]);
+    run.run().status(125).says("--cleanup `exit 5` ended with status 5");
+    // What was prepared is cleaned up although a run has failed.
+    let mut run = Alumet::new(["exec", "-r", "2", "--cleanup", "touch clean", "false"]);
+    run.run().status(1);
+    assert!(run.path("clean").exists());
+}
+
+#[test]
+fn an_interruption_keeps_and_reports_the_complete_runs() {
+    let script = "\"$@\" & pid=$!; until test \"$(cat log 2>/dev/null | wc -l)\" -ge 3; do sleep 0.05; done; \
+                  kill -TERM $pid; wait $pid";
+    let words = ["exec", "-r", "1000", "--json", "p.json", "sh", "-c", "echo >> log; exec sleep 0.2"];
+    let mut run = Alumet::sh(script, &words);
+    let done = run.run().status(143);
+    let complete = runs(&run.profile("p.json")).len();
+    assert!((2..1000).contains(&complete), "{complete}");
+    assert!(text(&done).contains(&format!("interrupted: {complete} complete runs are reported")), "{done:?}");
+    assert!(text(&done).contains(&format!(" {complete} runs")), "{done:?}");
+}
+
+#[test]
+fn a_time_is_filled_with_at_least_so_many_runs() {
+    let mut run = Alumet::new(["exec", "--min-time", "1s", "--json", "p.json", "sleep", "0.03"]);
+    let begun = std::time::Instant::now();
+    run.run().status(0);
+    assert!(begun.elapsed().as_secs_f64() >= 1.0);
+    assert!(runs(&run.profile("p.json")).len() > 10);
+    let mut run = Alumet::new(["exec", "--min-time", "1ms", "-r", "3", "--json", "p.json", "sleep", "0.05"]);
+    run.run().status(0);
+    assert_eq!(runs(&run.profile("p.json")).len(), 3);
+}
+
+#[test]
+fn parameters_are_put_into_the_command_in_all_combinations() {
+    let words = [
+        "exec",
+        "-r",
+        "2",
+        "-L",
+        "a",
+        "x,y",
+        "-P",
+        "n",
+        "1",
+        "2",
+        "--prepare",
+        "echo {a}{n} >> log",
+        "--json",
+        "p.json",
+    ];
+    let mut run = Alumet::new([&words[..], &["sh", "-c", "echo run-{a}-{n} >> log"]].concat());
+    let done = run.run().status(0);
+    let expected: String = ["x1", "x2", "y1", "y2"]
+        .iter()
+        .map(|p| format!("{p}\nrun-{}-{}\n", &p[..1], &p[1..]).repeat(2))
+        .collect();
+    assert_eq!(run.read("log"), expected);
+    let profile = run.profile("p.json");
+    assert_eq!(runs(&profile).len(), 8);
+    assert_eq!(runs(&profile)[2]["parameters"], serde_json::json!({"a": "x", "n": "2"}));
+    let of_y = |s: &&Value| {
+        s["parameters"]["a"] == "y" && s["metric"] == "process.cpu.time" && s["labels"]["cpu.mode"] == "user"
+    };
+    let of_y: Vec<_> = profile["summary"].as_array().unwrap().iter().filter(of_y).map(|s| &s["n"]).collect();
+    assert_eq!(of_y, [2, 2]);
+    assert!(text(&done).contains("a = y n = 2"), "{}", done.stderr);
+    for (options, says) in [
+        (&["-L", "n", "1", "-P", "n", "1", "2"][..], "the parameter `n` is there twice"),
+        (&["-P", "n", "2", "1"], "from 2 to 1 in steps of 1 are no numbers"),
+        (&["-P", "n", "0", "1e12"], "are no numbers"),
+    ] {
+        Alumet::new([&["exec"], options, &["true"]].concat()).run().refuses(2, says);
+    }
+}
+
+#[test]
+fn a_shell_understands_what_a_command_does_not() {
+    let mut run = Alumet::new(["exec", "-r", "2", "--show-output", "--shell", "--", "echo a | tr a b"]);
+    assert_eq!(run.run().status(0).stdout, "b\nb\n");
+    let mut run = Alumet::new(["exec", "--shell=bash", "--", "echo", "${BASH_VERSION:+bash}"]);
+    assert_eq!(run.run().status(0).stdout, "bash\n");
+    Alumet::new(["exec", "--", "echo a | tr a b"]).run().refuses(127, "not found");
+}
+
+/// Orphans of one run go on in the next, and are none of its own, also where there is no cgroup to tell them apart.
+#[test]
+fn what_lives_on_of_one_run_is_not_counted_in_the_next() {
+    if !is_root("what_lives_on_of_one_run_is_not_counted_in_the_next") {
+        return;
+    }
+    let script = "bin/workload burn=2500 & exec sleep 0.3";
+    let words = ["exec", "-r", "3", "--without", "perf", "--json", "p.json", "sh", "-c", script];
+    let mut run = Alumet::as_nobody("exec \"$@\"", &words).with_workload();
+    run.run().status(0);
+    let profile = run.profile("p.json");
+    let used: Vec<f64> = runs(&profile).iter().map(cpu).collect();
+    // One burns for .3 s; two on two CPUs would burn twice as much.
+    assert!(used[0] > 0.1 && used[1] < 1.5 * used[0].max(0.3), "{used:?}");
+    for run in runs(&profile) {
+        let peaks = run["metrics"].as_array().unwrap();
+        let threads =
+            peaks.iter().find(|m| m["metric"] == "process.count" || m["metric"] == "process.thread.count");
+        assert!(threads.is_none_or(|m| m["max"].as_f64().unwrap() <= 4.0), "{threads:?}");
+    }
+}
+
+#[test]
+fn a_program_that_prints_without_end_takes_no_memory() {
+    let mut run =
+        Alumet::new(["exec", "-r", "2", "--timeout", "1s", "--ignore-failure", "--json", "p.json", "yes"]);
+    run.run().status(124).says("run 1 was ended after 1s");
+    let words = ["exec", "-r", "3", "--json", "p.json", "sh", "-c", "head -c 100000000 /dev/zero"];
+    let mut run = Alumet::new(words);
+    run.run().status(0);
+    let most =
+        runs(&run.profile("p.json")).iter().map(|run| run["self"]["rss_bytes"].as_u64().unwrap()).max();
+    assert!(most.unwrap() < 40_000_000, "{most:?}");
+}
+
+#[test]
+fn runs_that_are_shorter_than_it_takes_to_start_a_process_are_named() {
+    let done = Alumet::new(["exec", "-r", "3", "true"]).run().status(0);
+    assert!(text(&done).contains("3 runs"), "{done:?}");
+    let long = Alumet::new(["exec", "-r", "2", "sleep", "0.1"]).run().status(0);
+    assert!(!text(&long).contains("shorter than 5 ms"), "{long:?}");
+}
+
+#[test]
+fn on_a_terminal_there_is_a_bar_with_what_is_known_so_far() {
+    let script = Command::new("script").arg("--version").output();
+    if script.is_err() {
+        return support::skip(
+            "on_a_terminal_there_is_a_bar_with_what_is_known_so_far",
+            "script(1) is not installed",
+        );
+    }
+    let command = format!("{} exec -r 4 -- sleep 0.2", support::binary().display());
+    let mut run = Alumet::with(Command::new("script"), ["-qec", &command, "/dev/null"]);
+    let done = run.run().status(0);
+    assert!(done.stdout.contains("run 3/4"), "{:?}", done.stdout);
+    assert!(done.stdout.contains(" left"), "{:?}", done.stdout);
+    // Elsewhere nothing is drawn.
+    let quiet = Alumet::new(["exec", "-r", "4", "sleep", "0.05"]).run().status(0);
+    assert!(!quiet.stderr.contains("3/4"), "{:?}", quiet.stderr);
+}
+
+#[test]
+fn what_does_not_go_together_is_refused() {
+    for (options, says) in [
+        (&["-r", "0"][..], "--runs: there must be one at least"),
+        (&["-r", "2", "-o", "s.csv"], "-o writes the series of one run"),
+        (&["--min-time", "soon"], "--min-time: `soon` is not a duration"),
+        (&["--app-output", "f"], "--app-output is for repeated runs"),
+    ] {
+        Alumet::new([&["exec"], options, &["true"]].concat()).run().refuses(2, says);
+    }
+}
