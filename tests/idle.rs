@@ -88,7 +88,7 @@ fn a_machine_that_is_not_quiet_has_no_idle_power_and_says_so() {
 
 #[test]
 fn a_saved_idle_power_is_used_on_the_same_machine_and_on_no_other() {
-    let meter = Meter::start(&[PACKAGE, "1000@40"]);
+    let meter = Meter::start(&[PACKAGE, "1000@45"]);
     let proc = proc_of(0);
     let places = ["--sysfs", meter.root(), "--procfs", proc.path().to_str().unwrap()];
     let saved = |words: &[&str]| Alumet::new([words, &places].concat());
