@@ -1,8 +1,16 @@
 //! Two versions of a program against each other: what their runs came to, and what may be said of it.
 //!
-//! [`judge`] makes a [`Comparison`] of two [`Side`]s. Everything that a person or a pipeline reads is made from one.
+//! [`judge`] makes a [`Comparison`] of two [`Side`]s. Everything that a person or a pipeline reads is made from one:
+//! [`table`] for the terminal, [`markdown`] for a pull request, [`junit`], [`github`] and [`openmetrics`] for pipelines,
+//! [`json`] for programs, all in the same [`words`].
+
+#![cfg_attr(not(test), expect(dead_code, reason = "no command compares yet"))]
 
 pub mod judge;
+#[cfg(test)]
+mod samples;
+pub mod table;
+mod words;
 
 use serde::Serialize;
 
