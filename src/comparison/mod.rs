@@ -10,6 +10,7 @@ pub mod github;
 pub mod judge;
 pub mod junit;
 pub mod markdown;
+pub mod openmetrics;
 #[cfg(test)]
 mod samples;
 pub mod table;
