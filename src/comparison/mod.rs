@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), expect(dead_code, reason = "no command compares yet"))]
 
 pub mod github;
+pub mod json;
 pub mod judge;
 pub mod junit;
 pub mod markdown;
