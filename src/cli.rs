@@ -205,11 +205,11 @@ pub struct Comparing {
     pub pairs: Option<usize>,
 
     /// A regression is an increase by more than this
-    #[arg(long, value_name = "PERCENT", default_value = "2%")]
+    #[arg(long, value_name = "PERCENT", default_value = "2%", allow_hyphen_values = true)]
     pub threshold: String,
 
     /// The probability of an error
-    #[arg(long, value_name = "P", default_value = "0.05")]
+    #[arg(long, value_name = "P", default_value = "0.05", allow_hyphen_values = true)]
     pub alpha: String,
 
     /// What decides: energy, cpu, time, memory, instructions, gpu or an event; each with a threshold of its own if it

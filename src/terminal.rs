@@ -1,6 +1,7 @@
 //! What stderr can show: its width, and whether colours are wanted.
 
 use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use anstyle::Style;
 
@@ -15,22 +16,24 @@ pub struct Look {
 }
 
 impl Look {
-    /// As stdout is now, without colours.
+    /// As stdout is now.
     pub fn of_stdout() -> Self {
-        let width = terminal_size::terminal_size_of(std::io::stdout());
-        let width = width.map_or(100, |(width, _)| usize::from(width.0));
-        Self { width: width.clamp(*WIDTHS.start(), *WIDTHS.end()), colours: false }
+        Self::of(&std::io::stdout())
     }
 
-    /// As stderr is now. Colours only on a terminal, and not with NO_COLOR (no-color.org) or TERM=dumb.
+    /// As stderr is now.
     pub fn of_stderr() -> Self {
-        let stderr = std::io::stderr();
+        Self::of(&std::io::stderr())
+    }
+
+    /// Colours only on a terminal, and not with NO_COLOR (no-color.org) or TERM=dumb.
+    fn of(stream: &(impl IsTerminal + AsFd)) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        let width = terminal_size::terminal_size_of(&stderr).map_or(100, |(width, _)| usize::from(width.0));
+        let width = terminal_size::terminal_size_of(stream).map_or(100, |(width, _)| usize::from(width.0));
         Self {
             width: width.clamp(*WIDTHS.start(), *WIDTHS.end()),
-            colours: stderr.is_terminal() && !dumb && !set("NO_COLOR"),
+            colours: stream.is_terminal() && !dumb && !set("NO_COLOR"),
         }
     }
 

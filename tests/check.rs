@@ -31,7 +31,7 @@ fn against_a_stored_profile_more_work_fails_and_equal_work_passes() {
     let done = check(&base, &[], 30).status(0);
     assert!(done.stdout.contains("PASS"), "{}", done.stdout);
     let text = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(text.contains("the threshold is 5") , "a stored baseline takes a wider one: {text}");
+    assert!(text.contains("the threshold is 5"), "a stored baseline takes a wider one: {text}");
     check(&base, &[], 36).status(3);
     // A wider threshold of one's own is kept.
     check(&base, &["--threshold", "50%"], 36).status(0);
@@ -41,7 +41,8 @@ fn against_a_stored_profile_more_work_fails_and_equal_work_passes() {
 fn against_a_command_it_runs_in_turn() {
     let command = |ms: u32| format!("{} burn={ms}", workload().display());
     let gate = |base: u32, now: u32| {
-        let words = ["check", "--without", "perf,nvml,estimate,hwmon", "--baseline-cmd", &command(base), "--"];
+        let words =
+            ["check", "--without", "perf,nvml,estimate,hwmon", "--baseline-cmd", &command(base), "--"];
         let mut run = Alumet::new(words);
         run.command.arg(workload()).arg(format!("burn={now}"));
         run.run()
@@ -70,6 +71,8 @@ fn what_is_no_profile_of_this_machine_is_refused_and_never_passes() {
         changed.to_string()
     };
     let whole = base.to_string();
+    let mut parameters = base.clone();
+    parameters["runs"][0]["parameters"] = json!({"n": "1"});
     let mut one_run = base.clone();
     one_run["runs"].as_array_mut().unwrap().truncate(1);
     let mut no_metrics = base.clone();
@@ -77,7 +80,10 @@ fn what_is_no_profile_of_this_machine_is_refused_and_never_passes() {
         run["metrics"] = json!([]);
     }
     let cases: [(String, &str); 14] = [
-        (with("/schema", json!("alumet.profile/0")), "has the format `alumet.profile/0`, but this alumet reads `alumet.profile/1`"),
+        (
+            with("/schema", json!("alumet.profile/0")),
+            "has the format `alumet.profile/0`, but this alumet reads `alumet.profile/1`",
+        ),
         (with("/host/kernel", json!("2.6.32")), "base.json is from another machine: kernel (2.6.32, now "),
         (with("/host/cpus", json!(4096)), "number of CPUs (4096, now "),
         (whole[..whole.len() / 2].to_owned(), "base.json: is no profile: it ends too early"),
@@ -86,14 +92,16 @@ fn what_is_no_profile_of_this_machine_is_refused_and_never_passes() {
         ("[1, 2]".into(), "it is JSON, but not what `exec --json` writes"),
         (with("/runs", json!([])), "has 0 of the 5 runs"),
         (one_run.to_string(), "has 1 of the 5 runs that it takes at least: `alumet exec -r 10 --json"),
-        (with("/runs/3/exit", json!({"code": 7})), "run 4 ended with status 7, and is nothing to compare with"),
-        (with("/runs/0/parameters", json!({"n": "1"})), "has runs with different parameters"),
+        (
+            with("/runs/3/exit", json!({"code": 7})),
+            "run 4 ended with status 7, and is nothing to compare with",
+        ),
+        (parameters.to_string(), "has runs with different parameters"),
         (no_metrics.to_string(), "there is nothing valid to compare: "),
         (every_cpu(json!(-1.0)), "cpu cannot be compared: run 1 has the value -2"),
         (every_cpu(Value::Null), "it is JSON, but not what `exec --json` writes"),
     ];
     for (text, says) in cases {
-        // `parameters` is not there to be changed: it is added.
         check(&text, &[], 5).refuses(125, says);
     }
     // JSON has no NaN; what writes one writes no JSON.
@@ -122,7 +130,17 @@ fn a_profile_of_a_hundred_thousand_runs_is_read() {
 
 #[test]
 fn a_pipeline_gets_its_files_and_annotations() {
-    let words = ["check", "--without", "perf,nvml,estimate,hwmon", "--json", "c.json", "--markdown", "c.md", "--junit", "c.xml"];
+    let words = [
+        "check",
+        "--without",
+        "perf,nvml,estimate,hwmon",
+        "--json",
+        "c.json",
+        "--markdown",
+        "c.md",
+        "--junit",
+        "c.xml",
+    ];
     let command = format!("{} burn=20", workload().display());
     let more = ["--openmetrics", "c.txt", "--baseline-cmd", &command, "--"];
     let mut run = Alumet::new([&words[..], &more].concat()).env("GITHUB_ACTIONS", "true");
@@ -136,9 +154,12 @@ fn a_pipeline_gets_its_files_and_annotations() {
     assert!(done.stdout.lines().any(|line| line.starts_with("::error title=")), "{}", done.stdout);
     assert!(fs::read_to_string(summary).unwrap().contains("**CPU**"));
 
-    let mut run = Alumet::new([&words[..3], &["--junit", "/dev/full", "--baseline-cmd", "true", "true"]].concat());
+    let mut run =
+        Alumet::new([&words[..3], &["--junit", "/dev/full", "--baseline-cmd", "true", "true"]].concat());
     run.run().status(125).says("cannot write the verdict to /dev/full");
-    let mut run = Alumet::new([&words[..3], &["--json", "/no/such/dir/c.json", "--baseline-cmd", "true", "touch", "ran"]].concat());
+    let mut run = Alumet::new(
+        [&words[..3], &["--json", "/no/such/dir/c.json", "--baseline-cmd", "true", "touch", "ran"]].concat(),
+    );
     run.run().refuses(125, "cannot write the comparison to /no/such/dir/c.json");
     assert!(!run.path("ran").exists());
 }

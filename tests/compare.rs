@@ -68,7 +68,10 @@ fn five_percent_more_energy_in_equal_time_is_found_and_energy_decides() {
         format!("sh -c 'echo {factor} > {0}; sleep 0.3; echo 1 > {0}'", control.path().display())
     };
     let without = ["--without", "perf,nvml,estimate,attribution,hwmon"];
-    let (done, json) = run(&[&["compare", "--sysfs", meter.root()], &without[..]].concat(), &[&version("1"), &version("1.05")]);
+    let (done, json) = run(
+        &[&["compare", "--sysfs", meter.root()], &without[..]].concat(),
+        &[&version("1"), &version("1.05")],
+    );
     assert_eq!(json["verdict"], "regression", "{json:#}\n{done:?}");
     let energy = row(&json, "energy");
     assert_eq!((&energy["decides"], &energy["provenance"]), (&true.into(), &"measured".into()));
@@ -115,7 +118,8 @@ fn several_gates_are_judged_together_each_by_its_own_threshold() {
 
 #[test]
 fn each_version_is_compared_to_the_first() {
-    let mut run = Alumet::new(QUICK.iter().map(|word| (*word).to_owned()).chain([burn(15), burn(15), burn(30)]));
+    let mut run =
+        Alumet::new(QUICK.iter().map(|word| (*word).to_owned()).chain([burn(15), burn(15), burn(30)]));
     let done = run.run().status(3);
     let text = words(&done.stdout);
     assert_eq!(text.matches("10 pairs in ABBA order").count(), 2, "{}", done.stdout);
@@ -150,7 +154,8 @@ fn an_interruption_compares_the_complete_pairs() {
 
 #[test]
 fn everything_is_done_around_the_runs_and_the_output_is_hidden() {
-    let options = ["--pairs", "5", "--warmup", "2", "--prepare", "echo p >> log", "--cleanup", "echo c >> log"];
+    let options =
+        ["--pairs", "5", "--warmup", "2", "--prepare", "echo p >> log", "--cleanup", "echo c >> log"];
     let versions = ["sh -c 'echo a >> log; echo out'", "sh -c 'echo b >> log; echo out'"];
     let mut run = Alumet::new([&QUICK[..], &options, &versions].concat());
     let done = run.run();
@@ -158,7 +163,8 @@ fn everything_is_done_around_the_runs_and_the_output_is_hidden() {
     // In turn: A B, B A, A B, ...
     let expected = "papb".to_owned() + "pbpa" + "papb" + "pbpa" + "papb" + "pbpa" + "papb" + "c";
     assert_eq!(run.read("log").replace('\n', ""), expected);
-    let shell = Alumet::new([&QUICK[..], &["--pairs", "5", "--shell", "true | true", "true && true"]].concat()).run();
+    let shell =
+        Alumet::new([&QUICK[..], &["--pairs", "5", "--shell", "true | true", "true && true"]].concat()).run();
     assert!([0, 3, 4].contains(&shell.status), "{shell:?}");
 }
 

@@ -1,6 +1,6 @@
 //! `alumet check`: the gate of a pipeline.
 
-use super::report::{self, Reports};
+use super::report;
 use crate::cli::Check;
 use crate::comparison::session::{Bench, Typed, configuration};
 use crate::comparison::stored;
@@ -10,7 +10,7 @@ use crate::signals;
 
 pub fn run(arguments: &Check) -> Result<u8, Failure> {
     let settled = arguments.comparing.settle(&arguments.repeating, 1)?;
-    let reports = Reports::of(&arguments.comparing)?;
+    report::check(&arguments.comparing, 1)?;
     let config = configuration(&arguments.settings, &arguments.launching)?;
     let bench = Bench {
         settled,
@@ -38,5 +38,5 @@ pub fn run(arguments: &Check) -> Result<u8, Failure> {
         }
         (None, None) => return Err(Failure::usage("--baseline or --baseline-cmd is needed")),
     };
-    report::write(&comparisons, &arguments.comparing, &reports, interrupted)
+    report::write(&comparisons, &arguments.comparing, interrupted)
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::report::{self, Reports};
+use super::report;
 use crate::cli::Compare;
 use crate::comparison::session::{Bench, Typed, configuration, profiles};
 use crate::comparison::stored::{self, Stored};
@@ -19,7 +19,7 @@ enum Version {
 
 pub fn run(arguments: &Compare) -> Result<u8, Failure> {
     let settled = arguments.comparing.settle(&arguments.repeating, arguments.versions.len() - 1)?;
-    let reports = Reports::of(&arguments.comparing)?;
+    report::check(&arguments.comparing, arguments.versions.len() - 1)?;
     let config = configuration(&arguments.settings, &arguments.launching)?;
     let events = super::exec::events(&arguments.comparing.outputs().event);
     let version = |word: &OsString| -> Result<Version, Failure> {
@@ -77,7 +77,7 @@ pub fn run(arguments: &Compare) -> Result<u8, Failure> {
             ));
         }
     };
-    report::write(&comparisons, &arguments.comparing, &reports, interrupted)
+    report::write(&comparisons, &arguments.comparing, interrupted)
 }
 
 /// A file that cannot be executed and looks like JSON.

@@ -1,11 +1,23 @@
 //! Two versions of a program against each other: what their runs came to, and what may be said of it.
 //!
-//! [`judge`] makes a [`Comparison`] of two [`Side`]s. Everything that a person or a pipeline reads is made from one.
+//! [`interleave`] runs them in turn and [`stored`] reads runs that were kept, as [`session`] says; [`judge`] makes a
+//! [`Comparison`] of two [`Side`]s. Everything that a person or a pipeline reads is made from one:
+//! [`table`] for the terminal, [`markdown`] for a pull request, [`junit`], [`github`] and [`openmetrics`] for pipelines,
+//! [`json`] for programs, all in the same [`words`].
 
+pub mod github;
 pub mod interleave;
+pub mod json;
 pub mod judge;
+pub mod junit;
+pub mod markdown;
+pub mod openmetrics;
+#[cfg(test)]
+mod samples;
 pub mod session;
 pub mod stored;
+pub mod table;
+mod words;
 
 use serde::Serialize;
 

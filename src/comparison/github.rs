@@ -1,0 +1,154 @@
+//! What GitHub Actions shows: an annotation at the run, and the table in the summary of the step.
+//!
+//! The workflow commands and the summary file are those of GitHub's "Workflow commands for GitHub Actions"; their
+//! escapes are in none of its pages, but in `packages/core/src/command.ts` of actions/toolkit.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::{Comparison, markdown, words};
+use crate::statistics::decision::Verdict;
+use crate::units::GLUE;
+
+/// What the environment says of a run by GitHub Actions.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Environment<'a> {
+    /// The value of `GITHUB_ACTIONS`.
+    pub actions: Option<&'a str>,
+    /// The value of `GITHUB_STEP_SUMMARY`.
+    pub summary: Option<&'a Path>,
+}
+
+/// Annotates and appends to the step's summary, if this is a run by GitHub Actions. The log takes commands from stdout
+/// and stderr, at the beginning of a line.
+///
+/// # Errors
+/// Either could not be written; the other is written in any case. That is for a warning: the verdict stands.
+pub fn report(
+    comparison: &Comparison,
+    inconclusive_fails: bool,
+    environment: Environment<'_>,
+    log: &mut dyn Write,
+) -> io::Result<()> {
+    if environment.actions != Some("true") {
+        return Ok(());
+    }
+    let logged =
+        log.write_all(annotation(comparison, inconclusive_fails).as_bytes()).and_then(|()| log.flush());
+    // A runner without a summary sets no file.
+    if let Some(path) = environment.summary.filter(|path| !path.as_os_str().is_empty()) {
+        append(path, &summary(comparison)).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("cannot write the step's summary to {}: {error}", path.display()),
+            )
+        })?;
+    }
+    logged
+}
+
+/// One line: an error for a regression, a warning where nothing can be told, else a notice.
+pub fn annotation(comparison: &Comparison, inconclusive_fails: bool) -> String {
+    let level = match comparison.verdict {
+        Verdict::Regression => "error",
+        Verdict::Inconclusive if inconclusive_fails => "error",
+        Verdict::Inconclusive => "warning",
+        Verdict::Pass => "notice",
+    };
+    let title = format!("{} of {}", words::verdict(comparison.verdict), words::plain(&comparison.change));
+    let message = words::because(comparison);
+    format!("::{level} title={}::{}\n", property(&title), data(&message)).replace(GLUE, " ")
+}
+
+/// The Markdown to append, apart from what other tools have written.
+pub fn summary(comparison: &Comparison) -> String {
+    format!("### alumet\n\n{}\n", markdown::render(comparison))
+}
+
+fn append(path: &Path, text: &str) -> io::Result<()> {
+    OpenOptions::new().append(true).create(true).open(path)?.write_all(text.as_bytes())
+}
+
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{HOSTILE, comparison};
+    use super::*;
+
+    #[test]
+    fn a_regression_is_an_error_a_pass_a_notice() {
+        assert_eq!(
+            annotation(&comparison(Verdict::Regression), false),
+            "::error title=REGRESSION of ./new --fast::energy is 6.9 %25 higher, more than the 2 %25 allowed (p = \
+             0.001)\n"
+        );
+        assert_eq!(
+            annotation(&comparison(Verdict::Pass), true),
+            "::notice title=PASS of ./new --fast::energy is not more than 2 %25 higher (p = 0.003)\n"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_a_warning_or_an_error_as_wanted() {
+        let of = |fails| annotation(&comparison(Verdict::Inconclusive), fails);
+        assert!(of(false).starts_with("::warning title=INCONCLUSIVE of ./new --fast::energy changed by"));
+        assert!(of(true).starts_with("::error title=INCONCLUSIVE"));
+    }
+
+    #[test]
+    fn a_hostile_title_gives_no_second_command() {
+        let mut hostile = comparison(Verdict::Pass);
+        hostile.change = HOSTILE.into();
+        assert_eq!(
+            annotation(&hostile, false),
+            "::notice title=PASS of sh -c '<b>|`x` %3A%3Aerror%3A%3A\u{fffd}[31m]]>&\"%25%2C*_@me #1\u{fffd}'::energy \
+             is not more than 2 %25 higher (p = 0.003)\n"
+        );
+        assert_eq!(data("50 %\r\n::error::x"), "50 %25%0D%0A::error::x");
+    }
+
+    #[test]
+    fn outside_of_github_actions_nothing_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("summary.md");
+        for actions in [None, Some(""), Some("false")] {
+            let mut log = Vec::new();
+            let environment = Environment { actions, summary: Some(&path) };
+            report(&comparison(Verdict::Pass), false, environment, &mut log).unwrap();
+            assert!(log.is_empty() && !path.exists());
+        }
+    }
+
+    #[test]
+    fn the_summary_is_appended_to_what_is_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("summary.md");
+        std::fs::write(&path, "before\n").unwrap();
+        let environment = Environment { actions: Some("true"), summary: Some(&path) };
+        let (pass, mut log) = (comparison(Verdict::Pass), Vec::new());
+        report(&pass, false, environment, &mut log).unwrap();
+        let expected = format!("before\n### alumet\n\n{}\n", markdown::render(&pass));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+        assert_eq!(String::from_utf8(log).unwrap(), annotation(&pass, false));
+        let without = Environment { summary: Some(Path::new("")), ..environment };
+        report(&pass, false, without, &mut Vec::new()).unwrap();
+    }
+
+    #[test]
+    fn a_summary_that_cannot_be_written_is_said_and_the_annotation_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let environment = Environment { actions: Some("true"), summary: Some(directory.path()) };
+        let mut log = Vec::new();
+        let error = report(&comparison(Verdict::Pass), false, environment, &mut log).unwrap_err();
+        assert!(error.to_string().starts_with("cannot write the step's summary to /"), "{error}");
+        assert!(log.starts_with(b"::notice"));
+    }
+}

@@ -1,0 +1,113 @@
+//! The comparison for programs: one JSON document. Its schema is `docs/src/comparison.schema.json`.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::Comparison;
+
+/// The name of the format.
+pub const SCHEMA: &str = "alumet.comparison/1";
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    /// The version that writes it.
+    alumet: &'static str,
+    #[serde(flatten)]
+    comparison: &'a Comparison,
+}
+
+/// Writes the document.
+pub fn write(comparison: &Comparison, to: &mut impl Write) -> io::Result<()> {
+    let document = Document { schema: SCHEMA, alumet: env!("CARGO_PKG_VERSION"), comparison };
+    let mut text = serde_json::to_vec_pretty(&document)?;
+    text.push(b'\n');
+    to.write_all(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::Design;
+    use super::super::samples::{HOSTILE, comparison, several};
+    use super::*;
+    use crate::statistics::decision::Verdict;
+
+    fn document(comparison: &Comparison) -> Value {
+        let mut text = Vec::new();
+        write(comparison, &mut text).unwrap();
+        assert!(text.ends_with(b"}\n"));
+        serde_json::from_slice(&text).unwrap()
+    }
+
+    fn complaints(document: &Value) -> Vec<String> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/src/comparison.schema.json");
+        let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        assert_eq!(jsonschema::meta::validate(&schema).err().map(|error| error.to_string()), None);
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        validator.iter_errors(document).map(|error| format!("{}: {error}", error.instance_path())).collect()
+    }
+
+    #[test]
+    fn every_comparison_is_valid_by_the_schema() {
+        let mut hostile = several();
+        (hostile.baseline, hostile.change) = (HOSTILE.into(), HOSTILE.into());
+        hostile.design = Design::Stored { baseline_runs: 20, runs: 10 };
+        hostile.host.governor = None;
+        let empty = Comparison { rows: Vec::new(), ..comparison(Verdict::Inconclusive) };
+        let verdicts = [Verdict::Pass, Verdict::Regression, Verdict::Inconclusive].map(comparison);
+        for comparison in verdicts.iter().chain([&hostile, &empty]) {
+            assert_eq!(complaints(&document(comparison)), [""; 0], "{comparison:?}");
+        }
+        assert_eq!(document(&hostile)["change"], HOSTILE);
+    }
+
+    #[test]
+    fn names_and_numbers_are_where_the_schema_says() {
+        let document = document(&comparison(Verdict::Regression));
+        assert_eq!(
+            (&document["schema"], &document["alumet"]),
+            (&json!(SCHEMA), &json!(env!("CARGO_PKG_VERSION")))
+        );
+        assert_eq!(document["verdict"], "regression");
+        assert_eq!(
+            document["design"],
+            json!({"kind": "interleaved", "pairs": 10, "warmups": 1, "adaptive": false})
+        );
+        let row = &document["rows"][0];
+        assert_eq!((&row["metric"], &row["decides"]), (&json!("energy"), &json!(true)));
+        assert_eq!(row["decision"]["change"], json!(0.069));
+        assert_eq!(document["rows"][2]["not_judged"], "some runs lack it");
+    }
+
+    #[test]
+    fn the_schema_refuses_what_no_comparison_may_be() {
+        let whole = document(&comparison(Verdict::Regression));
+        let changed = |pointer: &str, value: Value| {
+            let mut document = whole.clone();
+            *document.pointer_mut(pointer).unwrap() = value;
+            complaints(&document).len()
+        };
+        for (pointer, value) in [
+            ("/schema", json!("alumet.comparison/2")),
+            ("/verdict", json!("maybe")),
+            ("/design/kind", json!("stored")),
+            ("/rows/0/provenance", json!("guessed")),
+            ("/rows/0/decision/p_worse", json!(1.5)),
+            ("/rows/0/decision/change", json!(-1.5)),
+            ("/rows/0/decision/interval/low", Value::Null),
+            ("/rows/0/baseline/n", json!(0)),
+            ("/rows/2/decides", json!(true)),
+        ] {
+            assert!(changed(pointer, value) > 0, "{pointer}");
+        }
+        let mut both = whole.clone();
+        both["rows"][0]["not_judged"] = json!("why");
+        assert!(!complaints(&both).is_empty());
+        let mut unknown = whole.clone();
+        unknown["surprise"] = json!(1);
+        assert!(!complaints(&unknown).is_empty());
+    }
+}

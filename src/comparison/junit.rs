@@ -1,0 +1,223 @@
+//! A JUnit report: one test case for each metric that decides, as Jenkins, GitLab and GitHub's actions read it.
+//!
+//! The format is that of Apache Ant's task, of which these readers know a common part: `testsuites` with `tests`,
+//! `failures` and `skipped`, `testcase` with `classname` and `name`, within it `failure` or `skipped` with `message`,
+//! and `system-out`. `classname` is the version's title, so that the history of one benchmark is not that of another.
+//!
+//! Writing it takes an escape for five characters and the removal of those that XML 1.0 has no way to write; no crate
+//! does both without a clock or a generator of identifiers in tow.
+
+use super::{Comparison, Row, words};
+use crate::statistics::decision::{Decision, Verdict};
+use crate::units::GLUE;
+
+/// The document. What cannot be told is skipped, or fails if that is wanted.
+pub fn render(comparison: &Comparison, inconclusive_fails: bool) -> String {
+    let cases: Vec<Case> = comparison
+        .deciding()
+        .filter_map(|row| Some(Case::of(comparison, row, row.decision()?, inconclusive_fails)))
+        .collect();
+    let number = |outcome| cases.iter().filter(|case| case.outcome == outcome).count();
+    let counts = format!(
+        "name=\"alumet\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\"",
+        cases.len(),
+        number(Outcome::Failed),
+        number(Outcome::Skipped)
+    );
+    let mut text = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {counts}>\n  <testsuite {counts}>\n"
+    );
+    cases.iter().for_each(|case| text.push_str(&case.element(&comparison.change)));
+    text.push_str("  </testsuite>\n</testsuites>\n");
+    text
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    Failed,
+    Skipped,
+}
+
+struct Case {
+    name: String,
+    outcome: Outcome,
+    verdict: Verdict,
+    /// Why it fails or is skipped.
+    message: String,
+    /// All the numbers.
+    output: String,
+}
+
+impl Case {
+    fn of(comparison: &Comparison, row: &Row, decision: Decision, inconclusive_fails: bool) -> Self {
+        let outcome = match decision.verdict {
+            Verdict::Pass => Outcome::Passed,
+            Verdict::Regression => Outcome::Failed,
+            Verdict::Inconclusive if inconclusive_fails => Outcome::Failed,
+            Verdict::Inconclusive => Outcome::Skipped,
+        };
+        let reason = words::reason(row, &decision);
+        let advice = words::advice(comparison).filter(|_| decision.verdict == Verdict::Inconclusive);
+        let message: Vec<_> = std::iter::once(reason).chain(advice).collect();
+        Self {
+            name: row.quantity.name().to_owned(),
+            outcome,
+            verdict: decision.verdict,
+            message: plain(&message.join("; ")),
+            output: plain(&output(comparison, row, &decision)),
+        }
+    }
+
+    fn element(&self, class: &str) -> String {
+        let (message, output) = (attribute(&self.message), escaped(&self.output));
+        let kind = words::verdict(self.verdict);
+        let outcome = match self.outcome {
+            Outcome::Passed => String::new(),
+            Outcome::Failed => {
+                format!("      <failure type=\"{kind}\" message=\"{message}\">{output}</failure>\n")
+            }
+            Outcome::Skipped => format!("      <skipped message=\"{message}\"/>\n"),
+        };
+        format!(
+            "    <testcase classname=\"{}\" name=\"{}\">\n{outcome}      <system-out>{output}</system-out>\n    \
+             </testcase>\n",
+            attribute(class),
+            attribute(&self.name)
+        )
+    }
+}
+
+/// Everything that is known of the row, line by line.
+fn output(comparison: &Comparison, row: &Row, decision: &Decision) -> String {
+    let side = |side: &crate::statistics::describe::Description| {
+        let spread =
+            side.stddev.map(|stddev| format!(", standard deviation {}", row.quantity.in_words(stddev)));
+        format!("{}{}", words::value(row, side.mean), spread.unwrap_or_default())
+    };
+    let [change, interval] = words::change(decision);
+    [
+        words::reason(row, decision),
+        format!("baseline: {} ({})", side(&row.baseline), words::plain(&comparison.baseline)),
+        format!("change: {} ({})", side(&row.change), words::plain(&comparison.change)),
+        format!("difference: {change} {interval}, threshold {}", words::threshold(decision.threshold)),
+        format!("{} by {}", row.provenance, row.method),
+        words::design(comparison),
+        words::machine(&comparison.host),
+    ]
+    .into_iter()
+    .chain(comparison.remarks.iter().map(|remark| words::plain(remark)))
+    .collect::<Vec<_>>()
+    .join("\n")
+}
+
+fn plain(text: &str) -> String {
+    text.replace(GLUE, " ")
+}
+
+/// Text for an attribute, whose line breaks a reader would take for spaces (XML 1.0, 3.3.3).
+fn attribute(text: &str) -> String {
+    escaped(text).replace('\t', "&#9;").replace('\n', "&#10;").replace('\r', "&#13;")
+}
+
+/// Text for an element: the five characters with predefined entities (XML 1.0, 4.6), and U+FFFD for those that no
+/// document may have (2.2, `Char`).
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&apos;"),
+            '\t' | '\n' | '\r' => out.push(c),
+            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{HOSTILE, comparison, several};
+    use super::*;
+    use crate::quantity::Quantity;
+
+    #[test]
+    fn a_regression_is_a_failure_with_its_numbers() {
+        let expected = "\
+<?xml version=\"1.0\" encoding=\"UTF-8\"?>
+<testsuites name=\"alumet\" tests=\"1\" failures=\"1\" errors=\"0\" skipped=\"0\">
+  <testsuite name=\"alumet\" tests=\"1\" failures=\"1\" errors=\"0\" skipped=\"0\">
+    <testcase classname=\"./new --fast\" name=\"energy\">
+      <failure type=\"REGRESSION\" message=\"energy is 6.9 % higher, more than the 2 % allowed (p = 0.001)\">NUMBERS\
+</failure>
+      <system-out>NUMBERS</system-out>
+    </testcase>
+  </testsuite>
+</testsuites>
+";
+        let numbers = "\
+energy is 6.9 % higher, more than the 2 % allowed (p = 0.001)
+baseline: 11.3 J, standard deviation 113 mJ (./old --fast)
+change: 12.1 J, standard deviation 121 mJ (./new --fast)
+difference: +6.9 % [+5.8, +8.1], threshold 2 %
+attributed by m
+10 pairs in ABBA order, 1 warm-up each
+AMD EPYC 9254, Linux 6.8, governor performance
+Energy of ./new --fast: far from the others, and kept: run 4";
+        assert_eq!(render(&comparison(Verdict::Regression), false), expected.replace("NUMBERS", numbers));
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_skipped_or_fails_as_wanted() {
+        let unclear = comparison(Verdict::Inconclusive);
+        let skipped = render(&unclear, false);
+        let message = "message=\"energy changed by +0.9 % [−1.1, +2.9], which neither shows nor excludes more than \
+                       2 %; about 55 pairs, a quieter machine or a wider threshold would tell\"";
+        assert!(skipped.contains("tests=\"1\" failures=\"0\" errors=\"0\" skipped=\"1\""), "{skipped}");
+        assert!(skipped.contains(&format!("<skipped {message}/>")), "{skipped}");
+        let failed = render(&unclear, true);
+        assert!(failed.contains("tests=\"1\" failures=\"1\" errors=\"0\" skipped=\"0\""), "{failed}");
+        assert!(failed.contains(&format!("<failure type=\"INCONCLUSIVE\" {message}>")), "{failed}");
+    }
+
+    #[test]
+    fn each_metric_that_decides_is_a_case_and_no_other() {
+        let text = render(&several(), true);
+        let names: Vec<_> = text.lines().filter_map(|line| line.split(" name=\"").nth(1)).skip(2).collect();
+        assert_eq!(names, ["energy\">", "cpu\">"]);
+        assert!(text.contains("tests=\"2\" failures=\"1\""), "{text}");
+        let pass = render(&comparison(Verdict::Pass), true);
+        assert!(!pass.contains("<failure") && !pass.contains("<skipped"), "{pass}");
+        let none = render(&Comparison { rows: Vec::new(), ..several() }, true);
+        assert!(
+            none.contains("<testsuite name=\"alumet\" tests=\"0\"") && !none.contains("<testcase"),
+            "{none}"
+        );
+    }
+
+    #[test]
+    fn the_five_characters_are_escaped_and_the_forbidden_ones_replaced() {
+        assert_eq!(escaped("<a & 'b' > \"c\"]]>"), "&lt;a &amp; &apos;b&apos; &gt; &quot;c&quot;]]&gt;");
+        assert_eq!(
+            escaped("a\0\u{8}\u{b}\u{1b}\u{fffe}\t\n\u{85}é🦀"),
+            "a\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\t\n\u{85}é🦀"
+        );
+        assert_eq!(attribute("a\tb\nc\rd"), "a&#9;b&#10;c&#13;d");
+    }
+
+    #[test]
+    fn a_hostile_title_stays_a_title() {
+        let mut hostile = comparison(Verdict::Regression);
+        (hostile.baseline, hostile.change) = (HOSTILE.into(), HOSTILE.into());
+        hostile.rows[0].quantity = Quantity::Event("a\"<b>".into());
+        let text = render(&hostile, false);
+        let class = "classname=\"sh -c &apos;&lt;b&gt;|`x`&#10;::error::\u{fffd}[31m]]&gt;&amp;&quot;%,*_@me #1\u{202e}\
+                     &apos;\" name=\"a&quot;&lt;b&gt;\"";
+        assert!(text.contains(class), "{text}");
+        assert!(!text.contains("<b>") && !text.contains("]]>") && !text.contains('\u{1b}'), "{text}");
+    }
+}

@@ -1,0 +1,109 @@
+//! Comparisons with numbers that are easy to recognise, for the tests of what is made from one.
+
+use super::{Comparison, Design, Judged, Row};
+use crate::fingerprint::Fingerprint;
+use crate::quantity::Quantity;
+use crate::statistics::decision::{Decision, Finding, Verdict};
+use crate::statistics::describe::{Description, describe};
+use crate::statistics::interval::Interval;
+
+/// Of ten pairs, with a threshold of 2 %, not yet judged.
+pub fn decision(change: f64, low: f64, high: f64) -> Decision {
+    Decision {
+        runs: [10, 10],
+        change,
+        interval: Interval { low, high, level: 0.951 },
+        threshold: 0.02,
+        p_worse: 0.4,
+        p_better: 0.6,
+        p_not_worse: 0.2,
+        p_not_better: 0.1,
+        verdict: Verdict::Inconclusive,
+        finding: Finding::Unclear,
+    }
+}
+
+pub fn worse() -> Decision {
+    Decision {
+        p_worse: 0.001,
+        verdict: Verdict::Regression,
+        finding: Finding::Worse,
+        ..decision(0.069, 0.058, 0.081)
+    }
+}
+
+pub fn same() -> Decision {
+    Decision {
+        p_not_worse: 0.003,
+        verdict: Verdict::Pass,
+        finding: Finding::Same,
+        ..decision(-0.005, -0.009, 0.001)
+    }
+}
+
+pub fn unclear() -> Decision {
+    decision(0.009, -0.011, 0.029)
+}
+
+fn description(mean: f64) -> Description {
+    describe(&[0.99 * mean, mean, 1.01 * mean]).unwrap()
+}
+
+pub fn row(quantity: Quantity, judged: Judged) -> Row {
+    let [baseline, change] = match quantity {
+        Quantity::Energy => [11.3, 12.1],
+        Quantity::Memory => [184e6, 184e6],
+        _ => [4.02, 4.001],
+    };
+    Row {
+        unit: quantity.unit(),
+        provenance: if quantity == Quantity::Energy { "attributed" } else { "measured" }.into(),
+        method: "m".into(),
+        baseline: description(baseline),
+        change: description(change),
+        decides: false,
+        judged,
+        quantity,
+    }
+}
+
+/// Energy decides, with this verdict; time is not different and memory not judged.
+pub fn comparison(verdict: Verdict) -> Comparison {
+    let decision = match verdict {
+        Verdict::Regression => worse(),
+        Verdict::Pass => same(),
+        Verdict::Inconclusive => unclear(),
+    };
+    Comparison {
+        baseline: "./old --fast".into(),
+        change: "./new --fast".into(),
+        design: Design::Interleaved { pairs: 10, warmups: 1, adaptive: false },
+        host: Fingerprint {
+            cpu_model: Some("AMD EPYC 9254".into()),
+            cpus: 48,
+            architecture: "x86_64".into(),
+            kernel: "6.8".into(),
+            memory_bytes: Some(1 << 36),
+            governor: Some("performance".into()),
+            virtualisation: "none".into(),
+        },
+        rows: vec![
+            Row { decides: true, ..row(Quantity::Energy, Judged::Decision(decision)) },
+            row(Quantity::Time, Judged::Decision(same())),
+            row(Quantity::Memory, Judged::NotJudged("some runs lack it".into())),
+        ],
+        verdict,
+        remarks: vec!["Energy of ./new --fast: far from the others, and kept: run 4".into()],
+    }
+}
+
+/// Energy regresses; CPU time, which decides too, does not by its own threshold.
+pub fn several() -> Comparison {
+    let mut comparison = comparison(Verdict::Regression);
+    let cpu = Decision { threshold: 0.05, ..same() };
+    comparison.rows.insert(1, Row { decides: true, ..row(Quantity::Cpu, Judged::Decision(cpu)) });
+    comparison
+}
+
+/// A title that attacks every format.
+pub const HOSTILE: &str = "sh -c '<b>|`x`\n::error::\u{1b}[31m]]>&\"%,*_@me #1\u{202e}'";

@@ -1,0 +1,329 @@
+//! The table for a terminal: the design, a row for each quantity, remarks, the verdict.
+
+use anstyle::{AnsiColor, Color, Style};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+use textwrap::core::display_width;
+
+use super::{Comparison, Judged, Row, words};
+use crate::statistics::decision::{Finding, Verdict};
+use crate::terminal::{Look, shortened};
+use crate::units::GLUE;
+
+const FAINT: Style = Style::new().dimmed();
+const BOLD: Style = Style::new().bold();
+const RED: Style = colour(AnsiColor::Red);
+const GREEN: Style = colour(AnsiColor::Green);
+const YELLOW: Style = colour(AnsiColor::Yellow);
+
+/// An event's name takes no more than this part of the width.
+const LABEL: usize = 5;
+/// What a title keeps however narrow the text is.
+const TITLE: usize = 9;
+/// The longest word of a finding, `difference`.
+const WORD: usize = 10;
+
+const fn colour(colour: AnsiColor) -> Style {
+    Style::new().fg_color(Some(Color::Ansi(colour)))
+}
+
+/// The text.
+pub fn render(comparison: &Comparison, look: Look) -> String {
+    let mut text = format!("\n{}\n", headline(comparison, look));
+    if !comparison.rows.is_empty() {
+        text.push_str(&format!("{}\n", rows(comparison, look)));
+    }
+    for remark in &comparison.remarks {
+        text.push_str(&paragraph(&words::plain(remark), FAINT, look));
+    }
+    if !comparison.remarks.is_empty() {
+        text.push('\n');
+    }
+    text.push_str(&verdict(comparison, look));
+    text.push('\n');
+    text.replace(GLUE, " ")
+}
+
+/// The design on the left, what decides on the right, or below.
+fn headline(comparison: &Comparison, look: Look) -> String {
+    let design = words::design(comparison);
+    let decides = format!("decides: {}", words::deciding(comparison));
+    let used = 2 + display_width(&design) + display_width(&decides);
+    match look.width.saturating_sub(1).checked_sub(used).filter(|gap| *gap >= 3) {
+        Some(gap) => format!("  {design}{}{decides}\n", " ".repeat(gap)),
+        None => [design, decides].map(|part| paragraph(&part, Style::new(), look)).concat(),
+    }
+}
+
+fn rows(comparison: &Comparison, look: Look) -> String {
+    let layout = Layout::of(comparison, look.width);
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(u16::try_from(look.width.saturating_sub(2)).unwrap_or(u16::MAX));
+    let [baseline, change] = titles([&comparison.baseline, &comparison.change], layout.title);
+    table.set_header(["", &baseline, &change, "change", ""]);
+    for row in &comparison.rows {
+        table.add_row(layout.cells(row));
+    }
+    for (column, constraint) in table.column_iter_mut().zip(layout.constraints()) {
+        column.set_padding(layout.padding());
+        column.set_constraint(constraint);
+    }
+    // Cells keep their width, so what is painted is painted afterwards: a row begins with its label, ends with its word.
+    let mut rows = comparison.rows.iter().peekable();
+    let mut lines = String::new();
+    for line in table.lines() {
+        let line = line.trim_end();
+        let begins =
+            |row: &&Row| line.trim_start().starts_with(&label(row, look.width)) && !line.starts_with("   ");
+        let painted = match rows.next_if(begins) {
+            Some(row) => painted(row, line, look),
+            None => line.to_owned(),
+        };
+        lines.push_str(&format!(" {painted}\n"));
+    }
+    lines
+}
+
+/// Both titles with their beginnings, or with their ends where the beginnings are the same.
+fn titles(titles: [&str; 2], room: usize) -> [String; 2] {
+    let plain = titles.map(words::plain);
+    let reversed = |text: &str| text.chars().rev().collect::<String>();
+    let begin = plain.each_ref().map(|title| shortened(title, room));
+    let end = plain.each_ref().map(|title| reversed(&shortened(&reversed(title), room)));
+    let best = if begin[0] == begin[1] { end } else { begin };
+    best.map(|title| title.replace(' ', &GLUE.to_string()))
+}
+
+fn label(row: &Row, width: usize) -> String {
+    let label = words::plain(row.quantity.label()).replace(' ', &GLUE.to_string());
+    shortened(&label, width / LABEL)
+}
+
+/// A row's first line in colours.
+fn painted(row: &Row, line: &str, look: Look) -> String {
+    let label = label(row, look.width);
+    let mut line = line.to_owned();
+    let style = match row.judged {
+        Judged::Decision(decision) if decision.finding == Finding::Worse => Some(RED),
+        Judged::Decision(decision) if decision.finding == Finding::Better => Some(GREEN),
+        _ => None,
+    };
+    let word = words::finding(row);
+    if let (Some(style), Some(start)) = (style, line.strip_suffix(&word)) {
+        line = format!("{start}{}", look.paint(style, &word));
+    }
+    if row.decides { line.replacen(&label, &look.paint(BOLD, &label), 1) } else { line }
+}
+
+/// How wide the columns are.
+struct Layout {
+    /// Of the text.
+    width: usize,
+    title: usize,
+    /// Whether the interval stands beside the change, not below it.
+    beside: bool,
+}
+
+impl Layout {
+    fn of(comparison: &Comparison, width: usize) -> Self {
+        let widest = |cells: &dyn Fn(&Row) -> Vec<String>| {
+            let cells = comparison.rows.iter().flat_map(cells);
+            cells.map(|cell| display_width(&cell)).max().unwrap_or_default()
+        };
+        let label = widest(&|row| vec![label(row, width)]);
+        let value = widest(&|row| values(row).into()).max(TITLE);
+        let finding = widest(&|row| row.decision().map(|_| words::finding(row)).into_iter().collect());
+        // What two titles can have of a line with five columns.
+        let rest = |beside, finding| {
+            let gaps = 2 + 5 * usize::from(padding(beside).0 + padding(beside).1);
+            width.saturating_sub(gaps + label + widest(&|row| changes(row, beside)) + finding)
+        };
+        let beside = rest(true, finding) >= 2 * value;
+        let title = if beside { rest(true, finding) } else { rest(false, WORD) } / 2;
+        Self { width, beside, title: title.max(value) }
+    }
+
+    fn cells(&self, row: &Row) -> [String; 5] {
+        let [baseline, change] = values(row);
+        let changes = changes(row, self.beside).join("\n");
+        [label(row, self.width), baseline, change, changes, words::finding(row)]
+    }
+
+    /// Only the last column is broken into lines.
+    fn constraints(&self) -> [ColumnConstraint; 5] {
+        let padding = self.padding();
+        let least = u16::try_from(WORD).unwrap_or(u16::MAX) + padding.0 + padding.1;
+        let last = ColumnConstraint::LowerBoundary(Width::Fixed(least));
+        let whole = ColumnConstraint::ContentWidth;
+        [whole, whole, whole, whole, last]
+    }
+
+    fn padding(&self) -> (u16, u16) {
+        padding(self.beside)
+    }
+}
+
+/// To the left and to the right of a cell.
+fn padding(beside: bool) -> (u16, u16) {
+    if beside { (1, 2) } else { (1, 1) }
+}
+
+fn values(row: &Row) -> [String; 2] {
+    [&row.baseline, &row.change].map(|side| words::value(row, side.mean))
+}
+
+/// The lines of the cell of the change.
+fn changes(row: &Row, beside: bool) -> Vec<String> {
+    match row.decision().map(|decision| words::change(&decision)) {
+        Some([estimate, interval]) if beside => vec![format!("{estimate}{GLUE}{GLUE}{interval}")],
+        Some(lines) => lines.into(),
+        None => vec!["-".into()],
+    }
+}
+
+fn verdict(comparison: &Comparison, look: Look) -> String {
+    let word = words::verdict(comparison.verdict);
+    let colour = match comparison.verdict {
+        Verdict::Pass => GREEN,
+        Verdict::Regression => RED,
+        Verdict::Inconclusive => YELLOW,
+    };
+    let line = paragraph(&format!("{word}: {}", words::because(comparison)), Style::new(), look);
+    line.replacen(word, &look.paint(colour.bold(), word), 1)
+}
+
+/// Wrapped lines.
+fn paragraph(text: &str, style: Style, look: Look) -> String {
+    let options =
+        textwrap::Options::new(look.width.saturating_sub(1)).initial_indent("  ").subsequent_indent("  ");
+    let paint = |line: &str| if style == Style::new() { line.to_owned() } else { look.paint(style, line) };
+    textwrap::wrap(text, options).iter().map(|line| format!("{}\n", paint(line))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{HOSTILE, comparison, row, several, unclear};
+    use super::*;
+    use crate::quantity::Quantity;
+
+    const PLAIN: Look = Look { width: 100, colours: false };
+
+    #[test]
+    fn a_regression_is_a_table_a_remark_and_a_verdict() {
+        let expected = "
+  10 pairs in ABBA order, 1 warm-up each                               decides: energy (attributed)
+
+           ./old --fast   ./new --fast   change
+  Energy   11.3 J         12.1 J         +6.9 %  [+5.8, +8.1]   worse
+  Time     4.02 s         4.00 s         −0.5 %  [−0.9, +0.1]   no difference over 2 %
+  Memory   184 MB         184 MB         -                      not judged: some runs lack it
+
+  Energy of ./new --fast: far from the others, and kept: run 4
+
+  REGRESSION: energy is 6.9 % higher, more than the 2 % allowed (p = 0.001)
+
+";
+        assert_eq!(render(&comparison(Verdict::Regression), PLAIN), expected);
+    }
+
+    #[test]
+    fn what_cannot_be_told_says_what_would_tell() {
+        let mut quiet = comparison(Verdict::Inconclusive);
+        quiet.remarks.clear();
+        let text = render(&quiet, PLAIN);
+        let expected = "
+  Memory   184 MB         184 MB         -                      not judged: some runs lack it
+
+  INCONCLUSIVE: energy changed by +0.9 % [−1.1, +2.9], which neither shows nor excludes more than
+  2 %; about 55 pairs, a quieter machine or a wider threshold would tell
+
+";
+        assert!(text.ends_with(expected), "{text}");
+    }
+
+    #[test]
+    fn a_narrow_text_has_the_interval_below_the_change_and_broken_words() {
+        let mut narrow = several();
+        let event = Quantity::Event("sched:sched_process_exec".into());
+        narrow.rows.push(row(event, Judged::Decision(unclear())));
+        narrow.remarks.clear();
+        let expected = "
+  10 pairs in ABBA order, 1 warm-up each
+  decides: energy (attributed) and CPU time (measured)
+
+                ./old --…  ./new --…  change
+  Energy        11.3 J     12.1 J     +6.9 %        worse
+                                      [+5.8, +8.1]
+  CPU           4.02 s     4.00 s     −0.5 %        no
+                                      [−0.9, +0.1]  difference
+                                                    over 5 %
+  Time          4.02 s     4.00 s     −0.5 %        no
+                                      [−0.9, +0.1]  difference
+                                                    over 2 %
+  Memory        184 MB     184 MB     -             not
+                                                    judged:
+                                                    some runs
+                                                    lack it
+  sched:sched…  4.02       4.00       +0.9 %        cannot
+                                      [−1.1, +2.9]  tell
+
+  REGRESSION: energy is 6.9 % higher, more than the 2 %
+  allowed (p = 0.001)
+
+";
+        assert_eq!(render(&narrow, Look { width: 60, colours: false }), expected);
+    }
+
+    #[test]
+    fn only_what_is_clear_is_coloured_and_what_decides_is_bold() {
+        let coloured = render(&several(), Look { width: 100, colours: true });
+        let line = |label: &str| coloured.lines().find(|line| line.contains(label)).unwrap().to_owned();
+        let energy = line("Energy\u{1b}");
+        assert!(energy.starts_with("  \u{1b}[1mEnergy\u{1b}[0m   11.3 J"), "{energy:?}");
+        assert!(energy.ends_with("\u{1b}[31mworse\u{1b}[0m"), "{energy:?}");
+        assert!(line("CPU\u{1b}").ends_with("   no difference over 5 %"));
+        assert!(!line("Time").contains('\u{1b}'));
+        assert!(line("REGRESSION").contains("\u{1b}[31mREGRESSION\u{1b}[0m: energy"));
+        let mut plain = coloured;
+        while let Some(start) = plain.find('\u{1b}') {
+            let end = start + plain[start..].find('m').unwrap();
+            plain.replace_range(start..=end, "");
+        }
+        assert_eq!(plain, render(&several(), PLAIN), "colours take no room");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal_whatever_the_titles_are() {
+        let mut hostile = several();
+        hostile.baseline = HOSTILE.repeat(5);
+        hostile.change = "日本語".repeat(30);
+        hostile.remarks = vec![format!("Energy of {HOSTILE}")];
+        for width in 60..=120 {
+            let text = render(&hostile, Look { width, colours: false });
+            let widest = text.lines().max_by_key(|line| display_width(line)).unwrap();
+            assert!(display_width(widest) <= width, "{width}: {widest}\n{text}");
+            assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{text}");
+            let label = |line: &&str| line.starts_with("  CPU");
+            assert_eq!(text.lines().filter(label).count(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn titles_that_begin_alike_are_told_apart_by_their_ends() {
+        let both = ["/build/one/app", "/build/two/app"];
+        assert_eq!(titles(both, 8), ["…one/app", "…two/app"]);
+        assert_eq!(titles(both, 14), both);
+    }
+
+    #[test]
+    fn without_a_row_there_is_no_table() {
+        let empty = Comparison { rows: Vec::new(), remarks: Vec::new(), ..comparison(Verdict::Inconclusive) };
+        let expected = "
+  10 pairs in ABBA order, 1 warm-up each                                           decides: nothing
+
+  INCONCLUSIVE: nothing was judged
+
+";
+        assert_eq!(render(&empty, PLAIN), expected);
+    }
+}

@@ -1,0 +1,431 @@
+//! The words that every form of a comparison shares, so that a terminal, a pull request and a pipeline say the same.
+//!
+//! Between a number and its unit is [`GLUE`]; who prints the words as plain text replaces it by a space.
+
+use super::{Comparison, Design, Judged, Row};
+use crate::fingerprint::Fingerprint;
+use crate::quantity::Quantity;
+use crate::statistics::decision::{Decision, Finding, Verdict};
+use crate::statistics::gate::Rule;
+use crate::units::GLUE;
+
+/// More runs than these are not worth an advice.
+const MOST_RUNS: f64 = 200.0;
+
+/// Text of somebody else's on one line of ours: what would end the line, hide or reorder it is replaced.
+pub fn plain(text: &str) -> String {
+    let plain = |c: char| match c {
+        '\n' | '\r' | '\t' => ' ',
+        // Those that change the direction of the text after them (Unicode Standard Annex 9, 2).
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(plain).collect()
+}
+
+/// What a sentence calls it: `energy`, `CPU time`.
+pub fn noun(quantity: &Quantity) -> String {
+    match quantity {
+        Quantity::Gpu => "GPU energy".into(),
+        Quantity::Cpu => "CPU time".into(),
+        other => plain(other.name()),
+    }
+}
+
+/// The subject of "is higher".
+fn subject(quantity: &Quantity) -> String {
+    match quantity {
+        Quantity::Instructions => "the count of instructions".into(),
+        Quantity::Event(name) if !name.ends_with("-clock") => format!("the count of {}", plain(name)),
+        other => noun(other),
+    }
+}
+
+/// `energy and CPU time`.
+pub fn listed(names: &[String]) -> String {
+    match names {
+        [] => "nothing".into(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// A threshold as it was asked for: `2 %`, `0.25 %`.
+pub fn threshold(share: f64) -> String {
+    let text = format!("{:.3}", share * 100.0);
+    format!("{}{GLUE}%", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// As many decimals as the largest of the three numbers needs for two or three digits.
+fn decimals(decision: &Decision) -> usize {
+    let Decision { change, interval, .. } = decision;
+    match 100.0 * change.abs().max(interval.low.abs()).max(interval.high.abs()) {
+        p if p >= 99.95 => 0,
+        p if p >= 0.5 => 1,
+        p if p >= 0.05 => 2,
+        _ => 3,
+    }
+}
+
+/// A share in percent, with its sign unless it is rounded to zero.
+fn signed(share: f64, decimals: usize) -> String {
+    let text = format!("{:.decimals$}", 100.0 * share.abs());
+    match share {
+        _ if text.chars().all(|c| matches!(c, '0' | '.')) => text,
+        share if share > 0.0 => format!("+{text}"),
+        _ => format!("−{text}"),
+    }
+}
+
+/// The estimate and its interval: `+6.9 %` and `[+5.8, +8.1]`.
+pub fn change(decision: &Decision) -> [String; 2] {
+    let digits = decimals(decision);
+    let [estimate, low, high] =
+        [decision.change, decision.interval.low, decision.interval.high].map(|share| signed(share, digits));
+    [format!("{estimate}{GLUE}%"), format!("[{low},{GLUE}{high}]")]
+}
+
+/// `p = 0.012`.
+fn p_value(p: f64) -> String {
+    if p < 0.001 { format!("p{GLUE}<{GLUE}0.001") } else { format!("p{GLUE}={GLUE}{p:.3}") }
+}
+
+/// The p-value that the gate's word rests on, or the two that do not suffice.
+fn p_of(decision: &Decision) -> String {
+    match (decision.verdict, decision.finding) {
+        (Verdict::Regression, _) => p_value(decision.p_worse),
+        (Verdict::Pass, Finding::Better) => p_value(decision.p_better),
+        (Verdict::Pass, _) => p_value(decision.p_not_worse),
+        (Verdict::Inconclusive, _) => {
+            format!("{} of worse, {} of not worse", p_value(decision.p_worse), p_value(decision.p_not_worse))
+        }
+    }
+}
+
+/// A mean of a row: `11.3 J`, `~ 96 J` if it is estimated.
+pub fn value(row: &Row, value: f64) -> String {
+    let estimated = if row.provenance == "estimated" { format!("~{GLUE}") } else { String::new() };
+    format!("{estimated}{}", row.quantity.in_words(value))
+}
+
+/// The table's word.
+pub fn finding(row: &Row) -> String {
+    let decision = match &row.judged {
+        Judged::Decision(decision) => decision,
+        Judged::NotJudged(why) => return format!("not judged: {}", plain(why)),
+    };
+    match (decision.finding, decision.verdict) {
+        (Finding::Worse, _) => "worse".into(),
+        (Finding::Better, _) => "better".into(),
+        (Finding::Same, _) => format!("no difference over {}", threshold(decision.threshold)),
+        (Finding::Unclear, Verdict::Pass) => format!("not worse by {}", threshold(decision.threshold)),
+        (Finding::Unclear, _) => "cannot tell".into(),
+    }
+}
+
+/// `10 pairs in ABBA order, 1 warm-up each`.
+pub fn design(comparison: &Comparison) -> String {
+    let of = |n: usize, one: &str, many: &str| format!("{n}{GLUE}{}", if n == 1 { one } else { many });
+    match comparison.design {
+        Design::Interleaved { pairs, warmups, adaptive } => {
+            let ended = match (adaptive, comparison.verdict) {
+                (false, _) => "",
+                (true, Verdict::Inconclusive) => " (the most that were allowed)",
+                (true, _) => " (no more were needed)",
+            };
+            let warmups = match warmups {
+                0 => "no warm-up".into(),
+                n => format!("{} each", of(n, "warm-up", "warm-ups")),
+            };
+            format!("{} in ABBA order{ended}, {warmups}", of(pairs, "pair", "pairs"))
+        }
+        Design::Stored { baseline_runs, runs } => {
+            format!("{} against {} of another session", of(runs, "run", "runs"), baseline_runs)
+        }
+    }
+}
+
+/// What the verdict rests on, and where it comes from: `energy (measured)`.
+pub fn deciding(comparison: &Comparison) -> String {
+    let rows = comparison.deciding();
+    let names: Vec<_> =
+        rows.map(|row| format!("{} ({})", noun(&row.quantity), plain(&row.provenance))).collect();
+    listed(&names)
+}
+
+/// The test with its p-values: `Wilcoxon signed-rank p = 0.001`.
+pub fn test(comparison: &Comparison) -> String {
+    let name = match comparison.design {
+        Design::Interleaved { .. } => "Wilcoxon signed-rank",
+        Design::Stored { .. } => "Wilcoxon rank-sum",
+    };
+    let judged: Vec<_> =
+        comparison.deciding().filter_map(|row| Some((row, p_of(&row.decision()?)))).collect();
+    match judged.as_slice() {
+        [] => name.into(),
+        [(_, p)] => format!("{name} {p}"),
+        several => {
+            let each: Vec<_> =
+                several.iter().map(|(row, p)| format!("{} {p}", noun(&row.quantity))).collect();
+            format!("{name} with Holm's correction: {}", each.join("; "))
+        }
+    }
+}
+
+/// The thresholds of what decides: `threshold 2 %`.
+pub fn thresholds(comparison: &Comparison) -> String {
+    let mut each: Vec<(String, String)> = Vec::new();
+    for row in comparison.deciding() {
+        if let Some(decision) = row.decision() {
+            each.push((noun(&row.quantity), threshold(decision.threshold)));
+        }
+    }
+    match each.as_slice() {
+        [] => "no threshold".into(),
+        [(_, first), rest @ ..] if rest.iter().all(|(_, other)| other == first) => {
+            format!("threshold {first}")
+        }
+        several => {
+            let each: Vec<_> = several.iter().map(|(noun, percent)| format!("{noun} {percent}")).collect();
+            format!("thresholds {}", each.join(", "))
+        }
+    }
+}
+
+/// `AMD EPYC 9254, Linux 6.8, governor performance`.
+pub fn machine(host: &Fingerprint) -> String {
+    let cpu = host.cpu_model.clone().unwrap_or_else(|| host.architecture.clone());
+    let mut parts = vec![cpu, format!("Linux {}", host.kernel)];
+    parts.extend(host.governor.as_ref().map(|governor| format!("governor {governor}")));
+    if host.virtualisation != "none" {
+        parts.push(host.virtualisation.clone());
+    }
+    plain(&parts.join(", "))
+}
+
+/// The gate's word.
+pub fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "PASS",
+        Verdict::Regression => "REGRESSION",
+        Verdict::Inconclusive => "INCONCLUSIVE",
+    }
+}
+
+/// Why the gate says so, naming the metrics that matter, and what to do where it cannot tell. Without the gate's word.
+pub fn because(comparison: &Comparison) -> String {
+    let reasons: Vec<_> = comparison
+        .deciding()
+        .filter_map(|row| row.decision().map(|decision| (row, decision)))
+        .filter(|(_, decision)| decision.verdict == comparison.verdict)
+        .map(|(row, decision)| reason(row, &decision))
+        .collect();
+    let advice = match comparison.verdict {
+        Verdict::Inconclusive => advice(comparison),
+        Verdict::Pass | Verdict::Regression => None,
+    };
+    let parts: Vec<_> = reasons.into_iter().chain(advice).collect();
+    if parts.is_empty() { "nothing was judged".into() } else { parts.join("; ") }
+}
+
+/// Why the gate says of this row what it says.
+pub fn reason(row: &Row, decision: &Decision) -> String {
+    let what = subject(&row.quantity);
+    let allowed = threshold(decision.threshold);
+    let by = format!("{:.*}{GLUE}%", decimals(decision), 100.0 * decision.change.abs());
+    let p = p_of(decision);
+    match (decision.verdict, decision.finding) {
+        (Verdict::Regression, _) => {
+            format!("{what} is {by} higher, more than the {allowed} allowed ({p})")
+        }
+        (Verdict::Pass, Finding::Better) => format!("{what} is {by} lower ({p})"),
+        (Verdict::Pass, _) => format!("{what} is not more than {allowed} higher ({p})"),
+        (Verdict::Inconclusive, _) => {
+            let [change, interval] = change(decision);
+            format!(
+                "{what} changed by {change} {interval}, which neither shows nor excludes more than {allowed}"
+            )
+        }
+    }
+}
+
+/// What would lead to a verdict.
+pub fn advice(comparison: &Comparison) -> Option<String> {
+    let unclear: Vec<Decision> = comparison
+        .deciding()
+        .filter_map(Row::decision)
+        .filter(|decision| decision.verdict == Verdict::Inconclusive)
+        .collect();
+    let runs = unclear.iter().flat_map(|decision| decision.runs).min()?;
+    let what = match comparison.design {
+        Design::Interleaved { .. } => "pairs",
+        Design::Stored { .. } => "runs of each",
+    };
+    if runs < Rule::FEWEST_RUNS {
+        return Some(format!("at least {}{GLUE}{what} are needed", Rule::FEWEST_RUNS));
+    }
+    let needed = unclear.iter().map(needed).fold(0.0, f64::max).max(1.2 * runs as f64);
+    Some(if needed > MOST_RUNS {
+        format!(
+            "that is too near the threshold for a few more {what}: a quieter machine or another threshold would tell"
+        )
+    } else {
+        let step = if needed <= 20.0 { 1.0 } else { 5.0 };
+        let needed = (needed / step).ceil() * step;
+        format!("about {needed}{GLUE}{what}, a quieter machine or a wider threshold would tell")
+    })
+}
+
+/// How many runs would tell in four of five cases if the change is as estimated: an interval shrinks with the root of
+/// their number, and must exclude no change at all if the estimate is above the threshold, or the threshold if it is
+/// below. 1.6 = ((1.645 + .842) / 1.96)²: a one-sided 5 % and a power of 80 %, against the half of a 95 % interval.
+fn needed(decision: &Decision) -> f64 {
+    let [change, low, high, margin] =
+        [decision.change, decision.interval.low, decision.interval.high, decision.threshold].map(f64::ln_1p);
+    let (half, distance) =
+        if change > margin { (change - low, change) } else { (high - change, margin - change) };
+    let runs = decision.runs.iter().copied().min().unwrap_or_default();
+    let needed = 1.6 * runs as f64 * (half / distance).powi(2);
+    if needed.is_finite() { needed } else { f64::INFINITY }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{comparison, decision, row, several};
+    use super::*;
+
+    fn words(text: String) -> String {
+        text.replace(GLUE, " ")
+    }
+
+    #[test]
+    fn a_change_has_a_real_sign_and_as_many_digits_as_its_interval_needs() {
+        let of = |change_, low, high| change(&decision(change_, low, high)).map(words).join(" ");
+        assert_eq!(of(0.069, 0.058, 0.081), "+6.9 % [+5.8, +8.1]");
+        assert_eq!(of(-0.005, -0.009, 0.001), "−0.5 % [−0.9, +0.1]");
+        assert_eq!(of(0.0002, -0.0001, 0.0004), "+0.020 % [−0.010, +0.040]");
+        assert_eq!(of(1.204, 0.9, 1.5), "+120 % [+90, +150]");
+        assert_eq!(of(0.0, -0.000_001, 0.02), "0.0 % [0.0, +2.0]");
+    }
+
+    #[test]
+    fn thresholds_are_written_as_they_were_asked_for_and_small_p_values_as_bounds() {
+        let texts = [0.02, 0.025, 0.0025, 0.05, 0.1, 0.0, 1.0].map(threshold).map(words);
+        assert_eq!(texts, ["2 %", "2.5 %", "0.25 %", "5 %", "10 %", "0 %", "100 %"]);
+        let texts = [0.0005, 0.001, 0.0494, 0.5, 1.0].map(p_value).map(words);
+        assert_eq!(texts, ["p < 0.001", "p = 0.001", "p = 0.049", "p = 0.500", "p = 1.000"]);
+    }
+
+    #[test]
+    fn every_verdict_says_why() {
+        let says = |verdict| words(because(&comparison(verdict)));
+        assert_eq!(
+            says(Verdict::Regression),
+            "energy is 6.9 % higher, more than the 2 % allowed (p = 0.001)"
+        );
+        assert_eq!(says(Verdict::Pass), "energy is not more than 2 % higher (p = 0.003)");
+        assert_eq!(
+            says(Verdict::Inconclusive),
+            "energy changed by +0.9 % [−1.1, +2.9], which neither shows nor excludes more than 2 %; about 55 pairs, a \
+             quieter machine or a wider threshold would tell"
+        );
+    }
+
+    #[test]
+    fn an_improvement_is_named() {
+        let mut better = comparison(Verdict::Pass);
+        let improved = Decision {
+            finding: Finding::Better,
+            p_better: 0.002,
+            verdict: Verdict::Pass,
+            ..decision(-0.051, -0.06, -0.04)
+        };
+        better.rows[0].judged = Judged::Decision(improved);
+        assert_eq!(words(because(&better)), "energy is 5.1 % lower (p = 0.002)");
+    }
+
+    #[test]
+    fn of_several_metrics_those_that_matter_are_named() {
+        let several = several();
+        assert_eq!(
+            words(because(&several)),
+            "energy is 6.9 % higher, more than the 2 % allowed (p = 0.001)",
+            "CPU time passes"
+        );
+        assert_eq!(words(deciding(&several)), "energy (attributed) and CPU time (measured)");
+        assert_eq!(words(thresholds(&several)), "thresholds energy 2 %, CPU time 5 %");
+        assert_eq!(
+            words(test(&several)),
+            "Wilcoxon signed-rank with Holm's correction: energy p = 0.001; CPU time p = 0.003"
+        );
+    }
+
+    #[test]
+    fn the_advice_knows_the_least_number_of_pairs_and_what_no_number_of_pairs_tells() {
+        let advised = |decision| {
+            let mut unclear = comparison(Verdict::Inconclusive);
+            unclear.rows[0].judged = Judged::Decision(decision);
+            words(advice(&unclear).unwrap())
+        };
+        assert_eq!(
+            advised(Decision { runs: [4, 4], ..decision(0.1, 0.05, 0.15) }),
+            "at least 5 pairs are needed"
+        );
+        assert_eq!(
+            advised(decision(0.0201, -0.03, 0.06)),
+            "about 105 pairs, a quieter machine or a wider threshold would tell"
+        );
+        for near in [decision(0.0199, 0.0, 0.04), decision(0.02, 0.0, 0.04)] {
+            assert!(advised(near).starts_with("that is too near the threshold"), "{near:?}");
+        }
+        // Significant by itself, but not among several.
+        assert!(advised(decision(0.1, 0.08, 0.12)).starts_with("about 12 pairs"));
+        assert_eq!(advice(&comparison(Verdict::Pass)), None);
+    }
+
+    #[test]
+    fn the_word_of_a_row_is_its_finding_or_why_it_has_none() {
+        let word = |finding_, verdict| {
+            let decision = Decision { finding: finding_, verdict, ..decision(0.0, -0.01, 0.01) };
+            words(finding(&row(Quantity::Energy, Judged::Decision(decision))))
+        };
+        assert_eq!(word(Finding::Worse, Verdict::Regression), "worse");
+        assert_eq!(word(Finding::Better, Verdict::Pass), "better");
+        assert_eq!(word(Finding::Same, Verdict::Pass), "no difference over 2 %");
+        assert_eq!(word(Finding::Unclear, Verdict::Pass), "not worse by 2 %");
+        assert_eq!(word(Finding::Unclear, Verdict::Inconclusive), "cannot tell");
+        let estimated = row(Quantity::Energy, Judged::NotJudged("it is\nestimated".into()));
+        assert_eq!(finding(&estimated), "not judged: it is estimated");
+    }
+
+    #[test]
+    fn the_design_is_said_in_one_line() {
+        let of = |design_, verdict| words(design(&Comparison { design: design_, ..comparison(verdict) }));
+        let interleaved = |pairs, warmups, adaptive| Design::Interleaved { pairs, warmups, adaptive };
+        assert_eq!(of(interleaved(10, 1, false), Verdict::Pass), "10 pairs in ABBA order, 1 warm-up each");
+        assert_eq!(of(interleaved(1, 0, false), Verdict::Inconclusive), "1 pair in ABBA order, no warm-up");
+        assert_eq!(
+            of(interleaved(8, 2, true), Verdict::Regression),
+            "8 pairs in ABBA order (no more were needed), 2 warm-ups each"
+        );
+        assert_eq!(
+            of(interleaved(40, 2, true), Verdict::Inconclusive),
+            "40 pairs in ABBA order (the most that were allowed), 2 warm-ups each"
+        );
+        let stored = Design::Stored { baseline_runs: 20, runs: 10 };
+        assert_eq!(of(stored, Verdict::Pass), "10 runs against 20 of another session");
+    }
+
+    #[test]
+    fn nobody_elses_text_ends_hides_or_reorders_a_line() {
+        assert_eq!(plain("a\nb\tc\u{1b}[2J\u{202e}d"), "a b c\u{fffd}[2J\u{fffd}d");
+    }
+
+    #[test]
+    fn nothing_judged_is_said_and_no_panic() {
+        let empty = Comparison { rows: Vec::new(), ..comparison(Verdict::Inconclusive) };
+        assert_eq!(because(&empty), "nothing was judged");
+        assert_eq!((deciding(&empty).as_str(), thresholds(&empty).as_str()), ("nothing", "no threshold"));
+    }
+}
