@@ -25,7 +25,6 @@ mod profile;
 mod quantity;
 mod repeat;
 mod signals;
-#[cfg_attr(not(test), expect(dead_code, reason = "no command compares yet"))]
 mod statistics;
 mod summary;
 mod supervise;

@@ -7,10 +7,11 @@ use crate::exit::Failure;
 use crate::fingerprint::Fingerprint;
 use crate::quantity::{Quantity, Reading};
 use crate::statistics::decision::Decision;
-use crate::statistics::describe::{Description, describe};
+use crate::statistics::describe::{self, Description, describe};
 use crate::statistics::gate::Rule;
+use crate::statistics::interval::Interval;
 use crate::statistics::sample::Invalid;
-use crate::statistics::{drift, outliers};
+use crate::statistics::{bootstrap, drift, outliers};
 use crate::units::percent;
 
 /// What decides, and by which thresholds.
@@ -169,6 +170,7 @@ impl Column {
             method: reading.method.clone(),
             baseline: describe(a)?,
             change: describe(b)?,
+            ratio_of_means: ratio_of_means(a, b, is_stored),
             decides,
             judged,
         }))
@@ -177,6 +179,19 @@ impl Column {
     fn invalid(&self, invalid: &Invalid) -> Failure {
         Failure::failed(format!("{} cannot be compared: {invalid}", self.quantity))
     }
+}
+
+/// So many runs are resampled in a moment.
+const RESAMPLED: usize = 1000;
+/// The same runs give the same interval.
+const SEED: u64 = 1;
+
+fn ratio_of_means(a: &[f64], b: &[f64], is_stored: bool) -> Option<Interval> {
+    if a.len().max(b.len()) > RESAMPLED || a.len().min(b.len()) < Rule::FEWEST_RUNS {
+        return None;
+    }
+    let ratio = if is_stored { bootstrap::ratio_of_means } else { bootstrap::ratio_of_paired_means };
+    ratio(a, b, describe::LEVEL, SEED).ok()
 }
 
 /// A text in which numbers are all the same.

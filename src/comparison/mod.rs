@@ -25,6 +25,7 @@ use crate::fingerprint::Fingerprint;
 use crate::quantity::{Quantity, Reading};
 use crate::statistics::decision::Verdict;
 use crate::statistics::describe::Description;
+use crate::statistics::interval::Interval;
 
 /// One version with its runs.
 #[derive(Debug, Clone, Default)]
@@ -78,6 +79,10 @@ pub struct Row {
     pub method: String,
     pub baseline: Description,
     pub change: Description,
+    /// Between what the ratio of the means, change to baseline, lies (bootstrap, BCa): for those who care for sums, as
+    /// of a bill, more than for the typical run. Absent if it cannot be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ratio_of_means: Option<Interval>,
     /// Whether the verdict rests on it.
     pub decides: bool,
     /// Without it there is a reason why nothing can be said.

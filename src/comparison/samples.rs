@@ -61,6 +61,7 @@ pub fn row(quantity: Quantity, judged: Judged) -> Row {
         method: "m".into(),
         baseline: description(baseline),
         change: description(change),
+        ratio_of_means: Some(Interval { low: 1.01, high: 1.12, level: 0.95 }),
         decides: false,
         judged,
         quantity,

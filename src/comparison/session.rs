@@ -246,7 +246,8 @@ impl Bench<'_> {
             warmups: self.settled.warmups,
             runs: self.settled.pairs,
             min_time: None,
-            is_last: self.repeating.cleanup.is_none(),
+            // Privileges may still be needed to write the result.
+            is_last: false,
         };
         let series = series::make(&runner, plan, &measurement, false).await;
         self.clean_up(&session).await?;

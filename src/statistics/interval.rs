@@ -16,6 +16,7 @@ pub struct Interval {
 
 impl Interval {
     /// Whether the interval holds this value.
+    #[cfg(test)]
     pub fn contains(&self, value: f64) -> bool {
         (self.low..=self.high).contains(&value)
     }

@@ -16,6 +16,7 @@
 //! Turnbull 1989); with a high cap the first looks are too few pairs for such a level, and their interval says so. The
 //! estimate itself is somewhat extreme where a look ended early.
 
+#[cfg(test)]
 use super::decision::{Decision, Verdict};
 use super::gate::Rule;
 use super::sample::Invalid;
@@ -27,7 +28,8 @@ pub struct Plan {
     looks: Vec<usize>,
 }
 
-/// What follows from a look.
+/// What follows from a look at one metric, in simulations.
+#[cfg(test)]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
     /// Nothing is decided: go on until there are so many pairs.
@@ -55,6 +57,7 @@ impl Plan {
     }
 
     /// After how many pairs to look.
+    #[cfg(test)]
     pub fn looks(&self) -> &[usize] {
         &self.looks
     }
@@ -68,11 +71,13 @@ impl Plan {
     }
 
     /// The planned look after so many pairs.
+    #[cfg(test)]
     pub fn next(&self, pairs: usize) -> Option<usize> {
         self.looks.iter().copied().find(|look| *look > pairs)
     }
 
     /// Looks at the pairs so far. Between planned looks nothing is judged.
+    #[cfg(test)]
     pub fn look(&self, a: &[f64], b: &[f64]) -> Result<Step, Invalid> {
         let next = self.next(a.len());
         match (self.rule(a.len()), next) {
@@ -91,6 +96,7 @@ impl Plan {
     /// The last word when the runs have to end where no look was planned, for a reason that has nothing to do with
     /// their values (a time limit): it spends all that the looks so far have left. Beyond the cap, that are the pairs
     /// up to it.
+    #[cfg(test)]
     pub fn conclude(&self, a: &[f64], b: &[f64]) -> Result<Decision, Invalid> {
         let cap = self.cap();
         let (a, b) = (&a[..a.len().min(cap)], &b[..b.len().min(cap)]);
