@@ -61,7 +61,7 @@ impl Case {
         let advice = words::advice(comparison).filter(|_| decision.verdict == Verdict::Inconclusive);
         let message: Vec<_> = std::iter::once(reason).chain(advice).collect();
         Self {
-            name: row.quantity.name().to_owned(),
+            name: words::plain(row.quantity.name()),
             outcome,
             verdict: decision.verdict,
             message: plain(&message.join("; ")),
@@ -82,7 +82,7 @@ impl Case {
         format!(
             "    <testcase classname=\"{}\" name=\"{}\">\n{outcome}      <system-out>{output}</system-out>\n    \
              </testcase>\n",
-            attribute(class),
+            attribute(&words::plain(class)),
             attribute(&self.name)
         )
     }
@@ -215,7 +215,7 @@ Energy of ./new --fast: far from the others, and kept: run 4";
         (hostile.baseline, hostile.change) = (HOSTILE.into(), HOSTILE.into());
         hostile.rows[0].quantity = Quantity::Event("a\"<b>".into());
         let text = render(&hostile, false);
-        let class = "classname=\"sh -c &apos;&lt;b&gt;|`x`&#10;::error::\u{fffd}[31m]]&gt;&amp;&quot;%,*_@me #1\u{202e}\
+        let class = "classname=\"sh -c &apos;&lt;b&gt;|`x` ::error::\u{fffd}[31m]]&gt;&amp;&quot;%,*_@me #1\u{fffd}\
                      &apos;\" name=\"a&quot;&lt;b&gt;\"";
         assert!(text.contains(class), "{text}");
         assert!(!text.contains("<b>") && !text.contains("]]>") && !text.contains('\u{1b}'), "{text}");

@@ -12,14 +12,14 @@ const TITLE: usize = 200;
 /// The text: the verdict, the table, what was compared and how.
 pub fn render(comparison: &Comparison) -> String {
     let verdict = words::verdict(comparison.verdict);
-    let mut text = format!("**{verdict}**: {}\n\n", escaped(&words::because(comparison)));
+    let mut text = format!("**{verdict}**: {}\n\n", prose(&words::because(comparison)));
     if !comparison.rows.is_empty() {
         text.push_str("| | baseline | this change | change | verdict |\n|---|---|---|---|---|\n");
         comparison.rows.iter().for_each(|row| text.push_str(&line(row)));
         text.push('\n');
     }
     for remark in &comparison.remarks {
-        text.push_str(&format!("- {}\n", escaped(&words::plain(remark))));
+        text.push_str(&format!("- {}\n", prose(&words::plain(remark))));
     }
     if !comparison.remarks.is_empty() {
         text.push('\n');
@@ -28,8 +28,8 @@ pub fn render(comparison: &Comparison) -> String {
     let [baseline, change] = [&comparison.baseline, &comparison.change].map(|title| code(title));
     text.push_str(&format!(
         "{}. {}.\nBaseline: {baseline}; this change: {change}.\n",
-        escaped(&parts.join(", ")),
-        escaped(&words::machine(&comparison.host))
+        prose(&parts.join(", ")),
+        prose(&words::machine(&comparison.host))
     ));
     text.replace(GLUE, " ")
 }
@@ -37,17 +37,17 @@ pub fn render(comparison: &Comparison) -> String {
 /// `| **Energy** (measured) | 11.3 J | 12.1 J | **+6.9 %** [+5.8, +8.1] | worse |`; only what decides is bold.
 fn line(row: &Row) -> String {
     let bold = |text: &str| if row.decides { format!("**{text}**") } else { text.to_owned() };
-    let label = bold(&escaped(&words::plain(row.quantity.label())));
+    let label = bold(&prose(&words::plain(row.quantity.label())));
     let provenance = match row.provenance.as_str() {
         "measured" if !row.decides => String::new(),
-        provenance => format!(" ({})", escaped(&words::plain(provenance))),
+        provenance => format!(" ({})", prose(&words::plain(provenance))),
     };
     let change = match row.decision().map(|decision| words::change(&decision)) {
-        Some([estimate, interval]) => format!("{} {}", bold(&estimate), escaped(&interval)),
+        Some([estimate, interval]) => format!("{} {}", bold(&estimate), prose(&interval)),
         None => String::new(),
     };
-    let [before, after] = [&row.baseline, &row.change].map(|side| escaped(&words::value(row, side.mean)));
-    format!("| {label}{provenance} | {before} | {after} | {change} | {} |\n", escaped(&words::finding(row)))
+    let [before, after] = [&row.baseline, &row.change].map(|side| prose(&words::value(row, side.mean)));
+    format!("| {label}{provenance} | {before} | {after} | {change} | {} |\n", prose(&words::finding(row)))
 }
 
 /// A title as code. Not between backticks, within which nothing can be escaped.
@@ -57,7 +57,13 @@ fn code(title: &str) -> String {
     format!("<code>{}{more}</code>", escaped(&words::plain(&cut)))
 }
 
-/// Without any character that could be markup, or part of an address, a mention or a reference.
+/// Outside of code, `@name` would be a mention and `#1` a reference, which are found after markup has been resolved: an
+/// empty comment parts them.
+fn prose(text: &str) -> String {
+    escaped(text).replace("&#64;", "&#64;<!-- -->").replace("&#35;", "&#35;<!-- -->")
+}
+
+/// Without any character that could be markup, or part of an address.
 fn escaped(text: &str) -> String {
     let mut out = String::new();
     for (i, c) in text.char_indices() {
@@ -138,6 +144,7 @@ Baseline: <code>./old --fast</code>; this change: <code>./new --fast</code>.
             "this change: <code>sh -c '&#60;b&#62;&#124;&#96;x&#96; ::error::\u{fffd}[31m]]&#62;&#38;&#34;%,&#42;&#95;\
              &#64;me &#35;1\u{fffd}'</code>.\n"
         ), "{text}");
+        assert!(text.contains("&#95;&#64;<!-- -->me &#35;<!-- -->1"), "{text}");
         assert!(text.contains("[x&#93;(javascript:y) https&#58;//x.org\n"), "{text}");
         assert!(text.contains("\n| a&#124;b&#96;&#60;i&#62; | 4.02 |"), "{text}");
         let cells = text.lines().filter(|line| line.starts_with('|')).map(|line| line.matches('|').count());
