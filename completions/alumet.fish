@@ -66,7 +66,7 @@ complete -c alumet -n "__fish_alumet_using_subcommand exec" -l per-process -d 'B
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l per-thread -d 'Break the result down by thread'
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -s q -l quiet -d 'Print no summary'
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -s v -l verbose -d 'Say more about what was done'
-complete -c alumet -n "__fish_alumet_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -s h -l help -d 'Print help'
 complete -c alumet -n "__fish_alumet_using_subcommand attach" -l name -d 'All processes whose command name matches this regular expression, as with pgrep' -r
 complete -c alumet -n "__fish_alumet_using_subcommand attach" -l duration -d 'Stop measuring after this time' -r
 complete -c alumet -n "__fish_alumet_using_subcommand attach" -s e -l event -d 'Count these events, as `perf list` names them (comma-separated; can be repeated)' -r
@@ -121,7 +121,7 @@ complete -c alumet -n "__fish_alumet_using_subcommand compare" -l require-measur
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -s q -l quiet -d 'Print nothing but errors'
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l show-output -d 'Show what the application writes'
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l wait-all -d 'Measure until the last process that the application has started has ended'
-complete -c alumet -n "__fish_alumet_using_subcommand compare" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c alumet -n "__fish_alumet_using_subcommand compare" -s h -l help -d 'Print help'
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l baseline -d 'The profile to compare with' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l baseline-cmd -d 'The command to compare with' -r
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l pairs -d 'Pairs of runs, 5 at least (with --adaptive, at most so many, 20 at least) [default: 10; adaptive: 40]' -r
@@ -157,7 +157,7 @@ complete -c alumet -n "__fish_alumet_using_subcommand check" -l require-measured
 complete -c alumet -n "__fish_alumet_using_subcommand check" -s q -l quiet -d 'Print nothing but errors'
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l show-output -d 'Show what the application writes'
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l wait-all -d 'Measure until the last process that the application has started has ended'
-complete -c alumet -n "__fish_alumet_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c alumet -n "__fish_alumet_using_subcommand check" -s h -l help -d 'Print help'
 complete -c alumet -n "__fish_alumet_using_subcommand doctor" -l save-idle -d 'Measure what this quiet machine uses when nothing runs (for 5s), and save it for later runs' -r
 complete -c alumet -n "__fish_alumet_using_subcommand doctor" -s i -l interval -d 'Time between two readings, from 100us up, for every source [default: each plugin\'s own]' -r
 complete -c alumet -n "__fish_alumet_using_subcommand doctor" -l plugins -d 'Use only these plugins (comma-separated) [default: all that are available]' -r

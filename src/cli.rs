@@ -27,14 +27,13 @@ pub enum Command {
 }
 
 /// Launch an application and measure it with everything that it starts.
-///
-/// With --runs, --warmup, --prepare, --min-time or a parameter it is run repeatedly: then its output is hidden, and the
-/// summary says how the runs spread.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "alumet exec [OPTIONS] [--] COMMAND [ARGUMENT]...",
     after_help = "When the application has ended, a summary is printed on stderr. Its standard streams, environment, \
-                  limits and signals are as they would be without alumet, and alumet ends with its status.\n\n\
+                  limits and signals are as they would be without alumet, and alumet ends with its status. With --runs, \
+                  --warmup, --prepare, --cleanup, --min-time or a parameter it is run repeatedly: then its output is \
+                  hidden, and the summary says how the runs spread.\n\n\
                   Exit status: the application's own; 128+n if signal n ended it; 124 after --timeout; 125 if alumet \
                   failed or could not write an output; 126 if the command cannot be executed; 127 if it was not found; \
                   2 on wrong usage. Of repeated runs it is that of the first that failed, or 0."
@@ -107,37 +106,34 @@ pub struct Launching {
 
 /// What happens around each of several runs.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Repeated runs")]
 pub struct Repeating {
     /// Run it so often before, without counting that
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", help_heading = "Repeated runs")]
     pub warmup: Option<usize>,
 
     /// Execute this with sh before each run
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", help_heading = "Repeated runs")]
     pub prepare: Option<String>,
 
     /// Execute this with sh after the last run
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", help_heading = "Repeated runs")]
     pub cleanup: Option<String>,
 
     /// Show what the application writes
-    #[arg(long)]
+    #[arg(long, help_heading = "Repeated runs")]
     pub show_output: bool,
 
     /// Write to FILE what the application writes
-    #[arg(long, value_name = "FILE", conflicts_with = "show_output")]
+    #[arg(long, value_name = "FILE", conflicts_with = "show_output", help_heading = "Repeated runs")]
     pub app_output: Option<PathBuf>,
 }
 
 /// Compare versions of a program: commands, or profiles that `exec --json` has written.
-///
-/// Commands run in turn, in the order A B, B A, A B, ..., so that what changes over time hits both. The versions are
-/// compared to the first.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "alumet compare [OPTIONS] A B [C]...",
-    after_help = "Energy decides if it was measured, else CPU time, else instructions.\n\n\
+    after_help = "Commands run in turn, in the order A B, B A, A B, ..., so that what changes over time hits both. Each \
+                  version is compared to the first. Energy decides if it was measured, else CPU time, else instructions.\n\n\
                   Exit status: 0 if no version costs more than the first by the threshold; 3 if one does; 4 if that \
                   cannot be told; 125 if there is nothing valid to compare; 126 and 127 as for exec; 2 on wrong usage."
 )]
@@ -160,14 +156,13 @@ pub struct Compare {
 }
 
 /// Gate a pipeline: fail if the command costs more than a baseline.
-///
-/// The baseline is a command (--baseline-cmd), which runs in turn with the other one, or a profile from `exec --json` on
-/// the same machine (--baseline), which takes a threshold of at least 5 %.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "alumet check [OPTIONS] --baseline-cmd COMMAND [--] COMMAND [ARGUMENT]...\n       \
                       alumet check [OPTIONS] --baseline PROFILE [--] COMMAND [ARGUMENT]...",
-    after_help = "Exit status: 0 passed; 3 regression; 4 inconclusive (see --inconclusive); 125 if there is nothing valid \
+    after_help = "The baseline is a command, which runs in turn with the other one, or a profile from `exec --json` on the \
+                  same machine, which takes a threshold of at least 5 %.\n\n\
+                  Exit status: 0 passed; 3 regression; 4 inconclusive (see --inconclusive); 125 if there is nothing valid \
                   to compare or an output could not be written; 126 and 127 as for exec; 2 on wrong usage."
 )]
 pub struct Check {
@@ -198,63 +193,74 @@ pub struct Check {
 
 /// How versions are compared, and where that is written to.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Comparison")]
 pub struct Comparing {
     /// Pairs of runs, 5 at least (with --adaptive, at most so many, 20 at least) [default: 10; adaptive: 40]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Comparison")]
     pub pairs: Option<usize>,
 
     /// A regression is an increase by more than this
-    #[arg(long, value_name = "PERCENT", default_value = "2%", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value = "2%",
+        allow_hyphen_values = true,
+        help_heading = "Comparison"
+    )]
     pub threshold: String,
 
     /// The probability of an error
-    #[arg(long, value_name = "P", default_value = "0.05", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "P",
+        default_value = "0.05",
+        allow_hyphen_values = true,
+        help_heading = "Comparison"
+    )]
     pub alpha: String,
 
     /// What decides: energy, cpu, time, memory, instructions, gpu or an event; each with a threshold of its own if it
     /// is to have one, as in energy=2%,time=5%
-    #[arg(long, visible_alias = "metric", value_name = "METRICS")]
+    #[arg(long, visible_alias = "metric", value_name = "METRICS", help_heading = "Comparison")]
     pub gate: Option<String>,
 
     /// End as soon as there is a verdict
-    #[arg(long)]
+    #[arg(long, help_heading = "Comparison")]
     pub adaptive: bool,
 
     /// Start no further pair after this time
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", help_heading = "Comparison")]
     pub max_time: Option<String>,
 
     /// What an inconclusive comparison counts as: pass or fail
-    #[arg(long, value_name = "VERDICT", value_parser = ["pass", "fail"])]
+    #[arg(long, value_name = "VERDICT", value_parser = ["pass", "fail"], help_heading = "Comparison")]
     pub inconclusive: Option<String>,
 
     /// Refuse to decide by anything but measured energy
-    #[arg(long)]
+    #[arg(long, help_heading = "Comparison")]
     pub require_measured: bool,
 
     /// Count these events, as `perf list` names them (comma-separated; can be repeated)
-    #[arg(short, long, value_name = "EVENTS", allow_hyphen_values = true)]
+    #[arg(short, long, value_name = "EVENTS", allow_hyphen_values = true, help_heading = "Comparison")]
     pub event: Vec<String>,
 
     /// Write the comparison to FILE, as JSON
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Comparison")]
     pub json: Option<PathBuf>,
 
     /// Write a table for a pull request to FILE, as Markdown
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Comparison")]
     pub markdown: Option<PathBuf>,
 
     /// Write the verdict to FILE, as JUnit XML
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Comparison")]
     pub junit: Option<PathBuf>,
 
     /// Write the metrics to FILE, as OpenMetrics (GitLab's metrics report)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Comparison")]
     pub openmetrics: Option<PathBuf>,
 
     /// Print nothing but errors
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = "Comparison")]
     pub quiet: bool,
 }
 

@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(lines[1].split_whitespace().collect::<Vec<_>>().join(" "), "./bench 10 runs, 1 warm-up");
         assert_eq!(
             lines[4].split_whitespace().collect::<Vec<_>>().join(" "),
-            "Energy 11.4 J ± 928 mJ 11.1 J 11 J … 14 J 10 1 outlier (run 4)"
+            "Energy 11.4 J ± 925 mJ 11.1 J 11 J … 14 J 10 1 outlier (run 4)"
         );
         assert!(lines[5].contains("Time") && !lines[5].contains("outlier"), "{text}");
         assert!(text.contains("energy is attributed: a rule"), "{text}");
