@@ -4,6 +4,8 @@
 use alumet::{Consumer, Total};
 use serde::Serialize;
 
+use crate::energy::MachineEnergy;
+
 /// A number that two counts make up.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Derived {
@@ -33,6 +35,13 @@ pub fn derive(totals: &[Total], wall: f64) -> Vec<Derived> {
             event: "task-clock".into(),
         });
     }
+    all.extend(MachineEnergy::of(totals).and_then(|energy| energy.above_idle()).map(|above| Derived {
+        metric: "energy.above_idle".into(),
+        unit: "J",
+        value: above,
+        method: "hw.energy of the machine - hw.energy of what was idle".into(),
+        event: String::new(),
+    }));
     // Counted in user mode alone, cycles do not fill the time of the clock.
     all.extend(ratio(totals, "cycles", "task-clock", "perf.frequency", "Hz"));
     for modifiers in modifiers_of(totals) {

@@ -145,6 +145,11 @@ impl MachineEnergy {
         })
     }
 
+    /// What the machine has used above its idle power, in joules, if that is known.
+    pub fn above_idle(&self) -> Option<f64> {
+        self.idle.as_ref().map(|idle| self.joules - idle.joules)
+    }
+
     /// Label, value, and the rest of each row.
     pub fn rows(&self, wall: f64) -> Vec<[String; 3]> {
         if self.provenance == Provenance::Estimated {
@@ -160,7 +165,13 @@ impl MachineEnergy {
         } else {
             ""
         };
-        let idle = self.idle.as_ref().map(|idle| format!(", of which {} idle", idle.in_words()));
+        let idle = self.idle.as_ref().map(|idle| {
+            format!(
+                ", of which {} idle and {} above",
+                idle.in_words(),
+                joules(self.above_idle().unwrap_or_default())
+            )
+        });
         let measured = format!(
             "{} measured: {}{}{short}",
             self.domains.join(" + "),
@@ -265,7 +276,7 @@ mod tests {
             rows(&all, 8.0),
             [
                 "Energy | 412 J ± 3 | attributed to this application: by a rule",
-                "Machine | 520 J ± 1 | package measured: RAPL through perf, of which 84 J ± 2 idle",
+                "Machine | 520 J ± 1 | package measured: RAPL through perf, of which 84 J ± 2 idle and 436 J above",
             ]
         );
     }

@@ -29,7 +29,9 @@ impl Source for Devices {
         Ok(())
     }
 
-    fn finish(&mut self, _: &mut Batch) -> anyhow::Result<()> {
+    fn finish(&mut self, out: &mut Batch) -> anyhow::Result<()> {
+        let sensors = self.devices.iter().flat_map(|device| &device.sensors);
+        sensors.for_each(|sensor| sensor.finish(out));
         self.devices.iter().for_each(|device| device.report(&self.gaps));
         Ok(())
     }
@@ -69,7 +71,12 @@ impl Device {
                 channel.name = format!("{} ({})", channel.name, channel.method);
             }
             match channel.open() {
-                Ok(files) => sensors.push(Sensor::new(&channel, files, setup.series(channel.series(&chip))?)),
+                Ok(files) => {
+                    let uncertainty =
+                        channel.uncertainty(&chip).map(|series| setup.series(series)).transpose()?;
+                    let series = setup.series(channel.series(&chip))?;
+                    sensors.push(Sensor::new(&channel, files, series, uncertainty));
+                }
                 Err(obstacle) => {
                     gaps.push(Gap {
                         of: channel.title(),

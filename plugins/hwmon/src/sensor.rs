@@ -12,12 +12,24 @@ pub const ENERGY: Metric = Metric::counter("hw.energy", "J", "energy used");
 /// Power drawn.
 pub const POWER: Metric = Metric::gauge("hw.power", "W", "power drawn");
 
+/// Of the total of [`ENERGY`], with its labels: one standard deviation.
+pub const UNCERTAINTY: Metric =
+    Metric::gauge("hw.energy.uncertainty", "J", "standard uncertainty of the energy of the run");
+
 /// The label with the chip's name.
 pub const CHIP: &str = "hw.sensor.chip";
 /// The label with the sensor's name.
 pub const NAME: &str = "hw.sensor.name";
 
 impl Channel {
+    /// The series of how sure the total of a counter of this chip is.
+    pub fn uncertainty(&self, chip: &str) -> Option<Series> {
+        let method =
+            "of the run's total: the mean advance of the counter / √3; the sensor's calibration is not in it";
+        let series = Series { metric: UNCERTAINTY, ..self.series(chip) };
+        self.quantity.is_energy().then(|| series.method(method))
+    }
+
     /// The series of a sensor of this chip.
     pub fn series(&self, chip: &str) -> Series {
         let metric = if self.quantity.is_energy() { ENERGY } else { POWER };
@@ -45,13 +57,22 @@ pub struct Sensor {
     trouble: Option<Trouble>,
     /// So often a counter stood lower than before.
     backwards: u64,
-    /// Whether a counter ever stood higher than before.
-    advanced: bool,
+    /// So often a counter stood higher than before.
+    advances: u32,
+    /// What it has counted.
+    total: f64,
+    /// For how sure the total is.
+    uncertainty: Option<SeriesId>,
 }
 
 impl Sensor {
     /// The sensor of a channel whose files are open.
-    pub fn new(channel: &Channel, (file, times): (File, Option<File>), series: SeriesId) -> Self {
+    pub fn new(
+        channel: &Channel,
+        (file, times): (File, Option<File>),
+        series: SeriesId,
+        uncertainty: Option<SeriesId>,
+    ) -> Self {
         Self {
             name: channel.title(),
             series,
@@ -65,7 +86,9 @@ impl Sensor {
             failed: 0,
             trouble: None,
             backwards: 0,
-            advanced: false,
+            advances: 0,
+            total: 0.0,
+            uncertainty,
         }
     }
 
@@ -79,12 +102,26 @@ impl Sensor {
         match self.value() {
             Ok(value) => {
                 self.good += 1;
-                value.into_iter().for_each(|value| out.push(self.series, value / self.per_unit));
+                if let Some(value) = value {
+                    self.total += value / self.per_unit;
+                    out.push(self.series, value / self.per_unit);
+                }
             }
             Err(trouble) => {
                 self.failed += 1;
                 self.trouble = Some(trouble);
             }
+        }
+    }
+
+    /// Pushes how sure the total of a counter is. It may be as old, at both edges, as the time between two of its
+    /// advances, in which it uses as much as it advances: a standard deviation of `advance / √6` each. One that advances
+    /// more often than it is read is surer than that.
+    pub fn finish(&self, out: &mut Batch) {
+        if let Some(series) =
+            self.uncertainty.filter(|_| self.advances > 0 && self.backwards == 0 && self.failed == 0)
+        {
+            out.push(series, self.total / f64::from(self.advances) / 3f64.sqrt());
         }
     }
 
@@ -117,7 +154,7 @@ impl Sensor {
         let increase = to.checked_sub(from);
         self.backwards += u64::from(increase.is_none());
         let increase = increase.filter(|increase| *increase > 0)?;
-        self.advanced = true;
+        self.advances += 1;
         Some(increase as f64)
     }
 
@@ -133,7 +170,7 @@ impl Sensor {
             let n = self.backwards;
             let intervals = if n == 1 { "1 interval".into() } else { format!("{n} intervals") };
             gaps.push(format!("not counted in {intervals}: the counter was reset or wrapped"));
-        } else if self.quantity.is_energy() && self.good > 1 && !self.advanced {
+        } else if self.quantity.is_energy() && self.good > 1 && self.advances == 0 {
             gaps.push("it did not advance: the run was too short for it, or it does not work here".into());
         }
         gaps

@@ -94,11 +94,19 @@ impl Machine {
         all
     }
 
+    /// What was measured. How sure that is stands apart.
     #[track_caller]
     fn expect(&self, expected: &[(&str, &[f64])]) {
         let expected: Vec<_> =
             expected.iter().map(|(name, values)| (name.to_string(), values.to_vec())).collect();
-        assert_eq!(self.series(), expected);
+        let measured = self.series().into_iter().filter(|(name, _)| !name.contains(".uncertainty "));
+        assert_eq!(measured.collect::<Vec<_>>(), expected);
+    }
+
+    /// How sure a total is.
+    fn uncertainty(&self, of: &str) -> Option<f64> {
+        let name = format!("hw.energy.uncertainty {of}");
+        self.series().into_iter().find(|(series, _)| *series == name).map(|(_, values)| values[0])
     }
 }
 
@@ -149,6 +157,9 @@ fn energy_is_the_increase_and_what_was_before_the_run_is_not_in_it() {
     machine
         .expect(&[("hw.energy gpu hwmon3 xe/card", &[0.25, 2.5]), ("hw.energy gpu hwmon3 xe/pkg", &[1e-6])]);
     assert_eq!(missing(&report), [""; 0]);
+    // Both edges may lack up to one advance of the counter, which is 1.375 J on average.
+    let uncertainty = machine.uncertainty("gpu hwmon3 xe/card").unwrap();
+    assert!((uncertainty - 1.375 / 3f64.sqrt()).abs() < 1e-12, "{uncertainty}");
     let (series, _) = &machine.collected.points()[0];
     assert_eq!((&*series.metric.unit, series.metric.kind), ("J", Kind::Counter));
     assert_eq!(series.method, "hwmon energy1_input");
