@@ -16,21 +16,18 @@ use alumet_plugin_nvml::Nvml;
 use alumet_plugin_perf::Perf;
 use alumet_plugin_procfs::Procfs;
 use alumet_plugin_rapl::Rapl;
-use anyhow::Context;
 
 use crate::cli::{Outputs, Settings};
 use crate::config::{Config, Flag, Origin, Selection};
 use crate::exit::{FAILED, Failure};
 use crate::fingerprint::Fingerprint;
 use crate::followed::Followed;
-use crate::idle::saved::Known;
-use crate::idle::window::NotIdle;
-use crate::idle::{self, Idle};
+use crate::idle::{self, Found};
 use crate::profile::{Profile, Run, SCHEMA, SourceStatus, summarise};
 use crate::signals::Signals;
 use crate::summary::{Summary, trouble};
 use crate::terminal::{Look, note, say};
-use crate::units::{percent, seconds, whole};
+use crate::units::{percent, whole};
 use crate::{files, plugins, signals};
 
 /// A measurement: everything that is decided before there is a target, and then what was found out.
@@ -145,7 +142,8 @@ impl<'a> Measurement<'a> {
                 continue;
             }
             if plugin.name == Attribute::NAME {
-                self.find_idle(agent)?;
+                let found = idle::saved_for(&self.config, &agent.setup().registry().all());
+                self.take_idle(found)?;
             }
             if plugin.name == Estimation::NAME && selection == Selection::Asked {
                 self.config.set(Estimation::NAME, "always", true, Origin::Flag("--plugins".into()))?;
@@ -160,73 +158,22 @@ impl<'a> Measurement<'a> {
 
     /// Measures the idle power, if that was asked for. The application must not exist yet.
     pub async fn measure_idle(&mut self, signals: &Signals) -> Result<(), Failure> {
-        let Some(duration) = self.config.general.idle.map(|idle| idle.0) else { return Ok(()) };
-        for plugin in [PluginEntry::of::<Rapl>(), PluginEntry::of::<Procfs>(), PluginEntry::of::<Attribute>()]
-        {
-            if self.config.selection(&plugin) == Selection::Out {
-                let name = plugin.name;
-                return Err(Failure::usage(format!(
-                    "--idle needs the {name} plugin, which --plugins or --without leaves out"
-                )));
-            }
-        }
-        let measured = tokio::select! {
-            measured = idle::window::measure(&self.config, duration) => measured?,
-            received = signals.next() => {
-                let signal = received.context("cannot watch for signals")?.signal;
-                return Err(Failure {
-                    status: 128 + signal as u8,
-                    message: format!("ended by {signal} before the application started"),
-                });
-            }
-        };
-        match measured {
-            Ok(idle) => {
-                let from = format!("measured for {} before the run", seconds(idle.duration_s));
-                self.set_idle(&idle, &from, &Origin::Flag("--idle".into()))?;
-            }
-            Err(NotIdle::Busy(cpus)) => {
-                self.before.push(Missing {
-                    plugin: Attribute::NAME.into(),
-                    what: "energy above idle".into(),
-                    reason: format!("the machine was not quiet before the run: {cpus:.2} CPUs were busy"),
-                    remedy: "run `alumet doctor --save-idle` once while it is".into(),
-                });
-                self.missing.clone_from(&self.before);
-            }
-            // Then no energy is measured in the run either, and that is said there.
-            Err(NotIdle::NoMeter(..)) => {}
-        }
+        let found = idle::before_the_run(&self.config, signals).await?;
+        self.take_idle(found)?;
+        self.before.clone_from(&self.missing);
         Ok(())
     }
 
-    /// Takes the saved idle power, if none is known otherwise and it fits the meters of this run.
-    fn find_idle(&mut self, agent: &mut Agent) -> Result<(), Failure> {
-        let is_known = self.config.section(Attribute::NAME).contains_key("idle_power");
-        let meters = idle::meters(&agent.setup().registry().all());
-        let Some((method, domains)) = meters.filter(|_| !is_known) else { return Ok(()) };
-        let host = Fingerprint::of(&self.config.host());
-        let named = self.config.general.idle_profile.as_deref();
-        match idle::saved::find(named, &host, &method, &domains) {
-            Known::Fits(saved, path) => {
-                let from = format!("measured {}, from {}", saved.measured, path.display());
-                self.set_idle(&saved.idle, &from, &Origin::File(path.display().to_string()))?;
+    fn take_idle(&mut self, found: Found) -> Result<(), Failure> {
+        match found {
+            Found::Idle { idle, from, origin } => {
+                self.config.set(Attribute::NAME, "idle_power", idle.power_w, origin.clone())?;
+                self.config.set(Attribute::NAME, "idle_spread", idle.spread_w, origin)?;
+                self.idle = Some(format!("idle power {}: {from}", idle.in_words()));
             }
-            Known::Unfit(path, why) => self.missing.push(Missing {
-                plugin: Attribute::NAME.into(),
-                what: "energy above idle".into(),
-                reason: format!("{} is not used: {why}", path.display()),
-                remedy: "run `alumet doctor --save-idle`".into(),
-            }),
-            Known::Nothing => {}
+            Found::Unknown(missing) => self.missing.push(missing),
+            Found::Nothing => {}
         }
-        Ok(())
-    }
-
-    fn set_idle(&mut self, idle: &Idle, from: &str, origin: &Origin) -> Result<(), Failure> {
-        self.config.set(Attribute::NAME, "idle_power", idle.power_w, origin.clone())?;
-        self.config.set(Attribute::NAME, "idle_spread", idle.spread_w, origin.clone())?;
-        self.idle = Some(format!("idle power {}: {from}", idle.in_words()));
         Ok(())
     }
 

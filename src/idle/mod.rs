@@ -6,12 +6,22 @@ pub mod window;
 
 use std::sync::Arc;
 
-use alumet::{Provenance, Series};
+use alumet::{Missing, Plugin, PluginEntry, Provenance, Series};
+use alumet_plugin_attribution::Attribute;
+use alumet_plugin_procfs::Procfs;
+use alumet_plugin_rapl::Rapl;
 use alumet_plugin_rapl::is_machine_energy;
 use alumet_plugin_rapl::metrics::DOMAIN;
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{GLUE, watts};
+use crate::config::{Config, Origin, Selection};
+use crate::exit::Failure;
+use crate::fingerprint::Fingerprint;
+use crate::signals::Signals;
+use crate::units::{GLUE, seconds, watts};
+use saved::Known;
+use window::NotIdle;
 
 /// An idle power, and what it was measured with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +50,86 @@ impl Idle {
     pub fn in_words(&self) -> String {
         format!("{} ±{GLUE}{}", watts(self.power_w), watts(self.spread_w))
     }
+}
+
+/// What is known of the idle power for a run.
+#[derive(Debug)]
+pub enum Found {
+    Idle {
+        idle: Idle,
+        /// For a person.
+        from: String,
+        origin: Origin,
+    },
+    /// It was looked for, and there is a reason why it is not known.
+    Unknown(Missing),
+    Nothing,
+}
+
+/// Measures it, if that was asked for (`--idle`). The application must not exist yet.
+///
+/// # Errors
+/// What it takes is left out, or somebody wants alumet to end.
+pub async fn before_the_run(config: &Config, signals: &Signals) -> Result<Found, Failure> {
+    let Some(duration) = config.general.idle.map(|idle| idle.0) else { return Ok(Found::Nothing) };
+    for plugin in [PluginEntry::of::<Rapl>(), PluginEntry::of::<Procfs>(), PluginEntry::of::<Attribute>()] {
+        if config.selection(&plugin) == Selection::Out {
+            let name = plugin.name;
+            return Err(Failure::usage(format!(
+                "--idle needs the {name} plugin, which --plugins or --without leaves out"
+            )));
+        }
+    }
+    let measured = tokio::select! {
+        measured = window::measure(config, duration) => measured?,
+        received = signals.next() => {
+            let signal = received.context("cannot watch for signals")?.signal;
+            return Err(Failure {
+                status: 128 + signal as u8,
+                message: format!("ended by {signal} before the application started"),
+            });
+        }
+    };
+    Ok(match measured {
+        Ok(idle) => Found::Idle {
+            from: format!("measured for {} before the run", seconds(idle.duration_s)),
+            origin: Origin::Flag("--idle".into()),
+            idle,
+        },
+        Err(NotIdle::Busy(cpus)) => unknown(
+            format!("the machine was not quiet before the run: {cpus:.2} CPUs were busy"),
+            "run `alumet doctor --save-idle` once while it is",
+        ),
+        // Then no energy is measured in the run either, and that is said there.
+        Err(NotIdle::NoMeter(..)) => Found::Nothing,
+    })
+}
+
+/// The saved one, if none is known otherwise and it fits the meters that are among these series.
+pub fn saved_for(config: &Config, series: &[Arc<Series>]) -> Found {
+    let is_known = config.section(Attribute::NAME).contains_key("idle_power");
+    let Some((method, domains)) = meters(series).filter(|_| !is_known) else { return Found::Nothing };
+    let host = Fingerprint::of(&config.host());
+    match saved::find(config.general.idle_profile.as_deref(), &host, &method, &domains) {
+        Known::Fits(saved, path) => Found::Idle {
+            from: format!("measured {}, from {}", saved.measured, path.display()),
+            origin: Origin::File(path.display().to_string()),
+            idle: saved.idle,
+        },
+        Known::Unfit(path, why) => {
+            unknown(format!("{} is not used: {why}", path.display()), "run `alumet doctor --save-idle`")
+        }
+        Known::Nothing => Found::Nothing,
+    }
+}
+
+fn unknown(reason: String, remedy: &str) -> Found {
+    Found::Unknown(Missing {
+        plugin: Attribute::NAME.into(),
+        what: "energy above idle".into(),
+        reason,
+        remedy: remedy.into(),
+    })
 }
 
 /// How the machine's energy is metered, and what is added up; `None` if nothing meters it.

@@ -25,7 +25,7 @@ impl Progress {
         let target = if is_drawn { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
         let colour = if Look::of_stderr().colours { ".cyan" } else { "" };
-        let template = format!("  {what} {{pos}}/{{len}}  {{bar:32{colour}}}  {{msg}}");
+        let template = format!("  {what} {{pos}}/{{len}}  {{bar:32{colour}}}  {{wide_msg}}");
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.progress_chars("█▌░"));
         }
@@ -38,7 +38,10 @@ impl Progress {
         self.bar.set_length(expected as u64);
         self.bar.inc(1);
         for quantity in [Quantity::Time, Quantity::Energy] {
-            let Some((_, reading)) = readings.iter().find(|(name, _)| *name == quantity) else { continue };
+            let is_it = |(name, reading): &&(Quantity, Reading)| {
+                *name == quantity && reading.provenance != "estimated"
+            };
+            let Some((_, reading)) = readings.iter().find(is_it) else { continue };
             match self.shown.iter_mut().find(|(name, _)| *name == quantity) {
                 Some((_, values)) => values.push(reading.value),
                 None => self.shown.push((quantity, vec![reading.value])),
