@@ -1,6 +1,7 @@
 //! The application's process as alumet's own child: its gate, its cgroup, its end.
 
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::cgroup::Cgroup;
@@ -15,6 +16,8 @@ pub(super) struct Launched {
     /// Or why it has none.
     pub(super) cgroup: Result<Cgroup, String>,
     gate: Mutex<Option<gate::Gate>>,
+    /// Whether it has executed the command, or failed to.
+    executed: AtomicBool,
     /// Children that this process had before: what is left of an earlier run.
     others: Vec<i32>,
     reaped: Mutex<Reaped>,
@@ -49,6 +52,7 @@ impl Launched {
             pidfd: held.pidfd,
             cgroup,
             gate: Mutex::new(Some(held.gate)),
+            executed: AtomicBool::new(false),
             others,
             reaped: Mutex::default(),
         })
@@ -61,7 +65,13 @@ impl Launched {
 
     pub(super) fn open_gate(&self) -> Result<(), LaunchError> {
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner).take();
-        gate.map_or(Ok(()), gate::Gate::open)
+        let opened = gate.map_or(Ok(()), gate::Gate::open);
+        self.executed.store(true, Ordering::Release);
+        opened
+    }
+
+    pub(super) fn has_executed(&self) -> bool {
+        self.executed.load(Ordering::Acquire)
     }
 
     pub(super) fn members(&self, out: &mut Vec<i32>) {

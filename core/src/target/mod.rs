@@ -161,6 +161,11 @@ impl Target {
         self.launched().map_or(Ok(()), Launched::open_gate)
     }
 
+    /// Whether the application's process has executed its command: until then its memory is that of alumet.
+    pub fn has_executed(&self) -> bool {
+        self.launched().is_none_or(Launched::has_executed)
+    }
+
     /// The descriptors that become readable when the application has ended: of its first process, or of all that were
     /// attached to.
     fn pidfds(&self) -> Vec<&OwnedFd> {

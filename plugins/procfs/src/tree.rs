@@ -185,6 +185,8 @@ impl Tree {
         let mut gauges = None::<Gauges>;
         let mut gone = Vec::new();
         let at_start = self.before.is_none();
+        // Looked at before: what is read afterwards is the application's.
+        let has_executed = self.target.has_executed();
         for process in &mut self.processes {
             let Ok(reading) = process.read(wanted, &mut self.buffer) else {
                 gone.push(process.pid);
@@ -196,7 +198,7 @@ impl Tree {
                 sum.user += below_ticks(process.pid, &reading, self.tick);
             }
             add(&mut switches, reading.switches);
-            if reading.alive {
+            if reading.alive && has_executed {
                 let resident = reading.resident_pages * page_size();
                 let gauges = gauges.get_or_insert_default();
                 gauges.resident += resident;
