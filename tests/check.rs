@@ -114,6 +114,24 @@ fn what_is_no_profile_of_this_machine_is_refused_and_never_passes() {
 }
 
 #[test]
+fn profiles_are_versions_too() {
+    let (base, more) = (profile(30).to_string(), profile(36).to_string());
+    let compare = |versions: &[&str]| {
+        let mut run = Alumet::new([&["compare", "--without", "perf,nvml,estimate,hwmon"], versions].concat());
+        run.write("base.json", &base).write("same.json", &base).write("more.json", &more);
+        run.run()
+    };
+    let done = compare(&["base.json", "same.json"]).status(0);
+    assert!(done.stdout.contains("PASS"), "{}", done.stdout);
+    compare(&["base.json", "more.json"]).status(3);
+    compare(&["base.json", "same.json", "more.json"]).status(3);
+    let now = format!("{} burn=36", workload().display());
+    compare(&["base.json", &now]).status(3);
+    compare(&[&now, "base.json"]).refuses(2, "a command cannot be the baseline of a profile");
+    compare(&["base.json", "none.json"]).refuses(125, "none.json: cannot be read");
+}
+
+#[test]
 fn a_profile_of_a_hundred_thousand_runs_is_read() {
     let mut base = profile(30);
     let first = base["runs"][0].clone();
