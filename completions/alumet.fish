@@ -48,7 +48,7 @@ complete -c alumet -n "__fish_alumet_using_subcommand exec" -s S -l shell -d 'Ru
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l idle -d 'Measure for so long what the machine uses when nothing runs, before the application starts' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l ignore-failure -d 'Go on, and end with status 0, even if the application fails (with one of these statuses)' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -s e -l event -d 'Count these events, as `perf list` names them (comma-separated; can be repeated)' -r
-complete -c alumet -n "__fish_alumet_using_subcommand exec" -s o -l output -d 'Write every point to FILE, as CSV' -r -F
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -s o -l output -d 'Write every point to FILE, as CSV (of repeated runs to FILE-1, FILE-2, ...)' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l json -d 'Write the totals of the runs to FILE, as JSON' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l carbon -d 'Show the energy as carbon dioxide, at so many grams of CO2 equivalent per kWh' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l price -d 'Show the energy as money, at this price per kWh' -r
@@ -70,7 +70,7 @@ complete -c alumet -n "__fish_alumet_using_subcommand exec" -s h -l help -d 'Pri
 complete -c alumet -n "__fish_alumet_using_subcommand attach" -l name -d 'All processes whose command name matches this regular expression, as with pgrep' -r
 complete -c alumet -n "__fish_alumet_using_subcommand attach" -l duration -d 'Stop measuring after this time' -r
 complete -c alumet -n "__fish_alumet_using_subcommand attach" -s e -l event -d 'Count these events, as `perf list` names them (comma-separated; can be repeated)' -r
-complete -c alumet -n "__fish_alumet_using_subcommand attach" -s o -l output -d 'Write every point to FILE, as CSV' -r -F
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -s o -l output -d 'Write every point to FILE, as CSV (of repeated runs to FILE-1, FILE-2, ...)' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand attach" -l json -d 'Write the totals of the runs to FILE, as JSON' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand attach" -l carbon -d 'Show the energy as carbon dioxide, at so many grams of CO2 equivalent per kWh' -r
 complete -c alumet -n "__fish_alumet_using_subcommand attach" -l price -d 'Show the energy as money, at this price per kWh' -r

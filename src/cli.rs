@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-/// Measure what an application costs: time, CPU, memory, I/O.
+/// Measure what an application costs: energy, time, CPU, memory, I/O; and whether it got worse.
 #[derive(Debug, Parser)]
 #[command(name = "alumet", version, max_term_width = 100, disable_help_subcommand = true)]
 pub struct Cli {
@@ -350,7 +350,7 @@ pub struct Outputs {
     #[arg(short, long, value_name = "EVENTS", allow_hyphen_values = true)]
     pub event: Vec<String>,
 
-    /// Write every point to FILE, as CSV
+    /// Write every point to FILE, as CSV (of repeated runs to FILE-1, FILE-2, ...)
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 

@@ -91,6 +91,17 @@ pub fn same(a: &Path, b: &Path) -> bool {
     !special && (a == b || place(a).is_some_and(|a| Some(a) == place(b)))
 }
 
+/// The file of one of several runs: `series-3.csv` for `series.csv`.
+pub fn numbered(path: &Path, number: usize) -> PathBuf {
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{number}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
 /// Writes a file: a regular one through a temporary file beside it that then takes its name.
 pub fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let existing = fs::metadata(path).ok();
@@ -135,6 +146,13 @@ mod tests {
         .unwrap_err();
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn each_run_has_its_own_file_beside_the_one_that_was_named() {
+        let name = |path: &str| numbered(Path::new(path), 3).to_str().unwrap().to_owned();
+        let names = ["series.csv", "a/b.c/series", "x.tar.gz", ".hidden"].map(name);
+        assert_eq!(names, ["series-3.csv", "a/b.c/series-3", "x.tar-3.gz", ".hidden-3"]);
     }
 
     #[test]

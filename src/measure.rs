@@ -91,12 +91,14 @@ impl<'a> Measurement<'a> {
         })
     }
 
-    /// The same measurement once more, of which nothing is known yet.
-    pub fn again(&self) -> Self {
+    /// The same measurement once more, of which nothing is known yet. The series of the run with this number are written;
+    /// of one that does not count, none are.
+    pub fn again(&self, number: Option<usize>) -> Self {
+        let path = self.csv.path.as_deref().zip(number).map(|(path, number)| files::numbered(path, number));
         Self {
             config: self.config.clone(),
             outputs: self.outputs,
-            csv: self.csv.clone(),
+            csv: alumet_plugin_csv::Config { path },
             totals: Totals::new(),
             sources: Vec::new(),
             missing: self.before.clone(),
@@ -243,7 +245,8 @@ impl<'a> Measurement<'a> {
         let followed = self.complete(target, report);
         let run = Run::of(report, &self.totals, self.config.rates(), timed_out, followed);
         let trouble = report.elements.iter().filter_map(trouble).collect();
-        Measured { run, missing: self.missing, sources: self.sources, trouble }
+        let is_written = self.all_points_written(report);
+        Measured { run, missing: self.missing, sources: self.sources, trouble, is_written }
     }
 
     /// Prints the summary and writes the profile. Returns whether every output was written.
@@ -307,6 +310,8 @@ pub struct Measured {
     pub sources: Vec<SourceStatus>,
     /// What went wrong with elements of the pipeline.
     pub trouble: Vec<String>,
+    /// Whether every output has got all points.
+    pub is_written: bool,
 }
 
 /// Writes the profile of these runs. Returns whether that worked.

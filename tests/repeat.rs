@@ -135,6 +135,44 @@ fn a_run_that_fails_ends_the_series_with_its_number_and_status() {
 }
 
 #[test]
+fn the_series_of_each_run_are_in_a_file_of_their_own() {
+    let words = [
+        "exec",
+        "-r",
+        "2",
+        "-w",
+        "1",
+        "-L",
+        "x",
+        "a,b",
+        "-o",
+        "s.csv",
+        "-i",
+        "20ms",
+        "sh",
+        "-c",
+        ": {x}; sleep 0.1",
+    ];
+    let mut run = Alumet::new(words);
+    run.run().status(0);
+    let mut names: Vec<_> =
+        std::fs::read_dir(run.path("")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.retain(|name| name.to_string_lossy().ends_with(".csv"));
+    names.sort();
+    assert_eq!(names, ["s-1.csv", "s-2.csv", "s-3.csv", "s-4.csv"]);
+    for name in ["s-1.csv", "s-4.csv"] {
+        assert!(run.rows(name).iter().any(|row| row["metric"] == "process.cpu.time"), "{name}");
+    }
+    // One that cannot be written ends the series.
+    let mut run = Alumet::sh(
+        "ln -s /dev/full s-2.csv; exec \"$@\"",
+        &["exec", "-r", "3", "-o", "s.csv", "sleep", "0.1"],
+    );
+    let done = run.run().status(125);
+    assert!(text(&done).contains("cannot write series to s-2.csv: no space left on device"), "{done:?}");
+}
+
+#[test]
 fn a_command_around_the_runs_that_fails_is_named() {
     Alumet::new(["exec", "-r", "2", "--prepare", "exit 4", "touch", "ran"])
         .run()
@@ -290,7 +328,10 @@ fn on_a_terminal_there_is_a_bar_with_what_is_known_so_far() {
 fn what_does_not_go_together_is_refused() {
     for (options, says) in [
         (&["-r", "0"][..], "--runs: there must be one at least"),
-        (&["-r", "2", "-o", "s.csv"], "-o writes the series of one run"),
+        (
+            &["-r", "2", "-o", "/dev/null"],
+            "-o /dev/null: the series of several runs go to files of their own",
+        ),
         (&["--min-time", "soon"], "--min-time: `soon` is not a duration"),
         (&["--app-output", "f"], "--app-output is for repeated runs"),
     ] {

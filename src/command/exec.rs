@@ -84,11 +84,13 @@ async fn repeat(
     if runs == 0 {
         return Err(Failure::usage("--runs: there must be one at least"));
     }
-    if arguments.outputs.output.is_some() {
-        return Err(Failure::usage(
-            "-o writes the series of one run: leave it out, or leave out what repeats the run (--json keeps the totals \
-             of each)",
-        ));
+    if let Some(path) = &arguments.outputs.output
+        && std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
+    {
+        let path = path.display();
+        return Err(Failure::usage(format!(
+            "-o {path}: the series of several runs go to files of their own; name a file"
+        )));
     }
     let combinations = combinations(arguments)?;
     let session = Session {
@@ -99,7 +101,8 @@ async fn repeat(
         events: events(&arguments.outputs.event),
     };
     measurement.measure_idle(&signals).await?;
-    let mut plan = Plan { warmups: arguments.repeating.warmup.unwrap_or(0), runs, min_time, is_last: false };
+    let mut plan =
+        Plan { warmups: arguments.repeating.warmup.unwrap_or(0), runs, done: 0, min_time, is_last: false };
     let quiet = measurement.config.general.quiet;
     let mut whole = Series::default();
     for (i, parameters) in combinations.iter().enumerate() {
@@ -129,6 +132,7 @@ async fn repeat(
             say(&table::render(&runner.title, parameters, &series, plan.warmups, Look::of_stderr()));
         }
         merge(&mut whole, series, parameters);
+        plan.done = whole.readings.len();
         if whole.stopped.is_some() {
             break;
         }

@@ -63,7 +63,7 @@ pub async fn make(
         }
         let mut shown = Vec::new();
         for i in order {
-            let done = runners[i].run(measurement, false).await?;
+            let done = runners[i].run(measurement, None, false).await?;
             let which = match pair {
                 Some(pair) => format!("run {pair} of {}", runners[i].title),
                 None => format!("warm-up {} of {}", round + 1, runners[i].title),

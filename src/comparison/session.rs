@@ -245,6 +245,7 @@ impl Bench<'_> {
         let plan = series::Plan {
             warmups: self.settled.warmups,
             runs: self.settled.pairs,
+            done: 0,
             min_time: None,
             // Privileges may still be needed to write the result.
             is_last: false,

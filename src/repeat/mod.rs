@@ -97,12 +97,17 @@ pub struct Done {
 }
 
 impl Runner<'_> {
-    /// Runs it once.
-    pub async fn run(&self, measurement: &Measurement<'_>, is_last: bool) -> Result<Done, Failure> {
+    /// Runs it once; a run that counts has a number.
+    pub async fn run(
+        &self,
+        measurement: &Measurement<'_>,
+        number: Option<usize>,
+        is_last: bool,
+    ) -> Result<Done, Failure> {
         if let Some(prepare) = &self.prepare {
             auxiliary::execute("--prepare", prepare, self.session).await?;
         }
-        let mut measurement = measurement.again();
+        let mut measurement = measurement.again(number);
         let ended = launching::run(&mut measurement, &self.command, self.session.signals, is_last).await?;
         let timed_out = ended.timed_out;
         let measured = measurement.into_run(&ended.target, &ended.report, timed_out.is_some());
@@ -119,6 +124,9 @@ impl Runner<'_> {
 impl Done {
     /// Why the runs cannot go on after this one, if so: the status to end with, and the words for it.
     pub fn failure(&self, measurement: &Measurement<'_>) -> Option<(u8, String)> {
+        if !self.measured.is_written {
+            return Some((FAILED, "could not be written whole".into()));
+        }
         if let Some(limit) = self.timed_out {
             return Some((
                 crate::exit::TIMEOUT,

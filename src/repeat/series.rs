@@ -16,6 +16,8 @@ use crate::quantity::{Quantity, Reading};
 pub struct Plan {
     pub warmups: usize,
     pub runs: usize,
+    /// So many were made before, with other parameters: numbers go on.
+    pub done: usize,
     /// And as many more as it takes to fill this time.
     pub min_time: Option<Duration>,
     /// Whether nothing more will be launched when this has been done.
@@ -80,7 +82,7 @@ pub async fn make(
     if plan.warmups > 0 {
         let mut progress = Progress::new("warm-up", plan.warmups, quiet, streams);
         for number in 1..=plan.warmups {
-            let done = runner.run(measurement, false).await?;
+            let done = runner.run(measurement, None, false).await?;
             progress.step(&done.readings, plan.warmups);
             if let Some(stop) = stop(&done, measurement, &format!("warm-up {number}")) {
                 series.stopped = Some(stop);
@@ -96,7 +98,7 @@ pub async fn make(
     loop {
         number += 1;
         let is_last = plan.is_last && number >= plan.runs && plan.min_time.is_none();
-        let done = runner.run(measurement, is_last).await?;
+        let done = runner.run(measurement, Some(plan.done + number), is_last).await?;
         let is_time_up = plan.min_time.is_none_or(|least| begun.elapsed() >= least);
         let expected = expected(number, plan, begun.elapsed());
         progress.step(&done.readings, expected);
