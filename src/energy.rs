@@ -23,6 +23,7 @@ fn beside<'a>(totals: &'a [Total], of: &Series, metric: &str) -> Option<&'a Tota
             && other.resource == of.resource
             && other.consumer == of.consumer
             && other.labels == of.labels
+            && other.provenance == of.provenance
     };
     totals.iter().find(|total| is_it(&total.series))
 }
@@ -54,7 +55,8 @@ impl Part {
         match (self.provenance, self.uncertainty) {
             (Provenance::Estimated, _) => about(self.joules),
             (_, Some(uncertainty)) => uncertain(self.joules, uncertainty),
-            (_, None) => joules(self.joules),
+            // Then a part of it was not measured.
+            (_, None) => format!("at least {}", joules(self.joules)),
         }
     }
 }
@@ -147,7 +149,8 @@ impl MachineEnergy {
 
     /// What the machine has used above its idle power, in joules, if that is known.
     pub fn above_idle(&self) -> Option<f64> {
-        self.idle.as_ref().map(|idle| self.joules - idle.joules)
+        // Not a rounding error below nothing.
+        self.idle.as_ref().map(|idle| self.joules - idle.joules).map(|above| above.max(0.0))
     }
 
     /// Label, value, and the rest of each row.
@@ -191,6 +194,7 @@ impl MachineEnergy {
         };
         if let Some((peak, is_of_one)) = self.peak.filter(|_| wall > 0.0 && self.uncertainty.is_some()) {
             let at_most = if is_of_one { "" } else { "at most " };
+            let peak = peak.max(self.joules / wall);
             let mean = format!("{} mean", watts(self.joules / wall));
             // In one interval there is no peak.
             let peak = if is_short { String::new() } else { format!("{at_most}{} peak", watts(peak)) };

@@ -9,6 +9,8 @@ use crate::gpu;
 use crate::units::{GLUE, grams, money};
 
 const JOULES_PER_KWH: f64 = 3.6e6;
+/// No kilowatt hour costs more.
+const MOST: f64 = 1e9;
 
 /// An amount per kilowatt hour; not negative.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -31,7 +33,7 @@ impl TryFrom<Written> for Rate {
             Written::Number(rate) => (Some(rate), rate.to_string()),
             Written::Text(text) => (text.trim().parse().ok(), text),
         };
-        match rate.filter(|rate: &f64| rate.is_finite() && *rate >= 0.0) {
+        match rate.filter(|rate: &f64| (0.0..=MOST).contains(rate)) {
             Some(rate) => Ok(Self(rate)),
             None => Err(format!("{text} is no amount per kWh")),
         }

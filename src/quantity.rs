@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::profile::{Key, MetricTotal};
-use crate::units::{amount, bytes, count, joules, seconds};
+use crate::derived::Derived;
+use crate::profile::{Key, MetricTotal, Run};
+use crate::units::{amount, bytes, count, grams, joules, money, seconds};
 
 /// A quantity of which each run has one value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +23,10 @@ pub enum Quantity {
     Memory,
     /// Instructions of the tree.
     Instructions,
+    /// The energy as carbon dioxide, at the rate that was asked for.
+    Carbon,
+    /// The energy as money, likewise.
+    Cost,
     /// Another event, by the name that it was asked for.
     Event(String),
 }
@@ -59,6 +64,8 @@ impl Quantity {
             Self::Cpu => "cpu",
             Self::Memory => "memory",
             Self::Instructions => "instructions",
+            Self::Carbon => "carbon",
+            Self::Cost => "cost",
             Self::Event(name) => name,
         }
     }
@@ -72,6 +79,8 @@ impl Quantity {
             Self::Cpu => "CPU",
             Self::Memory => "Memory",
             Self::Instructions => "Instructions",
+            Self::Carbon => "Carbon",
+            Self::Cost => "Cost",
             Self::Event(name) => name,
         }
     }
@@ -82,7 +91,8 @@ impl Quantity {
             Self::Energy | Self::Gpu => "J",
             Self::Time | Self::Cpu => "s",
             Self::Memory => "By",
-            Self::Instructions | Self::Event(_) => "1",
+            Self::Carbon => "g",
+            Self::Instructions | Self::Cost | Self::Event(_) => "1",
         }
     }
 
@@ -93,6 +103,8 @@ impl Quantity {
             Self::Time | Self::Cpu => seconds(value),
             Self::Memory => bytes(value),
             Self::Instructions => count(value),
+            Self::Carbon => format!("{} CO2e", grams(value)),
+            Self::Cost => money(value),
             Self::Event(name) if name.ends_with("-clock") => seconds(value),
             Self::Event(_) => amount(value, "1"),
         }
@@ -115,8 +127,27 @@ impl Quantity {
             }
             Self::Instructions => event(metrics, "instructions").or_else(|| event(metrics, "instructions:u")),
             Self::Event(name) => event(metrics, name),
+            // They are derived, not measured: see `derived`.
+            Self::Carbon | Self::Cost => None,
         }
     }
+}
+
+/// What follows from the energy of a run, if that was asked for.
+pub fn derived(run: &Run) -> Vec<(Quantity, Reading)> {
+    let energy = Quantity::Energy.of_run(run.wall_s, &run.metrics);
+    let provenance = energy.map_or_else(|| "measured".to_owned(), |energy| energy.provenance);
+    let of = |derived: &Derived| {
+        let quantity = match &*derived.metric {
+            "energy.carbon" => Quantity::Carbon,
+            "energy.cost" => Quantity::Cost,
+            _ => return None,
+        };
+        let unfit = Some("it follows from the energy");
+        let (provenance, method) = (provenance.clone(), derived.method.clone());
+        Some((quantity, Reading { value: derived.value, provenance, method, unfit }))
+    };
+    run.derived.iter().filter_map(of).collect()
 }
 
 impl fmt::Display for Quantity {

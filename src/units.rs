@@ -57,16 +57,26 @@ pub fn joules(j: f64) -> String {
 
 /// An energy with its uncertainty in the same unit, which has one digit and is rounded up: `520 J ± 3`.
 pub fn uncertain(j: f64, uncertainty: f64) -> String {
-    let text = joules(j);
+    if uncertainty <= 0.0 {
+        return joules(j);
+    }
+    // In the unit of the larger of the two.
+    let text = if uncertainty > j.abs() { in_unit_of(j, uncertainty) } else { joules(j) };
     let unit = text.rsplit(GLUE).next().unwrap_or_default();
     let size = JOULES.iter().find(|(_, name)| *name == unit).map_or(1.0, |(size, _)| *size);
     let uncertainty = uncertainty / size;
-    let digits = if uncertainty > 0.0 { uncertainty.log10().floor() as i32 } else { 0 };
+    let digits = uncertainty.log10().floor() as i32;
     let power = 10f64.powi(digits);
     // The quotient of two such numbers may be a little above a whole one.
     let rounded = (uncertainty / power - 1e-9).ceil() * power;
     let decimals = usize::try_from(-digits).unwrap_or(0);
     format!("{text}{GLUE}±{GLUE}{rounded:.decimals$}")
+}
+
+fn in_unit_of(j: f64, other: f64) -> String {
+    let fits = |size: &f64| other / size >= 0.9995;
+    let (size, name) = JOULES.iter().find(|(size, _)| fits(size)).unwrap_or(&JOULES[JOULES.len() - 1]);
+    format!("{:.2}{GLUE}{name}", j / size)
 }
 
 /// A power.
@@ -159,7 +169,10 @@ mod tests {
             (12.4, 0.013, "12.4 J ± 0.02"),
             (1520.0, 21.0, "1.52 kJ ± 0.03"),
             (0.5, 0.049, "500 mJ ± 50"),
-            (0.0005, 0.01, "500 µJ ± 10000"),
+            (0.0005, 0.01, "0.50 mJ ± 10"),
+            (0.392, 10.0, "0.39 J ± 10"),
+            (0.0, 1.5, "0.00 J ± 2"),
+            (17.8, 0.0, "17.8 J"),
         ];
         for (j, uncertainty, expected) in cases {
             assert_eq!(uncertain(j, uncertainty).replace(GLUE, " "), expected);

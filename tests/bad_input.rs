@@ -206,7 +206,7 @@ fn an_output_needs_its_plugin() {
 
 #[test]
 fn users_that_do_not_exist_or_cannot_be_become_are_refused() {
-    refused(exec(&["--user", "no-such-user"]), 2, &["no user is named `no-such-user`"]);
+    refused(exec(&["--user", "no-such-user"]), 2, &["there is no user `no-such-user`"]);
     if is_root("users_that_cannot_be_become_are_refused") {
         let says = ["cannot become user `root`: only root may; run alumet with sudo, or without --user"];
         refused(as_nobody(&["--user", "root"]), 125, &says);

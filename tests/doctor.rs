@@ -129,6 +129,20 @@ fn a_missing_range_is_no_obstacle_and_no_zones_are_one() {
 }
 
 #[test]
+fn counters_that_stand_still_are_none_and_the_estimate_takes_their_place() {
+    let sysfs = tempfile::tempdir().unwrap();
+    let zone = sysfs.path().join("class/powercap/intel-rapl:0");
+    fs::create_dir_all(&zone).unwrap();
+    for (file, text) in
+        [("name", "package-0\n"), ("energy_uj", "5000000\n"), ("max_energy_range_uj", "262143328850\n")]
+    {
+        fs::write(zone.join(file), text).unwrap();
+    }
+    let done = doctor(sysfs.path(), "GenuineIntel", &["--set", "estimate.tdp=65W"], true).status(0);
+    snapshot("standing-still.txt", &rows(&done, &["rapl ", "meter ", "estimate ", "idle power "]));
+}
+
+#[test]
 fn what_a_user_may_not_read_comes_with_the_command_that_changes_that() {
     if !is_root("what_a_user_may_not_read_comes_with_the_command_that_changes_that") {
         return;

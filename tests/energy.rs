@@ -326,6 +326,25 @@ fn the_default_paths_lead_to_the_pmu() {
     assert!((a - b).abs() < 0.01 * a + of_a + of_b, "{a} {b}");
 }
 
+/// Where there is no cgroup, what a process has used last is known only when it has ended.
+#[test]
+fn an_ordinary_user_gets_the_energy_of_work_that_shows_only_at_the_end() {
+    if !is_root("an_ordinary_user_gets_the_energy_of_work_that_shows_only_at_the_end") {
+        return;
+    }
+    let meter = Meter::start(&[PACKAGE, "1000@40"]);
+    fs::set_permissions(meter.root.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let options =
+        ["exec", "--sysfs", meter.root(), "--without", "perf", "--json", "p.json", "bin/workload", "burn=30"];
+    let mut run = Alumet::as_nobody("exec \"$@\"", &options).with_workload();
+    let done = run.run().status(0);
+    let run = Run { profile: run.profile("p.json"), done };
+    let [target, ..] = parts(&run);
+    let machine = run.energy("package");
+    // On a busy machine it is a share; it was nothing.
+    assert!(target > 0.1 * machine, "{target} of {machine}");
+}
+
 /// The parts of what a run's machine has used: of the application, idle, and of all others.
 fn parts(run: &Run) -> [f64; 3] {
     ["target", "idle", "other"].map(|part| {

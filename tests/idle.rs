@@ -167,11 +167,16 @@ fn an_idle_window_needs_its_plugins_and_a_time_and_can_be_ended() {
         (&["--idle", "1s", "--plugins", "rapl,procfs"], "--idle needs the attribution plugin"),
         (&["--idle", "soon"], "--idle: `soon` is not a duration"),
         (&["--idle", "0s"], "--idle: it must be longer than 0"),
+        (&["--idle", "99ms"], "--idle: it takes 100ms at least"),
+        (&["--idle", "1s", "--set", "attribution.idle_power=9W"], "leave one of them out"),
+        (&["--set", "attribution.idle_power=-5"], "attribution.idle_power: `-5` is not a power"),
+        (&["--set", "attribution.idle_power=nan"], "is not a power"),
     ] {
         let mut run = Alumet::new([&["exec"], words, &["touch", "started"]].concat());
         run.run().refuses(2, says);
         assert!(!run.path("started").exists());
     }
+    Alumet::new(["doctor", "--save-idle=1ns"]).run().refuses(2, "--save-idle: it takes 100ms at least");
     let meter = Meter::start(&[PACKAGE, "1000@40"]);
     let script = "\"$@\" & pid=$!; sleep 0.5; kill -TERM $pid; wait $pid";
     let words = ["exec", "--sysfs", meter.root(), "--idle", "30s", "touch", "started"];

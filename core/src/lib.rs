@@ -42,6 +42,7 @@ pub mod testing;
 mod time;
 mod totals;
 mod transform;
+mod watts;
 
 pub use agent::{Agent, Control, OwnCost, Report, Running, StartError};
 pub use allowance::Allowance;
@@ -65,3 +66,4 @@ pub use target::{Command, LaunchError, Target};
 pub use time::{Anchor, Bell, Clock, RealClock, Time};
 pub use totals::{Total, Totals};
 pub use transform::Transform;
+pub use watts::Watts;

@@ -5,6 +5,7 @@ use crate::config::{Config, Timeout};
 use crate::doctor::{look, page};
 use crate::exit::{FAILED, Failure};
 use crate::fingerprint::Fingerprint;
+use crate::idle;
 use crate::idle::saved::Saved;
 use crate::idle::window::{NotIdle, measure};
 use crate::measure::block_on;
@@ -17,6 +18,9 @@ pub fn run(arguments: &Doctor) -> Result<u8, Failure> {
     if let Some(duration) = &arguments.save_idle {
         let duration = Timeout::try_from(duration.clone())
             .map_err(|why| Failure::usage(format!("--save-idle: {why}")))?;
+        if duration.0 < idle::SHORTEST {
+            return Err(Failure::usage(format!("--save-idle: {}", idle::TOO_SHORT)));
+        }
         return save_idle(&config, duration);
     }
     let findings = block_on(look(&config))?;
@@ -35,6 +39,9 @@ fn save_idle(config: &Config, duration: Timeout) -> Result<u8, Failure> {
         NotIdle::Busy(cpus) => Failure::failed(format!(
             "the machine is not quiet: {cpus:.2} CPUs were busy; end what runs, and try again"
         )),
+        NotIdle::Lossy => {
+            Failure::failed("a counter was reset or could not be read meanwhile; measure it again")
+        }
         NotIdle::NoMeter(reason, remedy) if remedy.is_empty() => {
             Failure::failed(format!("nothing measures this machine's energy: {reason}"))
         }

@@ -99,7 +99,9 @@ fn rule(threshold: f64, alpha: f64) -> Result<Rule, Failure> {
 /// All quantities of any run: the usual ones first.
 fn quantities(baseline: &Side, change: &Side) -> Vec<Quantity> {
     let runs = baseline.runs.iter().chain(&change.runs).flatten();
-    let mut all: Vec<_> = runs.map(|(quantity, _)| quantity.clone()).collect();
+    // What follows from the energy says nothing more.
+    let own = runs.map(|(quantity, _)| quantity).filter(|q| !matches!(q, Quantity::Carbon | Quantity::Cost));
+    let mut all: Vec<_> = own.cloned().collect();
     all.sort();
     all.dedup();
     all
@@ -237,7 +239,7 @@ fn why(quantity: &Quantity, missing: &[Missing]) -> String {
         Quantity::Cpu | Quantity::Memory => missing.iter().find(|gap| gap.plugin == "procfs"),
         Quantity::Gpu => missing.iter().find(|gap| gap.plugin == "nvml"),
         Quantity::Instructions | Quantity::Event(_) => missing.iter().find(|gap| gap.plugin == "perf"),
-        Quantity::Time => None,
+        Quantity::Time | Quantity::Carbon | Quantity::Cost => None,
     };
     gap.map(|gap| format!(" ({})", gap.reason)).unwrap_or_default()
 }

@@ -104,7 +104,8 @@ fn named(quantity: &Quantity) -> (String, &'static str) {
         Quantity::Time | Quantity::Cpu => "seconds",
         Quantity::Memory => "bytes",
         Quantity::Event(name) if name.ends_with("-clock") => "seconds",
-        Quantity::Instructions | Quantity::Event(_) => "",
+        Quantity::Carbon => "grams",
+        Quantity::Instructions | Quantity::Cost | Quantity::Event(_) => "",
     };
     let name = match quantity {
         Quantity::Gpu => "gpu_energy".into(),

@@ -194,6 +194,13 @@ impl Config {
         // Paths are not text: these two may hold what no TOML string can.
         general.sysfs = settings.sysfs.clone().or(general.sysfs);
         general.procfs = settings.procfs.clone().or(general.procfs);
+        for (name, path) in [("--sysfs", &general.sysfs), ("--procfs", &general.procfs)] {
+            if let Some(path) = path
+                && !path.is_dir()
+            {
+                return Err(Failure::usage(format!("{name}: {} is not a directory", path.display())));
+            }
+        }
         let config = Self { general, file: found, notices, values };
         config.check_names()?;
         Ok(config)

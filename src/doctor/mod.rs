@@ -13,6 +13,7 @@ use alumet::{Availability, Command, Missing, Plugin, PluginEntry, Provenance, Re
 use alumet_plugin_attribution::Attribute;
 use alumet_plugin_csv::Csv;
 use alumet_plugin_estimate::Estimation;
+use alumet_plugin_rapl::Rapl;
 use serde::Serialize;
 
 use crate::config::{Config, Selection};
@@ -109,14 +110,31 @@ pub async fn look(config: &Config) -> Result<Findings, Failure> {
             source.status = Status::Partly;
         }
     }
+    let meters = meters::watch(config).await?;
+    let metered = idle::meters(&series);
+    let stands_still = metered.is_some() && !meters.iter().any(|meter| meter.is_of_the_machine);
+    for source in &mut sources {
+        match source.name {
+            Rapl::NAME if stands_still => {
+                source.status = Status::Unavailable;
+                source.reason = "its counters stand still".into();
+                source.missing.clear();
+            }
+            Estimation::NAME if metered.is_some() && !stands_still => {
+                source.status = Status::NotNeeded;
+                source.reason = "energy is measured".into();
+                source.missing.clear();
+            }
+            _ => {}
+        }
+    }
     // Of a model, what it rests on is what matters.
     let model = series.iter().find(|series| series.provenance == Provenance::Estimated);
     if let (Some(source), Some(model)) = (sources.iter_mut().find(|s| s.name == Estimation::NAME), model) {
         source.about = format!("from {}", model.method);
     }
     let host = Fingerprint::of(&config.host());
-    let metered = idle::meters(&series);
-    let saved = metered.map(|(method, domains)| {
+    let saved = metered.filter(|_| !stands_still).map(|(method, domains)| {
         idle::saved::find(config.general.idle_profile.as_deref(), &host, &method, &domains)
     });
     let idle = match saved {
@@ -130,7 +148,7 @@ pub async fn look(config: &Config) -> Result<Findings, Failure> {
     Ok(Findings {
         schema: SCHEMA,
         alumet: env!("CARGO_PKG_VERSION"),
-        meters: meters::watch(config).await?,
+        meters,
         timer: Timer {
             interval_s: report.sampling.first().map_or(0.0, |sampling| sampling.interval.as_secs_f64()),
             late_p99_us: report.late_p99.map(|late| late.as_secs_f64() * 1e6),
@@ -157,7 +175,10 @@ struct Trial {
 impl Trial {
     async fn run(config: &Config) -> Result<Self, Failure> {
         let mut agent = alumet::Agent::on(config.host(), std::sync::Arc::new(alumet::RealClock));
-        let target = std::sync::Arc::clone(agent.launch(&Command::new(["sleep", "1"]))?);
+        let launched = agent.launch(&Command::new(["sleep", "1"]));
+        let target = std::sync::Arc::clone(launched.map_err(|error| {
+            Failure::failed(format!("nothing can be tried without an application that sleeps: {error}"))
+        })?);
         let cgroup = match target.cgroup() {
             Ok(_) => Cgroup { delegated: true, reason: String::new(), remedy: String::new() },
             Err(reason) => Cgroup {
@@ -199,10 +220,6 @@ fn source(plugin: &PluginEntry, config: &Config, agent: &mut alumet::Agent) -> R
     };
     if config.selection(plugin) == Selection::Out {
         return Ok(source(Status::Excluded, "left out by --plugins or --without".into(), String::new()));
-    }
-    let is_metered = idle::meters(&agent.setup().registry().all()).is_some();
-    if plugin.name == Estimation::NAME && is_metered {
-        return Ok(source(Status::NotNeeded, "energy is measured".into(), String::new()));
     }
     let Err(error) = agent.start_plugin(plugin.name, |setup| plugin.start(section.clone(), setup)) else {
         return Ok(source(Status::Available, String::new(), String::new()));

@@ -5,8 +5,9 @@ pub mod saved;
 pub mod window;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use alumet::{Missing, Plugin, PluginEntry, Provenance, Series};
+use alumet::{Missing, Plugin, PluginEntry, Provenance, Series, Watts};
 use alumet_plugin_attribution::Attribute;
 use alumet_plugin_procfs::Procfs;
 use alumet_plugin_rapl::Rapl;
@@ -43,7 +44,7 @@ pub struct Idle {
 impl Idle {
     /// Whether its numbers can be powers: a file may hold anything.
     pub fn is_plausible(&self) -> bool {
-        [self.power_w, self.spread_w].iter().all(|watts| watts.is_finite() && *watts >= 0.0)
+        [self.power_w, self.spread_w].iter().all(|watts| (0.0..=Watts::MOST).contains(watts))
     }
 
     /// `5.52 W ± 0.11 W`.
@@ -51,6 +52,11 @@ impl Idle {
         format!("{} ±{GLUE}{}", watts(self.power_w), watts(self.spread_w))
     }
 }
+
+/// The machine's busy time comes in ticks of 10 ms, and its power in steps of a millisecond.
+pub const SHORTEST: Duration = Duration::from_millis(100);
+/// What is said of less.
+pub const TOO_SHORT: &str = "it takes 100ms at least to see whether the machine idles";
 
 /// What is known of the idle power for a run.
 #[derive(Debug)]
@@ -80,6 +86,20 @@ pub async fn before_the_run(config: &Config, signals: &Signals) -> Result<Found,
             )));
         }
     }
+    let says = |key| {
+        let is_it = |(section, name, _, origin): &(&str, &str, &toml::Value, &Origin)| {
+            *section == Attribute::NAME && *name == key && matches!(origin, Origin::Flag(_))
+        };
+        config.entries().any(|entry| is_it(&entry))
+    };
+    if says("idle_power") || says("idle_spread") {
+        return Err(Failure::usage(
+            "--idle measures what attribution.idle_power says: leave one of them out",
+        ));
+    }
+    if duration < SHORTEST {
+        return Err(Failure::usage(format!("--idle: {TOO_SHORT}")));
+    }
     let measured = tokio::select! {
         measured = window::measure(config, duration) => measured?,
         received = signals.next() => {
@@ -100,6 +120,9 @@ pub async fn before_the_run(config: &Config, signals: &Signals) -> Result<Found,
             format!("the machine was not quiet before the run: {cpus:.2} CPUs were busy"),
             "run `alumet doctor --save-idle` once while it is",
         ),
+        Err(NotIdle::Lossy) => {
+            unknown("a counter was reset or could not be read before the run".into(), "measure it again")
+        }
         // Then no energy is measured in the run either, and that is said there.
         Err(NotIdle::NoMeter(..)) => Found::Nothing,
     })

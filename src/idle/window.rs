@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use alumet::{Agent, Batch, Consumer, Output, Plugin, RealClock, SeriesId, Time};
 use alumet_plugin_procfs::Procfs;
+use alumet_plugin_rapl::metrics::{DOMAIN, UNCERTAINTY};
 use alumet_plugin_rapl::{Rapl, is_machine_energy};
 
 use super::Idle;
@@ -20,6 +21,8 @@ pub enum NotIdle {
     NoMeter(String, String),
     /// So many CPUs were busy.
     Busy(f64),
+    /// A counter has lost something.
+    Lossy,
 }
 
 /// The machine counts as quiet up to so many busy CPUs: a tenth of one, or 2 % of all. alumet itself is among them, and
@@ -63,6 +66,8 @@ struct Seen(Arc<Mutex<Readings>>);
 #[derive(Debug, Default)]
 struct Readings {
     energy: BTreeMap<SeriesId, Counter>,
+    /// How many of them have lost nothing, as they say themselves.
+    whole: usize,
     busy: f64,
 }
 
@@ -84,6 +89,9 @@ impl Output for Seen {
                 counter.method = series.method.to_string();
                 counter.increases.push((point.time, point.value));
             }
+            let is_sure = series.metric.name == UNCERTAINTY.name
+                && matches!(series.label_value(DOMAIN), Some("package" | "dram"));
+            seen.whole += usize::from(is_sure);
             let is_busy = series.metric.name == "system.cpu.time"
                 && series.consumer == Consumer::Machine
                 && matches!(series.label_value("cpu.mode"), Some("user" | "nice" | "system" | "interrupt"));
@@ -102,6 +110,9 @@ impl Readings {
             let reason = "its counters stood still while the machine idled";
             return Err(NotIdle::NoMeter(reason.into(), String::new()));
         };
+        if self.whole != counters.len() {
+            return Err(NotIdle::Lossy);
+        }
         // All counters are read at the same ticks.
         let readings = counters.iter().map(|counter| counter.increases.len()).min().unwrap_or(0);
         let (mut energy, mut powers, mut since) = (0.0, Vec::new(), start);
@@ -173,7 +184,7 @@ mod tests {
                 Counter { name: c.name.clone(), method: c.method.clone(), increases: c.increases.clone() };
             (id(&c.name), copy)
         });
-        Readings { energy: energy.collect(), busy }
+        Readings { energy: energy.collect(), whole: counters.len(), busy }
     }
 
     #[test]
@@ -192,6 +203,12 @@ mod tests {
         assert!(matches!(readings(&all, 0.11).idle(at(0), 2), Err(NotIdle::Busy(_))));
         assert!(readings(&all, 0.11).idle(at(0), 16).is_ok(), "a large machine does more in the background");
         assert!(matches!(readings(&[], 0.0).idle(at(0), 2), Err(NotIdle::NoMeter(..))));
+    }
+
+    #[test]
+    fn counters_that_have_lost_something_tell_no_idle_power() {
+        let lossy = Readings { whole: 0, ..readings(&[counter("package 0", &[0.5; 10])], 0.0) };
+        assert!(matches!(lossy.idle(at(0), 2), Err(NotIdle::Lossy)));
     }
 
     #[test]

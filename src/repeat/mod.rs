@@ -19,7 +19,7 @@ use crate::cli::{Launching, Repeating};
 use crate::exit::{FAILED, Failure};
 use crate::launching;
 use crate::measure::{Measured, Measurement};
-use crate::quantity::{Quantity, Reading};
+use crate::quantity::{Quantity, Reading, derived};
 use crate::signals::Signals;
 use crate::supervise::Ending;
 
@@ -113,9 +113,10 @@ impl Runner<'_> {
         let measured = measurement.into_run(&ended.target, &ended.report, timed_out.is_some());
         let (wall, metrics) = (measured.run.wall_s, &measured.run.metrics);
         let quantities = Quantity::USUAL.iter().chain(&self.session.events);
-        let readings = quantities
+        let mut readings: Vec<_> = quantities
             .filter_map(|quantity| Some((quantity.clone(), quantity.of_run(wall, metrics)?)))
             .collect();
+        readings.extend(derived(&measured.run));
         let is_interrupted = ended.ending == Ending::Asked;
         Ok(Done { measured, readings, exit: ended.report.exit, timed_out, is_interrupted })
     }

@@ -68,7 +68,7 @@ pub enum LaunchError {
     #[error("argument {0} holds a NUL byte")]
     Nul(usize),
     /// No such user.
-    #[error("no user is named `{0}`")]
+    #[error("there is no user `{0}`")]
     NoUser(String),
     /// The process may not become this user.
     #[error("cannot become user `{0}`: only root may; run alumet with sudo, or without --user")]

@@ -13,7 +13,7 @@ pub mod timeline;
 pub mod transform;
 pub mod uncertainty;
 
-use alumet::{Availability, Host, Plugin, Setup};
+use alumet::{Availability, Host, Plugin, Setup, Watts};
 use serde::{Deserialize, Serialize};
 
 use meter::Idle;
@@ -26,10 +26,10 @@ pub struct Config {
     /// What the machine uses when nothing runs, in watts: packages and memory together. Without it, all of its energy is
     /// split by CPU time.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub idle_power: Option<f64>,
+    pub idle_power: Option<Watts>,
     /// One standard deviation of the idle power, in watts; 0 unless said otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub idle_spread: Option<f64>,
+    pub idle_spread: Option<Watts>,
 }
 
 /// The plugin.
@@ -39,7 +39,7 @@ pub struct Attribute;
 impl Plugin for Attribute {
     const NAME: &'static str = "attribution";
     const ABOUT: &'static str = "the application's share of the machine's energy";
-    const MISSED: &'static str = "";
+    const MISSED: &'static str = "the application's share of the energy";
     type Config = Config;
 
     fn probe(_: &Config, _: &Host) -> Availability {
@@ -47,12 +47,13 @@ impl Plugin for Attribute {
     }
 
     fn start(config: Config, setup: &mut Setup<'_>) -> anyhow::Result<()> {
-        for watts in [config.idle_power, config.idle_spread].into_iter().flatten() {
-            anyhow::ensure!(watts.is_finite() && watts >= 0.0, "an idle power of {watts} W cannot be");
-        }
+        anyhow::ensure!(
+            config.idle_power.is_some() || config.idle_spread.is_none(),
+            "idle_spread is that of idle_power, which is not there"
+        );
         if setup.target().is_some() {
-            let spread = config.idle_spread.unwrap_or_default();
-            let idle = config.idle_power.map(|power| Idle { power, spread });
+            let spread = config.idle_spread.map_or(0.0, f64::from);
+            let idle = config.idle_power.map(|Watts(power)| Idle { power, spread });
             setup.transform("energy", Attribution::new(idle));
         }
         Ok(())

@@ -50,6 +50,8 @@ pub struct Meter {
     busy: Timeline,
     processes: BTreeMap<(i32, String), ProcessLine>,
     sum: Split,
+    /// CPU time of the application and of anybody, as far as energy was split by it.
+    target_sum: f64,
     busy_sum: f64,
     /// The counters that make up the energy, and how sure each of them is that has said so.
     counters: BTreeSet<SeriesId>,
@@ -60,9 +62,13 @@ pub struct Meter {
 #[derive(Debug)]
 struct ProcessLine {
     cpu: Timeline,
-    series: SeriesId,
+    /// Once it was given any energy.
+    series: Option<SeriesId>,
     ended: bool,
 }
+
+/// So many processes that have ended wait for a meter that has not said anything yet.
+const WAITING: usize = 1000;
 
 impl Meter {
     /// One that has not said anything yet.
@@ -83,6 +89,7 @@ impl Meter {
             busy,
             processes: BTreeMap::new(),
             sum: Split::default(),
+            target_sum: 0.0,
             busy_sum: 0.0,
             counters: BTreeSet::new(),
             doubts: BTreeMap::new(),
@@ -117,32 +124,15 @@ impl Meter {
         self.busy.add(point.time, point.value);
     }
 
-    /// So much CPU time a process has used. Without energy there is nothing to be given to it.
-    ///
-    /// # Errors
-    /// The metric contradicts one of another plugin.
-    pub fn add_process(
-        &mut self,
-        key: (i32, String),
-        point: &Point,
-        registry: &Registry,
-    ) -> Result<(), Contradiction> {
-        let Some(whole) = &self.whole else { return Ok(()) };
-        if !self.processes.contains_key(&key) {
-            let (pid, name) = &key;
-            let series =
-                self.series(whole, Consumer::Process(*pid)).label("process.executable.name", name.clone());
-            let line = ProcessLine {
-                cpu: Timeline::starting(self.from),
-                series: registry.series(series)?,
-                ended: false,
-            };
-            self.processes.insert(key.clone(), line);
-        }
-        if let Some(line) = self.processes.get_mut(&key) {
-            line.cpu.add(point.time, point.value);
-        }
-        Ok(())
+    /// So much CPU time a process has used.
+    pub fn add_process(&mut self, key: (i32, String), point: &Point) {
+        let from = self.from;
+        let line = self.processes.entry(key).or_insert_with(|| ProcessLine {
+            cpu: Timeline::starting(from),
+            series: None,
+            ended: false,
+        });
+        line.cpu.add(point.time, point.value);
     }
 
     /// No more will be said of this process.
@@ -161,6 +151,10 @@ impl Meter {
         if self.whole.is_none() {
             self.target.join();
             self.busy.join();
+            self.processes.values_mut().for_each(|line| line.cpu.join());
+            if self.processes.len() > WAITING {
+                self.processes.retain(|_, line| !line.ended);
+            }
         }
         if !self.has_time {
             self.energy.join();
@@ -182,7 +176,27 @@ impl Meter {
         if let Some(known) = known.filter(|_| some_is_left) {
             self.advance(known, out)?;
         }
+        self.take_late(out)?;
         self.push_uncertainties(out)
+    }
+
+    /// Where the application is followed by its parents, some of its CPU time is known only when it has ended, after the
+    /// last energy was split. What that was of the energy of the others, by their CPU time, is taken from them.
+    fn take_late(&mut self, out: &mut Batch) -> Result<(), Contradiction> {
+        let late = self.target.take_rest();
+        if late <= 0.0 || matches!(self.what, What::Gpu(_)) {
+            return Ok(());
+        }
+        let Some([target, _, other]) = self.parts(out.registry())? else { return Ok(()) };
+        let others = (self.busy_sum + self.busy.take_rest() - self.target_sum).max(late);
+        let energy = self.sum.other.max(0.0) * (late / others);
+        self.target_sum += late;
+        self.busy_sum = self.busy_sum.max(self.target_sum);
+        self.sum.target += energy;
+        self.sum.other -= energy;
+        out.push(target, energy);
+        out.push(other, -energy);
+        Ok(())
     }
 
     /// Splits what was used until `to`.
@@ -200,6 +214,7 @@ impl Meter {
         self.from = to;
         let split = interval.split(self.idle.map_or(0.0, |idle| idle.power));
         self.sum += split;
+        self.target_sum += interval.target_cpu;
         self.busy_sum += interval.busy_cpu.max(interval.target_cpu);
         let Some([target, idle, other]) = self.parts(out.registry())? else { return Ok(()) };
         let mut push = |series, value| out.push_point(Point { time: to, value, series, half_width_ns: 0 });
@@ -210,13 +225,33 @@ impl Meter {
         push(other, split.other);
         let used: Vec<f64> = self.processes.values_mut().map(|line| line.cpu.take(to)).collect();
         let whole = interval.target_cpu.max(used.iter().sum());
-        for (line, cpu) in self.processes.values().zip(used).filter(|(_, cpu)| *cpu > 0.0) {
-            push(line.series, split.target * cpu / whole);
+        let of_process = |pid, name: &String| {
+            let series = self.whole.as_ref().map(|whole| self.series(whole, Consumer::Process(pid)));
+            series.map(|series| series.label("process.executable.name", name.clone()))
+        };
+        let new: Vec<_> = self
+            .processes
+            .iter()
+            .zip(&used)
+            .map(
+                |(((pid, name), line), cpu)| {
+                    if line.series.is_some() || *cpu <= 0.0 { None } else { of_process(*pid, name) }
+                },
+            )
+            .collect();
+        for ((line, cpu), series) in self.processes.values_mut().zip(used).zip(new) {
+            if let Some(series) = series {
+                line.series = Some(out.registry().series(series)?);
+            }
+            if let Some(series) = line.series.filter(|_| cpu > 0.0) {
+                let value = split.target * cpu / whole;
+                out.push_point(Point { time: to, value, series, half_width_ns: 0 });
+            }
         }
         self.processes.retain(|_, line| {
             let stays = !line.ended || line.cpu.known_until() > to;
-            if !stays {
-                out.retire(line.series);
+            if let Some(series) = line.series.filter(|_| !stays) {
+                out.retire(series);
             }
             stays
         });
@@ -247,6 +282,8 @@ impl Meter {
                 What::Gpu(_) => 0.0,
             },
         };
+        let whole_energy = self.sum.target + self.sum.idle + self.sum.other;
+        let share = if self.busy_sum > 0.0 { (self.target_sum / self.busy_sum).min(1.0) } else { 0.0 };
         let active = self.sum.target + self.sum.other;
         let method = match self.what {
             What::Measured | What::Estimated => {
@@ -260,11 +297,16 @@ impl Meter {
             let series = Series { metric: UNCERTAINTY, ..self.series(whole, consumer).label(PART, part) };
             out.registry().series(series.method(method)).map(|series| out.push(series, value))
         };
-        push(TARGET, doubts.of_part(self.sum.target, active))?;
-        if self.idle.is_some() {
-            push(IDLE, doubts.idle.min(self.sum.idle))?;
+        // No part can be further from the truth than the whole is large.
+        let most = |doubt: f64| doubt.min(whole_energy);
+        push(TARGET, most(doubts.of_part(share, share, active)))?;
+        if let Some(Idle { power, .. }) = self.idle {
+            // Where there was less than the idle power would use, idle is all that was measured.
+            let is_clamped = self.sum.idle < 0.999 * power * length;
+            let meters = if is_clamped { doubts.whole } else { 0.0 };
+            push(IDLE, most(doubts.idle.hypot(meters)))?;
         }
-        push(OTHER, doubts.of_part(self.sum.other, active))
+        push(OTHER, most(doubts.of_part(1.0 - share, share, active)))
     }
 
     /// A part of this energy.

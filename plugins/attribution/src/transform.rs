@@ -1,6 +1,6 @@
 //! Splits energy on its way, as soon as everything is known of an interval.
 
-use alumet::{Batch, Contradiction, Point, Time, Transform};
+use alumet::{Batch, Point, Time, Transform};
 
 use crate::meter::{Idle, Meter};
 use crate::role::{Role, Split};
@@ -35,7 +35,7 @@ impl Attribution {
         &mut self.meters[at]
     }
 
-    fn note(&mut self, point: &Point, batch: &Batch) -> Result<(), Contradiction> {
+    fn note(&mut self, point: &Point, batch: &Batch) {
         let index = point.series.index();
         if index >= self.roles.len() {
             self.roles.resize(index + 1, None);
@@ -51,11 +51,10 @@ impl Attribution {
             Role::Busy(time) => time.splits().iter().for_each(|what| self.meter(what).add_busy(point)),
             Role::Process(pid, name) => {
                 for what in [Split::Measured, Split::Estimated] {
-                    self.meter(&what).add_process((pid, name.clone()), point, batch.registry())?;
+                    self.meter(&what).add_process((pid, name.clone()), point);
                 }
             }
         }
-        Ok(())
     }
 }
 
@@ -70,7 +69,7 @@ impl Transform for Attribution {
         }
         for i in 0..batch.points().len() {
             let point = batch.points()[i];
-            self.note(&point, batch)?;
+            self.note(&point, batch);
         }
         for series in batch.retired().to_vec() {
             if let Some(role) = self.roles.get_mut(series.index())
@@ -125,8 +124,8 @@ mod tests {
 
     #[test]
     fn nothing_piles_up_whether_there_is_a_meter_or_not() {
-        // One piece each of the application and the machine waits for a meter; nothing waits of processes.
-        assert_eq!(held_after(1000, false), (2, 0));
+        // One piece each of the application, the machine and a process waits for a meter.
+        assert_eq!(held_after(1000, false), (2, 1));
         assert_eq!(held_after(1000, true), (0, 1));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alumet::testing::{Collect, ManualClock, Script};
-use alumet::{Agent, Consumer, Host, Interval, Metric, Series, SeriesId};
+use alumet::{Agent, Batch, Consumer, Host, Interval, Metric, Series, SeriesId, Source};
 use alumet_plugin_attribution::meter::Idle;
 use alumet_plugin_attribution::transform::Attribution;
 use proptest::prelude::*;
@@ -142,5 +142,57 @@ proptest! {
         prop_assert!(!no_idle || parts[1] == 0.0);
         let of_processes = collected.sum("hw.energy", |series| matches!(series.consumer, Consumer::Process(_)));
         prop_assert!(of_processes <= parts[0] * (1.0 + 1e-9), "{} of {}", of_processes, parts[0]);
+    }
+}
+
+/// CPU time that is known only at the end, as that of children that nobody has seen.
+struct Late(SeriesId, f64);
+
+impl Source for Late {
+    fn poll(&mut self, out: &mut Batch) -> anyhow::Result<()> {
+        out.push(self.0, 0.0);
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Batch) -> anyhow::Result<()> {
+        out.push(self.0, self.1);
+        Ok(())
+    }
+}
+
+#[test]
+fn cpu_time_that_is_known_only_at_the_end_has_its_energy_too() {
+    // 20 J in 2 s, 4 s of busy time; a quarter of it is the application's, as shows at the end. Where nobody else was busy,
+    // it gets all of what was not split yet.
+    for (busy, late, expected) in [(0.4, 1.0, 5.0..=5.0), (0.0, 0.001, 1.0..=20.0)] {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let collected = Collect::new();
+        runtime.block_on(async {
+            let clock = ManualClock::new();
+            let mut agent = Agent::on(Host::default(), Arc::clone(&clock) as _);
+            let mut setup = agent.setup();
+            let energy = setup.series(Series::new(ENERGY).label("hw.energy.domain", "package")).unwrap();
+            let target = setup.series(Series::new(CPU).consumer(Consumer::Target)).unwrap();
+            let system = setup.series(Series::new(SYSTEM).label("cpu.mode", "user")).unwrap();
+            setup.source(
+                "energy",
+                Interval::from_millis(100),
+                Script::new(energy, [0.0].into_iter().chain([1.0; 20])),
+            );
+            setup.source(
+                "busy",
+                Interval::from_millis(200),
+                Script::new(system, [0.0].into_iter().chain([busy; 10])),
+            );
+            setup.source("target", Interval::from_millis(200), Late(target, late));
+            setup.transform("split", Attribution::new(None));
+            setup.output("collect", collected.clone());
+            let running = agent.start().await.unwrap();
+            clock.advance(Duration::from_secs(2));
+            running.finish().await;
+        });
+        let target = part(&collected, "target");
+        assert!(target > expected.start() - 1e-9 && target < expected.end() + 1e-9, "{target}");
+        assert!((part(&collected, "target") + part(&collected, "other") - 20.0).abs() < 1e-9);
     }
 }

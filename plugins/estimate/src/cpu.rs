@@ -77,9 +77,11 @@ impl Cpus {
     /// Which share of one package, or how many packages, this machine has, of CPUs with so many threads: a virtual one
     /// has single threads, a real one whole packages, of which some or every second thread may be switched off.
     pub fn packages_of(&self, threads: u32) -> f64 {
-        match self.is_virtual || 2 * self.count < threads * self.packages {
-            true => f64::from(self.count) / f64::from(threads),
-            false => f64::from(self.packages),
+        let (count, threads, packages) =
+            (f64::from(self.count), f64::from(threads), f64::from(self.packages));
+        match self.is_virtual || 2.0 * count < threads * packages {
+            true => count / threads,
+            false => packages,
         }
     }
 
@@ -96,7 +98,8 @@ impl Cpus {
                 "physical id" => {
                     packages.insert(value.to_owned());
                 }
-                "model name" => cpus.model = value.to_owned(),
+                // It may be shown on a terminal.
+                "model name" => cpus.model = value.replace(char::is_control, " "),
                 "vendor_id" | "CPU implementer" => identity.vendor = value.to_owned(),
                 "cpu family" => identity.family = number(value),
                 // ARM's CPUs have a part number instead.

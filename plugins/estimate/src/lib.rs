@@ -12,7 +12,7 @@ pub mod transform;
 
 use std::num::NonZeroU32;
 
-use alumet::{Availability, Host, Metric, Plugin, Provenance, Series, Setup};
+use alumet::{Availability, Host, Metric, Plugin, Provenance, Series, Setup, Watts};
 use serde::{Deserialize, Serialize};
 
 pub use curve::BAND;
@@ -23,7 +23,7 @@ use transform::Estimate;
 pub const ENERGY: Metric = Metric::counter("hw.energy", "J", "energy used");
 
 /// What somebody can do whose CPUs nobody knows.
-const REMEDY: &str = "name their thermal design power, as in --set estimate.tdp=65W";
+const REMEDY: &str = "name its thermal design power, as in --set estimate.tdp=65W";
 
 /// The settings of the plugin.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -39,40 +39,26 @@ pub struct Config {
     pub threads: Option<NonZeroU32>,
 }
 
-/// A thermal design power, in watts; written as `65W` or `65`.
+/// A thermal design power: more than nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Written", into = "String")]
+#[serde(try_from = "Watts", into = "Watts")]
 pub struct Tdp(pub f64);
 
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a power, as in `65W`")]
-enum Written {
-    Number(f64),
-    Text(String),
-}
-
-impl TryFrom<Written> for Tdp {
+impl TryFrom<Watts> for Tdp {
     type Error = String;
 
-    fn try_from(written: Written) -> Result<Self, String> {
-        let (watts, text) = match written {
-            Written::Number(watts) => (Some(watts), watts.to_string()),
-            Written::Text(text) => {
-                let number = text.trim();
-                let number = number.strip_suffix(['W', 'w']).unwrap_or(number).trim_end();
-                (number.parse().ok(), text)
-            }
-        };
-        match watts.filter(|watts| *watts > 0.0 && f64::is_finite(*watts)) {
-            Some(watts) => Ok(Self(watts)),
-            None => Err(format!("`{text}` is not a power; write it as in `65W`")),
+    fn try_from(Watts(watts): Watts) -> Result<Self, String> {
+        if watts > 0.0 {
+            Ok(Self(watts))
+        } else {
+            Err(format!("no CPU has a thermal design power of {watts} W"))
         }
     }
 }
 
-impl From<Tdp> for String {
+impl From<Tdp> for Watts {
     fn from(tdp: Tdp) -> Self {
-        format!("{}W", tdp.0)
+        Self(tdp.0)
     }
 }
 

@@ -6,7 +6,8 @@ use alumet::{Host, perfmon};
 pub const UDEV: [&str; 2] = [
     "echo 'SUBSYSTEM==\"powercap\", ACTION==\"add\", RUN+=\"/bin/chgrp power /sys%p/energy_uj\", RUN+=\"/bin/chmod g+r \
      /sys%p/energy_uj\"' | sudo tee /etc/udev/rules.d/70-powercap.rules",
-    "sudo groupadd -f power; sudo usermod -aG power \"$USER\"; sudo udevadm trigger --action=add --subsystem-match=powercap",
+    "sudo groupadd -f power; sudo usermod -aG power \"$USER\"; sudo udevadm trigger --action=add --subsystem-match=powercap \
+     # then log in anew",
 ];
 
 /// Why a way to the counters is closed.
