@@ -123,6 +123,7 @@ pub async fn look(config: &Config) -> Result<Findings, Failure> {
             Estimation::NAME if metered.is_some() && !stands_still => {
                 source.status = Status::NotNeeded;
                 source.reason = "energy is measured".into();
+                source.remedy.clear();
                 source.missing.clear();
             }
             _ => {}
