@@ -167,7 +167,7 @@ pub struct Compare {
 )]
 pub struct Check {
     /// The profile to compare with
-    #[arg(long, value_name = "PROFILE", required_unless_present = "baseline_cmd")]
+    #[arg(long, value_name = "PROFILE")]
     pub baseline: Option<PathBuf>,
 
     /// The command to compare with

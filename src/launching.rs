@@ -34,6 +34,11 @@ impl Launching {
 
     /// The command of these words, through a shell if that was asked for.
     pub fn command(&self, words: &[OsString], inherited: &Inherited) -> Result<Command, Failure> {
+        if words.first().is_none_or(|word| word.is_empty())
+            || self.shell.as_ref().is_some_and(|s| s.is_empty())
+        {
+            return Err(Failure::usage("a command is empty"));
+        }
         let mut command = match &self.shell {
             Some(shell) => Command::new([shell.clone(), "-c".into(), words.join(&OsString::from(" "))]),
             None => Command::new(words.iter().cloned()),
@@ -50,8 +55,11 @@ impl Launching {
         if self.shell.is_some() {
             return self.command(std::slice::from_ref(text), inherited);
         }
-        let line = text.to_string_lossy();
-        let words = shell_words::split(&line)
+        let Some(line) = text.to_str() else {
+            let shown = text.to_string_lossy();
+            return Err(Failure::usage(format!("`{shown}` is no valid UTF-8: use --shell, or another name")));
+        };
+        let words = shell_words::split(line)
             .map_err(|_| Failure::usage(format!("`{line}`: a quote is not closed")))?;
         if words.is_empty() {
             return Err(Failure::usage("a command is empty"));

@@ -47,7 +47,20 @@ pub struct Measurement<'a> {
 
 impl<'a> Measurement<'a> {
     /// Resolves the configuration, with `flags` that belong to one command alone, and checks the files to be written.
-    pub fn new(settings: &Settings, outputs: &'a Outputs, mut flags: Vec<Flag>) -> Result<Self, Failure> {
+    pub fn new(settings: &Settings, outputs: &'a Outputs, flags: Vec<Flag>) -> Result<Self, Failure> {
+        Self::with(outputs, flags, |flags| Config::resolve(settings, flags))
+    }
+
+    /// For a gate: without a configuration of the working directory.
+    pub fn apart(settings: &Settings, outputs: &'a Outputs, flags: Vec<Flag>) -> Result<Self, Failure> {
+        Self::with(outputs, flags, |flags| Config::resolve_apart(settings, flags))
+    }
+
+    fn with(
+        outputs: &'a Outputs,
+        mut flags: Vec<Flag>,
+        resolve: impl FnOnce(&[Flag]) -> Result<Config, Failure>,
+    ) -> Result<Self, Failure> {
         if outputs.quiet {
             flags.push(Flag::on("", "quiet", "--quiet"));
         }
@@ -72,7 +85,7 @@ impl<'a> Measurement<'a> {
         {
             flags.extend(value.clone().map(|value| Flag { section: "", key, value, name }));
         }
-        let config = Config::resolve(settings, &flags)?;
+        let config = resolve(&flags)?;
         if !outputs.event.is_empty() && config.selection(&PluginEntry::of::<Perf>()) == Selection::Out {
             return Err(Failure::usage("-e needs the perf plugin, which --plugins or --without leaves out"));
         }

@@ -30,8 +30,8 @@ pub enum Ending {
     InTime,
     /// Its time was up.
     TimedOut,
-    /// The user has sent it a signal, or has had enough.
-    Asked,
+    /// Somebody wants it to end: by this signal.
+    Asked(Signal),
 }
 
 /// Returns when the application has ended. It is not reaped yet.
@@ -42,6 +42,7 @@ pub async fn until_end(target: &Target, signals: &Signals, limits: Limits) -> io
     tokio::pin!(ended, time_is_up);
     let mut from_terminal = None;
     let mut passed_on = 0;
+    let mut asked = None;
     loop {
         tokio::select! {
             result = &mut ended => {
@@ -54,6 +55,9 @@ pub async fn until_end(target: &Target, signals: &Signals, limits: Limits) -> io
             }
             received = signals.next() => {
                 let received = received?;
+                if is_termination(received) {
+                    asked = Some(received.signal);
+                }
                 if received.from_terminal {
                     // The application is in the same foreground process group and has got it too.
                     from_terminal = Some(received.signal);
@@ -72,7 +76,7 @@ pub async fn until_end(target: &Target, signals: &Signals, limits: Limits) -> io
     if passed_on > 0 || from_terminal.is_some_and(|signal| was_ended_by(target, signal)) {
         target.terminate(GRACE).await;
     }
-    Ok(if passed_on > 0 || from_terminal.is_some() { Ending::Asked } else { Ending::InTime })
+    Ok(asked.map_or(Ending::InTime, Ending::Asked))
 }
 
 /// Returns when all processes attached to have ended, the time is up, or the user wants to stop. They are left alone.
@@ -90,8 +94,9 @@ pub async fn until_end_or_asked(
             result = &mut ended => return result.map(|()| Ending::InTime),
             () = &mut time_is_up => return Ok(Ending::TimedOut),
             received = signals.next() => {
-                if is_termination(received?) {
-                    return Ok(Ending::Asked);
+                let received = received?;
+                if is_termination(received) {
+                    return Ok(Ending::Asked(received.signal));
                 }
             }
         }

@@ -50,7 +50,8 @@ pub fn say(text: &str) {
 
 /// Prints one line of alumet's own on stderr.
 pub fn note(message: &str) {
-    say(&format!("alumet: {message}\n"));
+    // Names may hold anything; a line stays one, and commands to a terminal or a pipeline are none.
+    say(&format!("alumet: {}\n", message.replace(char::is_control, "\u{fffd}")));
 }
 
 /// The text, cut so that it takes no more than so many columns.

@@ -1,9 +1,12 @@
 //! The gate of a pipeline: against a command, against a stored profile, and what it never passes.
 
+#[path = "support/metered.rs"]
+mod metered;
 mod support;
 
 use std::fs;
 
+use metered::{Meter, PACKAGE};
 use serde_json::{Value, json};
 use support::{Alumet, Done, workload};
 
@@ -128,6 +131,12 @@ fn profiles_are_versions_too() {
     let now = format!("{} burn=36", workload().display());
     compare(&["base.json", &now]).status(3);
     compare(&[&now, "base.json"]).refuses(2, "a command cannot be the baseline of a profile");
+    let done = {
+        let mut run = Alumet::new(["compare", "--adaptive", "base.json", &now]);
+        run.write("base.json", &base);
+        run.run()
+    };
+    done.refuses(2, "--adaptive is for commands");
     compare(&["base.json", "none.json"]).refuses(125, "none.json: cannot be read");
 }
 
@@ -144,6 +153,55 @@ fn a_profile_of_a_hundred_thousand_runs_is_read() {
     let text = text.replace("\"runs\":[]", &format!("\"runs\":[{runs}]"));
     let done = check(&text, &["--pairs", "5"], 40).status(3);
     assert!(done.stdout.contains("REGRESSION"), "{}", done.stdout);
+}
+
+/// The checkout is that of the change that is judged.
+#[test]
+fn a_configuration_in_the_working_directory_cannot_open_the_gate() {
+    let mut run = Alumet::new(["check", "--baseline-cmd", "true", "--", "false"]);
+    run.write("alumet.toml", "ignore_failure = true\n");
+    run.run().refuses(125, "ended with status 1");
+    let mut run = Alumet::new([
+        "check",
+        "--config",
+        "alumet.toml",
+        "--pairs",
+        "5",
+        "--baseline-cmd",
+        "true",
+        "--",
+        "false",
+    ]);
+    run.write("alumet.toml", "ignore_failure = true\n");
+    let done = run.run();
+    assert!(done.stdout.contains("runs failed, which --ignore-failure accepts"), "{done:?}");
+}
+
+#[test]
+fn no_file_is_written_over_another_and_none_of_an_earlier_verdict_stays() {
+    let mut run = Alumet::new(["check", "--baseline", "base.json", "--json", "./base.json", "true"]);
+    run.write("base.json", "{}");
+    assert_ne!(run.run().status, 0);
+    assert_eq!(run.read("base.json"), "{}");
+    for options in [["--json", "x", "--app-output", "x"], ["--junit", "x", "--markdown", "x"]] {
+        Alumet::new([&["check", "--baseline-cmd", "true"], &options[..], &["true"]].concat())
+            .run()
+            .refuses(2, "x is named twice");
+    }
+    let mut run = Alumet::new(["check", "--junit", "old.xml", "--baseline-cmd", "true", "--", "false"]);
+    run.write("old.xml", "<pass/>");
+    run.run().status(125);
+    assert!(!run.path("old.xml").exists());
+}
+
+#[test]
+fn names_that_hold_lines_and_colours_stay_one_line() {
+    let done = Alumet::new(["check", "--baseline", "no\n::error::pwn\u{1b}[31m", "true"]).run();
+    done.refuses(125, "cannot be read");
+    Alumet::new(["check", "true"])
+        .run()
+        .refuses(2, "a baseline is needed: --baseline-cmd COMMAND, or --baseline PROFILE");
+    Alumet::new(["check", "--baseline-cmd", "true", "--", ""]).run().refuses(2, "a command is empty");
 }
 
 #[test]
@@ -180,4 +238,42 @@ fn a_pipeline_gets_its_files_and_annotations() {
     );
     run.run().refuses(125, "cannot write the comparison to /no/such/dir/c.json");
     assert!(!run.path("ran").exists());
+}
+
+/// Energy by another rule, or none, is no reason to decide by something else in silence.
+#[test]
+fn energy_that_was_obtained_otherwise_is_refused() {
+    let meter = Meter::start(&[PACKAGE, "1000@40"]);
+    let exec = |more: &[&str]| {
+        let words = [
+            "exec",
+            "-r",
+            "5",
+            "-q",
+            "--sysfs",
+            meter.root(),
+            "--without",
+            "perf,nvml,hwmon",
+            "--json",
+            "p.json",
+        ];
+        let mut run = Alumet::new([&words[..], more].concat());
+        run.command.args(["sleep", "0.1"]);
+        run.run().status(0);
+        run.read("p.json")
+    };
+    let check = |baseline: &str, more: &[&str]| {
+        let words = ["check", "--without", "perf,nvml,hwmon", "--pairs", "5", "--baseline", "base.json"];
+        let mut run = Alumet::new([&words[..], more, &["sleep", "0.1"]].concat());
+        run.write("base.json", baseline);
+        run.run()
+    };
+    let plain = exec(&[]);
+    let same = check(&plain, &["--sysfs", meter.root()]);
+    assert!([0, 3, 4].contains(&same.status), "{same:?}");
+    let says = "energy was obtained in another way in base.json than in sleep 0.1";
+    check(&plain, &[]).refuses(125, says);
+    check(&plain, &["--sysfs", meter.root(), "--set", "attribution.idle_power=30W"]).refuses(125, says);
+    let by_cpu = check(&plain, &["--gate", "cpu"]);
+    assert!([0, 3, 4].contains(&by_cpu.status), "{by_cpu:?}");
 }

@@ -174,11 +174,17 @@ fn the_series_of_each_run_are_in_a_file_of_their_own() {
 
 #[test]
 fn a_command_around_the_runs_that_fails_is_named() {
-    Alumet::new(["exec", "-r", "2", "--prepare", "exit 4", "touch", "ran"])
-        .run()
-        .refuses(125, "--prepare `exit 4` ended with status 4");
+    let mut run = Alumet::new(["exec", "-r", "2", "--prepare", "exit 4", "touch", "ran"]);
+    run.run().refuses(125, "--prepare `exit 4` ended with status 4");
+    assert!(!run.path("ran").exists());
+    // What is complete is reported and kept.
+    let third = "echo >> log; test $(wc -l < log) != 3";
+    let mut run = Alumet::new(["exec", "-r", "5", "--prepare", third, "--json", "p.json", "true"]);
+    let done = run.run().status(125);
+    assert!(text(&done).contains(" 2 runs "), "{done:?}");
+    assert_eq!(runs(&run.profile("p.json")).len(), 2);
     let mut run = Alumet::new(["exec", "-r", "2", "--cleanup", "exit 5", "true"]);
-    run.run().status(125).says("--cleanup `exit 5` ended with status 5");
+    run.run().status(125).says("--cleanup `exit 5` ended with status 5").says(" 2 runs");
     // What was prepared is cleaned up although a run has failed.
     let mut run = Alumet::new(["exec", "-r", "2", "--cleanup", "touch clean", "false"]);
     run.run().status(1);
@@ -194,8 +200,46 @@ fn an_interruption_keeps_and_reports_the_complete_runs() {
     let done = run.run().status(143);
     let complete = runs(&run.profile("p.json")).len();
     assert!((2..1000).contains(&complete), "{complete}");
-    assert!(text(&done).contains(&format!("interrupted: {complete} complete runs are reported")), "{done:?}");
+    assert!(
+        text(&done).contains(&format!("interrupted by SIGTERM: {complete} complete runs are reported")),
+        "{done:?}"
+    );
     assert!(text(&done).contains(&format!(" {complete} runs")), "{done:?}");
+}
+
+/// Whoever handles a signal and ends with 0 has been interrupted all the same.
+#[test]
+fn an_interruption_is_never_a_success() {
+    let graceful = "trap 'exit 0' TERM; echo >> log; sleep 30 & wait";
+    let kill = |words: &[&str]| {
+        let script = "\"$@\" & pid=$!; until test -s log; do sleep 0.05; done; kill -TERM $pid; wait $pid";
+        Alumet::sh(script, words).run()
+    };
+    kill(&["exec", "-r", "3", "sh", "-c", graceful]).status(143);
+    kill(&["exec", "-r", "3", "--prepare", graceful, "touch", "ran"]).status(143);
+    let version = format!("sh -c \"{graceful}\"");
+    kill(&["check", "--baseline-cmd", &version, "--", "true"]).status(143);
+    kill(&["compare", &version, "true"]).status(143);
+}
+
+/// In many runs there are threads of alumet when the next application is forked.
+#[test]
+fn many_runs_as_another_user_come_to_an_end() {
+    if !is_root("many_runs_as_another_user_come_to_an_end") {
+        return;
+    }
+    let mut run = Alumet::new(["exec", "-r", "60", "--user", "nobody", "--json", "p.json", "true"]);
+    run.run().status(0);
+    assert_eq!(runs(&run.profile("p.json")).len(), 60);
+}
+
+#[test]
+fn what_runs_leave_behind_and_failures_that_are_accepted_are_named() {
+    let done =
+        Alumet::new(["exec", "-r", "2", "sh", "-c", "sleep 2 >/dev/null 2>&1 & exit 0"]).run().status(0);
+    assert!(text(&done).contains("2 of 2 runs left processes behind"), "{done:?}");
+    let done = Alumet::new(["exec", "-r", "2", "--ignore-failure", "false"]).run().status(0);
+    assert!(text(&done).contains("2 of 2 runs failed, which --ignore-failure accepts"), "{done:?}");
 }
 
 #[test]
@@ -288,7 +332,7 @@ fn what_lives_on_of_one_run_is_not_counted_in_the_next() {
 fn a_program_that_prints_without_end_takes_no_memory() {
     let mut run =
         Alumet::new(["exec", "-r", "2", "--timeout", "1s", "--ignore-failure", "--json", "p.json", "yes"]);
-    run.run().status(124).says("run 1 was ended after 1s");
+    run.run().status(124).says("run 1 was ended by --timeout after 1s");
     let words = ["exec", "-r", "3", "--json", "p.json", "sh", "-c", "head -c 100000000 /dev/zero"];
     let mut run = Alumet::new(words);
     run.run().status(0);
@@ -334,6 +378,8 @@ fn what_does_not_go_together_is_refused() {
         ),
         (&["--min-time", "soon"], "--min-time: `soon` is not a duration"),
         (&["--app-output", "f"], "--app-output is for repeated runs"),
+        (&["-r", "2", "--json", "f", "--app-output", "./f"], "--json and --app-output both name f"),
+        (&["-r", "2000000"], "--runs: 2000000 is more than 1000000"),
     ] {
         Alumet::new([&["exec"], options, &["true"]].concat()).run().refuses(2, says);
     }

@@ -1,5 +1,7 @@
 //! `alumet check`: the gate of a pipeline.
 
+use std::path::{Path, PathBuf};
+
 use super::report;
 use crate::cli::Check;
 use crate::comparison::session::{Bench, Typed, configuration};
@@ -10,13 +12,15 @@ use crate::signals;
 
 pub fn run(arguments: &Check) -> Result<u8, Failure> {
     let settled = arguments.comparing.settle(&arguments.repeating, 1)?;
-    report::check(&arguments.comparing, 1)?;
-    let config = configuration(&arguments.settings, &arguments.launching)?;
+    let read: Vec<&Path> = arguments.baseline.iter().map(PathBuf::as_path).collect();
+    report::check(&arguments.comparing, &arguments.repeating, 1, &read)?;
+    let config = configuration(&arguments.settings, &arguments.launching, true)?;
     let bench = Bench {
         settled,
         comparing: &arguments.comparing,
         launching: &arguments.launching,
         repeating: &arguments.repeating,
+        is_gate: true,
     };
     let change = Typed::Words(arguments.command.clone());
     let (comparisons, interrupted) = match (&arguments.baseline, &arguments.baseline_cmd) {
@@ -36,7 +40,11 @@ pub fn run(arguments: &Check) -> Result<u8, Failure> {
             let inherited = signals::block()?;
             block_on(bench.interleaved(&versions, &arguments.settings, &inherited))?
         }
-        (None, None) => return Err(Failure::usage("--baseline or --baseline-cmd is needed")),
+        (None, None) => {
+            return Err(Failure::usage(
+                "a baseline is needed: --baseline-cmd COMMAND, or --baseline PROFILE",
+            ));
+        }
     };
     report::write(&comparisons, &arguments.comparing, interrupted)
 }

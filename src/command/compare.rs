@@ -19,8 +19,7 @@ enum Version {
 
 pub fn run(arguments: &Compare) -> Result<u8, Failure> {
     let settled = arguments.comparing.settle(&arguments.repeating, arguments.versions.len() - 1)?;
-    report::check(&arguments.comparing, arguments.versions.len() - 1)?;
-    let config = configuration(&arguments.settings, &arguments.launching)?;
+    let config = configuration(&arguments.settings, &arguments.launching, false)?;
     let events = super::exec::events(&arguments.comparing.outputs().event);
     let version = |word: &OsString| -> Result<Version, Failure> {
         match is_profile(Path::new(word)) {
@@ -31,11 +30,23 @@ pub fn run(arguments: &Compare) -> Result<u8, Failure> {
         }
     };
     let versions = arguments.versions.iter().map(version).collect::<Result<Vec<_>, _>>()?;
+    let profiles_read: Vec<&Path> = arguments
+        .versions
+        .iter()
+        .zip(&versions)
+        .filter(|(_, version)| matches!(version, Version::Profile(_)))
+        .map(|(word, _)| Path::new(word))
+        .collect();
+    if arguments.comparing.adaptive && !profiles_read.is_empty() {
+        return Err(Failure::usage("--adaptive is for commands: stored runs are no pairs"));
+    }
+    report::check(&arguments.comparing, &arguments.repeating, versions.len() - 1, &profiles_read)?;
     let bench = Bench {
         settled,
         comparing: &arguments.comparing,
         launching: &arguments.launching,
         repeating: &arguments.repeating,
+        is_gate: false,
     };
     let commands: Vec<_> = versions
         .iter()

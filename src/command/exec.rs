@@ -11,7 +11,7 @@ use crate::measure::{Measurement, Outcome, block_on, write_profile};
 use crate::quantity::Quantity;
 use crate::repeat::parameters::{combinations, fill};
 use crate::repeat::series::{self, Plan, Series, Stop};
-use crate::repeat::{Runner, Session, Streams, table};
+use crate::repeat::{Runner, Session, Streams, auxiliary, table};
 use crate::signals::{self, Signals};
 use crate::terminal::{Look, note, say};
 
@@ -84,6 +84,8 @@ async fn repeat(
     if runs == 0 {
         return Err(Failure::usage("--runs: there must be one at least"));
     }
+    within("--runs", runs)?;
+    within("--warmup", arguments.repeating.warmup.unwrap_or(0))?;
     if let Some(path) = &arguments.outputs.output
         && std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
     {
@@ -91,6 +93,11 @@ async fn repeat(
         return Err(Failure::usage(format!(
             "-o {path}: the series of several runs go to files of their own; name a file"
         )));
+    }
+    if let (Some(json), Some(output)) = (&arguments.outputs.json, &arguments.repeating.app_output)
+        && crate::files::same(json, output)
+    {
+        return Err(Failure::usage(format!("--json and --app-output both name {}", json.display())));
     }
     let combinations = combinations(arguments)?;
     let session = Session {
@@ -101,8 +108,14 @@ async fn repeat(
         events: events(&arguments.outputs.event),
     };
     measurement.measure_idle(&signals).await?;
-    let mut plan =
-        Plan { warmups: arguments.repeating.warmup.unwrap_or(0), runs, done: 0, min_time, is_last: false };
+    let mut plan = Plan {
+        warmups: arguments.repeating.warmup.unwrap_or(0),
+        runs,
+        done: 0,
+        min_time,
+        max_time: None,
+        is_last: false,
+    };
     let quiet = measurement.config.general.quiet;
     let mut whole = Series::default();
     for (i, parameters) in combinations.iter().enumerate() {
@@ -111,7 +124,8 @@ async fn repeat(
             false => arguments
                 .command
                 .iter()
-                .map(|word| fill(&word.to_string_lossy(), parameters).into())
+                // What is no text has no names in it.
+                .map(|word| word.to_str().map_or_else(|| word.clone(), |text| fill(text, parameters).into()))
                 .collect(),
         };
         let mut command = arguments.launching.command(&filled, &inherited)?;
@@ -122,38 +136,42 @@ async fn repeat(
         let series = series::make(&runner, plan, &measurement, arguments.outputs.json.is_some()).await;
         // What was prepared is cleaned up, whatever became of the runs.
         let cleaned = match &arguments.repeating.cleanup {
-            Some(cleanup) => {
-                crate::repeat::auxiliary::execute("--cleanup", &fill(cleanup, parameters), &session).await
-            }
-            None => Ok(()),
+            Some(cleanup) => auxiliary::execute("--cleanup", &fill(cleanup, parameters), &session).await,
+            None => Ok(None),
         };
-        let series = series?;
+        let mut series = series?;
         if !quiet && !series.readings.is_empty() {
             say(&table::render(&runner.title, parameters, &series, plan.warmups, Look::of_stderr()));
+        }
+        match (cleaned?, &series.stopped) {
+            (Some(Stop::Failed(_, why)), Some(_)) => note(&why),
+            (Some(stop), None) => series.stopped = Some(stop),
+            _ => {}
         }
         merge(&mut whole, series, parameters);
         plan.done = whole.readings.len();
         if whole.stopped.is_some() {
             break;
         }
-        cleaned?;
     }
     let stopped = whole.stopped.take();
-    let status = match &stopped {
+    match &stopped {
         Some(Stop::Failed(status, why)) => {
             let hidden = match (&session.streams, &arguments.repeating.app_output) {
                 (Streams::Hidden(_), None) => "; its output was hidden: --show-output shows it",
                 _ => "",
             };
-            note(&format!("{why}: no further runs are made{hidden} (--ignore-failure goes on)"));
-            *status
+            let advice =
+                if *status == TIMEOUT || why.starts_with("--") { "" } else { " (--ignore-failure goes on)" };
+            note(&format!("{why}: no further runs are made{hidden}{advice}"));
         }
-        Some(Stop::Interrupted(status)) => {
-            note(&format!("interrupted: {} complete runs are reported", whole.readings.len()));
-            *status
+        Some(Stop::Interrupted(signal)) => {
+            let complete = whole.readings.len();
+            note(&format!("interrupted by {signal}: {complete} complete runs are reported"));
         }
-        None => 0,
-    };
+        None => {}
+    }
+    let status = stopped.as_ref().map_or(0, Stop::status);
     if let Some(path) = arguments.outputs.json.as_deref().filter(|_| !whole.runs.is_empty()) {
         let Series { runs, sources, missing, .. } = whole;
         if !write_profile(path, &measurement.config, words(arguments), &sources, &missing, runs) {
@@ -161,6 +179,15 @@ async fn repeat(
         }
     }
     Ok(status)
+}
+
+/// More runs than this are a mistake.
+pub fn within(flag: &str, number: usize) -> Result<(), Failure> {
+    const MOST: usize = 1_000_000;
+    match number > MOST {
+        true => Err(Failure::usage(format!("{flag}: {number} is more than {MOST}"))),
+        false => Ok(()),
+    }
 }
 
 /// The events that were asked for, as they are compared.

@@ -5,26 +5,32 @@ use std::path::{Path, PathBuf};
 
 use alumet::file::reason;
 
-use crate::cli::Comparing;
+use crate::cli::{Comparing, Repeating};
 use crate::comparison::{Comparison, github, json, junit, markdown, openmetrics, table};
 use crate::exit::{FAILED, Failure};
 use crate::files;
 use crate::terminal::{Look, note};
 
-/// Checks the files that were asked for, before anything runs.
-pub fn check(comparing: &Comparing, comparisons: usize) -> Result<(), Failure> {
+/// Checks the files that were asked for, before anything runs. `read` are those that must not be written over.
+pub fn check(
+    comparing: &Comparing,
+    repeating: &Repeating,
+    comparisons: usize,
+    read: &[&Path],
+) -> Result<(), Failure> {
     let files = [
         (&comparing.json, "the comparison"),
         (&comparing.markdown, "the table"),
         (&comparing.junit, "the verdict"),
         (&comparing.openmetrics, "the metrics"),
+        (&repeating.app_output, "the application's output"),
     ];
-    let mut named: Vec<&Path> = Vec::new();
+    let mut named: Vec<&Path> = read.to_vec();
     for (path, what) in files {
         let Some(path) = path else { continue };
         if let Some(other) = named.iter().find(|other| files::same(other, path)) {
             return Err(Failure::usage(format!(
-                "{} is named twice; give each output its own file",
+                "{} is named twice; give each file its own name",
                 other.display()
             )));
         }
@@ -33,6 +39,16 @@ pub fn check(comparing: &Comparing, comparisons: usize) -> Result<(), Failure> {
     }
     if comparisons > 1 && (comparing.junit.is_some() || comparing.openmetrics.is_some()) {
         return Err(Failure::usage("--junit and --openmetrics are for two versions"));
+    }
+    // The verdict of an earlier comparison must not stand for this one, whatever becomes of it.
+    for path in
+        [&comparing.json, &comparing.markdown, &comparing.junit, &comparing.openmetrics].into_iter().flatten()
+    {
+        if std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+            std::fs::remove_file(path).map_err(|error| {
+                Failure::failed(format!("cannot replace {}: {}", path.display(), reason(&error)))
+            })?;
+        }
     }
     Ok(())
 }
@@ -43,11 +59,6 @@ pub fn write(
     comparing: &Comparing,
     interrupted: Option<u8>,
 ) -> Result<u8, Failure> {
-    let look = Look::of_stdout();
-    if !comparing.quiet {
-        let text: String = comparisons.iter().map(|comparison| table::render(comparison, look)).collect();
-        super::print(&text)?;
-    }
     let inconclusive_fails = comparing.inconclusive.as_deref() == Some("fail");
     let mut written = true;
     let mut file = |path: &Option<PathBuf>, what: &str, text: &dyn Fn() -> io::Result<Vec<u8>>| {
@@ -72,6 +83,12 @@ pub fn write(
         file(&comparing.junit, "the verdict", &junit);
         let metrics = || Ok(openmetrics::render(comparison).into_bytes());
         file(&comparing.openmetrics, "the metrics", &metrics);
+    }
+    // Last: a stdout that fails takes nothing else with it.
+    if !comparing.quiet {
+        let look = Look::of_stdout();
+        let text: String = comparisons.iter().map(|comparison| table::render(comparison, look)).collect();
+        super::print(&text)?;
     }
     let actions = std::env::var("GITHUB_ACTIONS").ok();
     let summary = std::env::var_os("GITHUB_STEP_SUMMARY").map(PathBuf::from);

@@ -8,7 +8,7 @@ use super::Side;
 use crate::exit::Failure;
 use crate::measure::Measurement;
 use crate::repeat::progress::Progress;
-use crate::repeat::series::{Series, Stop, stop};
+use crate::repeat::series::{Series, Stop};
 use crate::repeat::{Runner, Session};
 
 /// How many pairs (or rounds, of more than two versions).
@@ -28,6 +28,10 @@ pub struct Interleaved {
     pub stopped: Option<Stop>,
     /// Whether the time was up before all pairs were made.
     pub is_out_of_time: bool,
+    /// For each version, in how many runs processes lived on.
+    pub left_behind: Vec<usize>,
+    /// For each version, how many runs have failed, which was accepted.
+    pub accepted_failures: Vec<usize>,
 }
 
 impl Interleaved {
@@ -54,8 +58,10 @@ pub async fn make(
         missing: Vec::new(),
         stopped: None,
         is_out_of_time: false,
+        left_behind: Vec::new(),
+        accepted_failures: Vec::new(),
     };
-    'pairs: for round in 0..plan.warmups + plan.pairs {
+    'pairs: for round in 0..plan.warmups.saturating_add(plan.pairs) {
         let pair = (round + 1).checked_sub(plan.warmups).filter(|pair| *pair > 0);
         let mut order: Vec<usize> = (0..runners.len()).collect();
         if round % 2 == 1 {
@@ -63,12 +69,18 @@ pub async fn make(
         }
         let mut shown = Vec::new();
         for i in order {
-            let done = runners[i].run(measurement, None, false).await?;
+            let done = match runners[i].run(measurement, None, false).await? {
+                Ok(done) => done,
+                Err(stop) => {
+                    result.stopped = Some(stop);
+                    break 'pairs;
+                }
+            };
             let which = match pair {
                 Some(pair) => format!("run {pair} of {}", runners[i].title),
                 None => format!("warm-up {} of {}", round + 1, runners[i].title),
             };
-            result.stopped = stop(&done, measurement, &which);
+            result.stopped = done.stop(measurement, &which);
             if result.stopped.is_some() {
                 break 'pairs;
             }
@@ -92,6 +104,8 @@ pub async fn make(
     }
     progress.end();
     take(&mut result, &series);
+    result.left_behind = series.iter().map(|series| series.left_behind).collect();
+    result.accepted_failures = series.iter().map(|series| series.accepted_failures).collect();
     Ok(result)
 }
 

@@ -3,6 +3,7 @@
 use alumet::Missing;
 
 use super::{Comparison, Design, Judged, Row, Side};
+use crate::comparison::words::threshold;
 use crate::exit::Failure;
 use crate::fingerprint::Fingerprint;
 use crate::quantity::{Quantity, Reading};
@@ -56,8 +57,13 @@ pub fn compare(
         .into_iter()
         .map(|quantity| Column::of(quantity, baseline, change))
         .collect();
-    let deciding = deciding(&columns, gates, circumstances.missing)?;
     let is_stored = matches!(circumstances.design, Design::Stored { .. });
+    let is_about_energy =
+        gates.named.is_empty() || gates.named.iter().any(|(name, _)| *name == Quantity::Energy);
+    if is_stored && is_about_energy {
+        same_energy(&columns, baseline, change)?;
+    }
+    let deciding = deciding(&columns, gates, circumstances.missing)?;
     let mut rows = Vec::new();
     for column in &columns {
         let rule = rule(gates.threshold(&column.quantity), alpha)?;
@@ -76,6 +82,7 @@ pub fn compare(
         host: circumstances.host,
         rows,
         verdict,
+        is_decidable: true,
         remarks: Vec::new(),
     };
     comparison.remarks = remarks(&comparison, &columns, gates, circumstances.missing);
@@ -111,6 +118,8 @@ fn quantities(baseline: &Side, change: &Side) -> Vec<Quantity> {
 struct Column {
     quantity: Quantity,
     values: [Vec<f64>; 2],
+    /// How each side was obtained, if a verdict may rest on it.
+    ways: [Option<String>; 2],
     reading: Option<Reading>,
     /// Why no verdict may rest on it.
     unfit: Option<String>,
@@ -140,7 +149,17 @@ impl Column {
             all.iter().find_map(|reading| reading.unfit).map(str::to_owned)
         };
         Self {
-            reading: all.first().map(|reading| (*reading).clone()),
+            // Where some are estimates, none is shown without a mark.
+            reading: all
+                .iter()
+                .find(|reading| reading.provenance == "estimated")
+                .or(all.first())
+                .map(|reading| (*reading).clone()),
+            ways: sides.each_ref().map(|side| {
+                let is_fit = |reading: &Option<Reading>| reading.as_ref().is_some_and(|r| r.unfit.is_none());
+                let first = side.first().cloned().flatten();
+                first.filter(|_| side.iter().all(is_fit)).map(|reading| reading.method)
+            }),
             values: sides.map(|side| side.iter().flatten().map(|reading| reading.value).collect()),
             quantity,
             unfit,
@@ -194,6 +213,26 @@ fn ratio_of_means(a: &[f64], b: &[f64], is_stored: bool) -> Option<Interval> {
     }
     let ratio = if is_stored { bootstrap::ratio_of_means } else { bootstrap::ratio_of_paired_means };
     ratio(a, b, describe::LEVEL, SEED).ok()
+}
+
+/// Energy that one side has and the other has not, or by another rule or meter, is no reason to decide by something else
+/// in silence.
+///
+/// # Errors
+/// In what it differs.
+fn same_energy(columns: &[Column], baseline: &Side, change: &Side) -> Result<(), Failure> {
+    let Some(column) = columns.iter().find(|column| column.quantity == Quantity::Energy) else {
+        return Ok(());
+    };
+    let skeletons = column.ways.each_ref().map(|way| way.as_deref().map(without_numbers));
+    if skeletons[0] == skeletons[1] {
+        return Ok(());
+    }
+    let [then, now] = column.ways.each_ref().map(|way| way.as_deref().unwrap_or("not measured"));
+    Err(Failure::failed(format!(
+        "energy was obtained in another way in {} than in {} ({then}; now {now}): --gate cpu compares without it",
+        baseline.title, change.title
+    )))
 }
 
 /// A text in which numbers are all the same.
@@ -270,16 +309,27 @@ fn remarks(comparison: &Comparison, columns: &[Column], gates: &Gates, missing: 
         if !raised.is_empty() {
             remarks.push(format!(
                 "against runs of another session the threshold is {}: sessions differ by some 2 % ({})",
-                percent(Rule::STORED_THRESHOLD),
+                threshold(Rule::STORED_THRESHOLD),
                 raised.join(", ")
             ));
+        }
+    }
+    for row in comparison.deciding() {
+        if row.decision().is_some_and(|decision| decision.change < -0.5) {
+            let label = row.quantity.label();
+            remarks
+                .push(format!("{label} is less than half of what it was: does it still do the same work?"));
         }
     }
     for column in
         columns.iter().filter(|column| comparison.deciding().any(|row| row.quantity == column.quantity))
     {
         for (title, values) in [&comparison.baseline, &comparison.change].into_iter().zip(&column.values) {
-            remarks.extend(peculiarities(column.quantity.label(), title, values));
+            for remark in peculiarities(column.quantity.label(), title, values) {
+                if !remarks.contains(&remark) {
+                    remarks.push(remark);
+                }
+            }
         }
     }
     remarks
@@ -288,7 +338,7 @@ fn remarks(comparison: &Comparison, columns: &[Column], gates: &Gates, missing: 
 /// Outliers and drift in the runs of one version.
 pub fn peculiarities(label: &str, title: &str, values: &[f64]) -> Vec<String> {
     let mut remarks = Vec::new();
-    let flagged = outliers::outliers(values).unwrap_or_default();
+    let flagged = outliers::flagged(values);
     if !flagged.is_empty() {
         let runs: Vec<_> = flagged.iter().take(5).map(|outlier| (outlier.run + 1).to_string()).collect();
         let more = if flagged.len() > 5 { ", ..." } else { "" };

@@ -64,6 +64,9 @@ pub struct Comparison {
     /// Every quantity that both have, the usual order.
     pub rows: Vec<Row>,
     pub verdict: Verdict,
+    /// Whether there are enough runs for any verdict.
+    #[serde(skip)]
+    pub is_decidable: bool,
     /// What nobody should overlook: what it was decided by if not by energy, runs that drift, outliers.
     pub remarks: Vec<String>,
 }

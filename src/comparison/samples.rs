@@ -94,6 +94,7 @@ pub fn comparison(verdict: Verdict) -> Comparison {
             row(Quantity::Memory, Judged::NotJudged("some runs lack it".into())),
         ],
         verdict,
+        is_decidable: true,
         remarks: vec!["Energy of ./new --fast: far from the others, and kept: run 4".into()],
     }
 }

@@ -11,15 +11,15 @@ use super::judge::{Circumstances, Gates, compare};
 use super::stored::{Stored, same_machine};
 use super::{Comparison, Design, Side};
 use crate::cli::{Comparing, Launching, Outputs, Repeating, Settings};
-use crate::command::exec::events;
+use crate::command::exec::{events, within};
 use crate::config::{Config, Timeout};
-use crate::exit::{FAILED, Failure};
+use crate::exit::{FAILED, Failure, TIMEOUT};
 use crate::fingerprint::Fingerprint;
 use crate::measure::Measurement;
 use crate::quantity::Quantity;
-use crate::repeat::auxiliary;
 use crate::repeat::series::{self, Stop};
 use crate::repeat::{Runner, Session, Streams};
+use crate::repeat::{auxiliary, table};
 use crate::signals::Signals;
 use crate::statistics::decision::Verdict;
 use crate::statistics::gate::Rule;
@@ -51,9 +51,9 @@ impl Comparing {
     pub fn settle(&self, repeating: &Repeating, comparisons: usize) -> Result<Settled, Failure> {
         let threshold = share("--threshold", &self.threshold)?;
         let alpha: f64 = self.alpha.trim().parse().unwrap_or(f64::NAN);
-        if !(alpha > 0.0 && alpha < 0.5) {
+        if !(1e-6..0.5).contains(&alpha) {
             return Err(Failure::usage(format!(
-                "--alpha: `{}` is no probability between 0 and 0.5",
+                "--alpha: `{}` is no probability between 0.000001 and 0.5",
                 self.alpha
             )));
         }
@@ -65,6 +65,8 @@ impl Comparing {
                 "--pairs: {pairs} cannot decide anything; it takes {fewest} at least{with}"
             )));
         }
+        within("--pairs", pairs)?;
+        within("--warmup", repeating.warmup.unwrap_or(0))?;
         let max_time = self.max_time.clone().map(Timeout::try_from).transpose();
         let max_time = max_time.map_err(|why| Failure::usage(format!("--max-time: {why}")))?;
         let mut named: Vec<(Quantity, f64)> = Vec::new();
@@ -73,16 +75,37 @@ impl Comparing {
                 Some((name, own)) => (name.trim(), share("--gate", own)?),
                 None => (gate, threshold),
             };
-            if name.is_empty() || named.iter().any(|(known, _)| known.name() == name) {
-                return Err(Failure::usage(format!("--gate: `{gate}` names nothing, or something twice")));
+            if name.is_empty() {
+                return Err(Failure::usage(format!("--gate: `{gate}` names nothing")));
+            }
+            if named.iter().any(|(known, _)| known.name() == name) {
+                return Err(Failure::usage(format!("--gate: `{name}` is there twice")));
+            }
+            if let Some(usual) = Quantity::USUAL.iter().find(|usual| usual.name() == name.to_lowercase())
+                && usual.name() != name
+            {
+                return Err(Failure::usage(format!("--gate: `{name}`: it is written `{}`", usual.name())));
             }
             named.push((Quantity::parse(name), own));
+        }
+        if self.require_measured && named.iter().any(|(quantity, _)| *quantity != Quantity::Energy) {
+            return Err(Failure::usage(
+                "--require-measured wants energy to decide, and --gate something else",
+            ));
+        }
+        // Each further version is a further chance to err, and so is each further gate.
+        let alpha = alpha / comparisons.max(1) as f64;
+        let least = least_pairs(alpha, named.len());
+        if pairs < least {
+            return Err(Failure::usage(format!(
+                "--pairs: {pairs} cannot decide anything with so many gates and versions, and this --alpha; it takes \
+                 {least} at least"
+            )));
         }
         let gates = Gates { named, threshold, require_measured: self.require_measured };
         Ok(Settled {
             gates,
-            // Each further version is a further chance to err.
-            alpha: alpha / comparisons.max(1) as f64,
+            alpha,
             pairs,
             adaptive: self.adaptive,
             max_time: max_time.map(|time| time.0),
@@ -122,6 +145,11 @@ impl Comparing {
     /// The status of several comparisons: the worst verdict counts.
     pub fn status(&self, comparisons: &[Comparison]) -> u8 {
         let any = |verdict| comparisons.iter().any(|comparison| comparison.verdict == verdict);
+        // Where nothing could be decided whatever the runs had said, nothing passes.
+        let undecidable = comparisons.iter().any(|comparison| !comparison.is_decidable);
+        if undecidable && !any(Verdict::Regression) {
+            return INCONCLUSIVE;
+        }
         match (any(Verdict::Regression), any(Verdict::Inconclusive), self.inconclusive.as_deref()) {
             (true, ..) => REGRESSION,
             (false, true, None) => INCONCLUSIVE,
@@ -131,11 +159,19 @@ impl Comparing {
     }
 }
 
+/// So many pairs that all point one way are as unlikely as the error allows: `2⁻ⁿ ≤ α / gates` (Holm's first step).
+fn least_pairs(alpha: f64, gates: usize) -> usize {
+    let pairs = (gates.max(1) as f64 / alpha).log2() - 1e-9;
+    (pairs.ceil() as usize).max(Rule::FEWEST_RUNS)
+}
+
 /// `2%`, `2` or `0.5 %` as a share.
 fn share(flag: &str, text: &str) -> Result<f64, Failure> {
-    let number = text.trim().trim_end_matches('%').trim_end();
+    let number = text.trim();
+    let number = number.strip_suffix('%').unwrap_or(number).trim_end();
     match number.parse::<f64>() {
-        Ok(percent) if percent.is_finite() && percent >= 0.0 => Ok(percent / 100.0),
+        // A thousand times as much is no threshold.
+        Ok(percent) if (0.0..=1e5).contains(&percent) => Ok(percent / 100.0),
         _ => Err(Failure::usage(format!("{flag}: `{text}` is no percentage; write it as in `2%`"))),
     }
 }
@@ -146,6 +182,8 @@ pub struct Bench<'a> {
     pub comparing: &'a Comparing,
     pub launching: &'a Launching,
     pub repeating: &'a Repeating,
+    /// Whether nobody but the caller may say how it is judged.
+    pub is_gate: bool,
 }
 
 /// A version to be run: how it was typed.
@@ -163,7 +201,7 @@ impl Bench<'_> {
         inherited: &Inherited,
     ) -> Result<(Vec<Comparison>, Option<u8>), Failure> {
         let outputs = self.comparing.outputs();
-        let mut measurement = Measurement::new(settings, &outputs, self.launching.flags())?;
+        let mut measurement = self.measurement(settings, &outputs)?;
         let signals = Signals::new().context("cannot watch for signals")?;
         let session = self.session(&signals, inherited, &outputs)?;
         let runners =
@@ -204,13 +242,13 @@ impl Bench<'_> {
         let plan =
             interleave::Plan { warmups: settled.warmups, pairs: settled.pairs, max_time: settled.max_time };
         let runs = interleave::make(&runners, plan, &measurement, is_decided).await;
-        self.clean_up(&session).await?;
+        let cleaned = self.clean_up(&session).await;
         let runs = runs?;
-        let interrupted = self.stopped(&runs.stopped, runs.pairs())?;
+        let ended = self.stopped(&runs.stopped, runs.pairs())?.or(cleaned?);
         let pairs = runs.pairs();
         if pairs == 0 {
             return Err(Failure {
-                status: interrupted.unwrap_or(FAILED),
+                status: ended.unwrap_or(FAILED),
                 message: "no pair of runs is complete".into(),
             });
         }
@@ -223,7 +261,17 @@ impl Bench<'_> {
             let text = format!("the time was up after {pairs} of at most {} pairs", settled.pairs);
             comparisons.iter_mut().for_each(|comparison| comparison.remarks.push(text.clone()));
         }
-        Ok((comparisons, interrupted))
+        for (i, comparison) in (1..).zip(&mut comparisons) {
+            comparison.is_decidable = pairs >= least_pairs(alpha, settled.gates.named.len());
+            let sides = [0, i].map(|side| Peculiar {
+                title: &runs.sides[side].title,
+                left_behind: runs.left_behind[side],
+                accepted: runs.accepted_failures[side],
+                of: pairs,
+            });
+            comparison.remarks.extend(peculiar(&sides)?);
+        }
+        Ok((comparisons, ended))
     }
 
     /// Runs one version, and compares it to stored runs of the same machine.
@@ -235,7 +283,7 @@ impl Bench<'_> {
         inherited: &Inherited,
     ) -> Result<(Comparison, Option<u8>), Failure> {
         let outputs = self.comparing.outputs();
-        let mut measurement = Measurement::new(settings, &outputs, self.launching.flags())?;
+        let mut measurement = self.measurement(settings, &outputs)?;
         let host = Fingerprint::of(&measurement.config.host());
         same_machine(&format!("baseline {}", baseline.side.title), &baseline.host, &host)?;
         let signals = Signals::new().context("cannot watch for signals")?;
@@ -247,19 +295,48 @@ impl Bench<'_> {
             runs: self.settled.pairs,
             done: 0,
             min_time: None,
+            max_time: self.settled.max_time,
             // Privileges may still be needed to write the result.
             is_last: false,
         };
         let series = series::make(&runner, plan, &measurement, false).await;
-        self.clean_up(&session).await?;
+        let cleaned = self.clean_up(&session).await;
         let series = series?;
-        let interrupted = self.stopped(&series.stopped, series.readings.len())?;
+        let complete = series.readings.len();
+        let ended = self.stopped(&series.stopped, complete)?.or(cleaned?);
+        if complete == 0 {
+            return Err(Failure { status: ended.unwrap_or(FAILED), message: "no run is complete".into() });
+        }
         let side = Side { title: runner.title.clone(), runs: series.readings };
         let design = Design::Stored { baseline_runs: baseline.side.runs.len(), runs: side.runs.len() };
         let circumstances = Circumstances { design, host, missing: &series.missing };
-        let comparison =
+        let mut comparison =
             compare(&baseline.side, &side, &self.settled.gates, self.settled.alpha, circumstances)?;
-        Ok((comparison, interrupted))
+        // Of two samples, fewer orders are as rare as that; this is what pairs would take.
+        comparison.is_decidable = complete >= least_pairs(self.settled.alpha, self.settled.gates.named.len());
+        if series.is_out_of_time {
+            let text = format!("the time was up after {complete} of {} runs", self.settled.pairs);
+            comparison.remarks.push(text);
+        }
+        let now = Peculiar {
+            title: &runner.title,
+            left_behind: series.left_behind,
+            accepted: series.accepted_failures,
+            of: complete,
+        };
+        let then = Peculiar {
+            title: &baseline.side.title,
+            left_behind: baseline.left_behind,
+            accepted: 0,
+            of: baseline.side.runs.len(),
+        };
+        comparison.remarks.extend(peculiar(&[then, now])?);
+        Ok((comparison, ended))
+    }
+
+    fn measurement<'o>(&self, settings: &Settings, outputs: &'o Outputs) -> Result<Measurement<'o>, Failure> {
+        let new = if self.is_gate { Measurement::apart } else { Measurement::new };
+        new(settings, outputs, self.launching.flags())
     }
 
     fn session<'s>(
@@ -292,25 +369,61 @@ impl Bench<'_> {
         Ok(Runner { session, title, command, prepare: self.repeating.prepare.clone() })
     }
 
-    async fn clean_up(&self, session: &Session<'_>) -> Result<(), Failure> {
-        match &self.repeating.cleanup {
-            Some(cleanup) => auxiliary::execute("--cleanup", cleanup, session).await,
-            None => Ok(()),
+    /// The status to end with, if that fails: the runs are good all the same.
+    async fn clean_up(&self, session: &Session<'_>) -> Result<Option<u8>, Failure> {
+        let Some(cleanup) = &self.repeating.cleanup else { return Ok(None) };
+        let stop = auxiliary::execute("--cleanup", cleanup, session).await?;
+        if let Some(Stop::Failed(_, why)) = &stop {
+            note(why);
         }
+        Ok(stop.as_ref().map(Stop::status))
     }
 
     /// A failed run is nothing to compare; after an interruption, what is complete is.
     fn stopped(&self, stop: &Option<Stop>, complete: usize) -> Result<Option<u8>, Failure> {
         match stop {
             None => Ok(None),
-            Some(Stop::Interrupted(status)) => {
-                note(&format!("interrupted: {complete} complete runs are compared"));
-                Ok(Some(*status))
+            Some(stop @ Stop::Interrupted(signal)) => {
+                note(&format!("interrupted by {signal}: {complete} complete runs are compared"));
+                Ok(Some(stop.status()))
             }
-            Some(Stop::Failed(_, why)) => Err(Failure::failed(format!(
-                "there is nothing valid to compare: {why} (--show-output shows its output, --ignore-failure goes on)"
-            ))),
+            Some(Stop::Failed(status, why)) => {
+                let advice = match *status == TIMEOUT || why.starts_with("--") {
+                    true => "",
+                    false => " (--show-output shows its output, --ignore-failure goes on)",
+                };
+                Err(Failure::failed(format!("there is nothing valid to compare: {why}{advice}")))
+            }
         }
+    }
+}
+
+/// What is odd about the runs of one version.
+struct Peculiar<'a> {
+    title: &'a str,
+    left_behind: usize,
+    accepted: usize,
+    of: usize,
+}
+
+/// The remarks on both versions.
+///
+/// # Errors
+/// One of them leaves its work to processes that are not waited for, and the other does not.
+fn peculiar(sides: &[Peculiar<'_>; 2]) -> Result<Vec<String>, Failure> {
+    let mut remarks = Vec::new();
+    for side in sides {
+        if side.left_behind > 0 {
+            remarks.push(format!("{}: {}", side.title, table::left_behind(side.left_behind, side.of)));
+        }
+        if side.accepted > 0 {
+            remarks.push(format!("{}: {}", side.title, table::accepted(side.accepted, side.of)));
+        }
+    }
+    let [a, b] = sides.each_ref().map(|side| side.left_behind > 0);
+    match a == b {
+        true => Ok(remarks),
+        false => Err(Failure::failed(format!("there is nothing valid to compare: {}", remarks.join("; ")))),
     }
 }
 
@@ -323,6 +436,7 @@ pub fn profiles(baseline: &Stored, change: &Stored, settled: &Settled) -> Result
 }
 
 /// The configuration alone, where nothing is run.
-pub fn configuration(settings: &Settings, launching: &Launching) -> Result<Config, Failure> {
-    Config::resolve(settings, &launching.flags())
+pub fn configuration(settings: &Settings, launching: &Launching, is_gate: bool) -> Result<Config, Failure> {
+    let resolve = if is_gate { Config::resolve_apart } else { Config::resolve };
+    resolve(settings, &launching.flags())
 }

@@ -37,6 +37,8 @@ struct Run {
     timed_out: bool,
     #[serde(default)]
     parameters: Parameters,
+    #[serde(default)]
+    survivors: Vec<serde::de::IgnoredAny>,
     metrics: Vec<MetricTotal>,
 }
 
@@ -52,6 +54,8 @@ enum ExitStatus {
 pub struct Stored {
     pub side: Side,
     pub host: Fingerprint,
+    /// In how many runs processes lived on.
+    pub left_behind: usize,
 }
 
 /// Reads a profile with runs to compare with.
@@ -64,6 +68,9 @@ pub fn read(path: &Path, events: &[Quantity], ignored: &IgnoreFailure) -> Result
     let open = || {
         File::open(path).map_err(|error| fail(format!("cannot be read: {}", alumet::file::reason(&error))))
     };
+    if path.is_dir() {
+        return Err(fail("is a directory, no profile".into()));
+    }
     let head: Head = serde_json::from_reader(BufReader::new(open()?))
         .map_err(|error| fail(format!("is no profile: {}", plain(&error))))?;
     if head.schema != SCHEMA {
@@ -101,15 +108,17 @@ pub fn read(path: &Path, events: &[Quantity], ignored: &IgnoreFailure) -> Result
         quantities.iter().filter_map(of).collect()
     };
     let side = Side { title: name.to_string(), runs: profile.runs.iter().map(readings).collect() };
-    Ok(Stored { side, host: profile.host })
+    let left_behind = profile.runs.iter().filter(|run| !run.survivors.is_empty()).count();
+    Ok(Stored { side, host: profile.host, left_behind })
 }
 
-/// What serde_json says, in lower case as the rest of the line.
+/// Why it could not be read.
 fn plain(error: &serde_json::Error) -> String {
     let text = error.to_string();
+    let place = format!("line {}, column {}", error.line(), error.column());
     match error.classify() {
-        Category::Eof => format!("it ends too early ({text})"),
-        Category::Data => format!("it is JSON, but not what `exec --json` writes ({text})"),
+        Category::Eof => format!("it ends too early ({place})"),
+        Category::Data => format!("it is JSON, but not what `exec --json` writes ({place})"),
         Category::Syntax | Category::Io => text,
     }
 }

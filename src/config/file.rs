@@ -23,13 +23,14 @@ const NOT_FROM_HERE: [(&str, &str); 1] = [("nvml", "library")];
 #[derive(Debug, Clone)]
 pub struct Notice(pub String);
 
-/// The file that was named, or the first that exists of those that are looked for.
-pub fn find(named: Option<&Path>) -> Result<(Option<PathBuf>, Vec<Notice>), Failure> {
+/// The file that was named, or the first that exists of those that are looked for; in the working directory only if that
+/// is to be believed.
+pub fn find(named: Option<&Path>, here: bool) -> Result<(Option<PathBuf>, Vec<Notice>), Failure> {
     if let Some(path) = named {
         return Ok((Some(path.to_owned()), Vec::new()));
     }
     let mut notices = Vec::new();
-    for path in places() {
+    for path in places().filter(|path| here || path != Path::new(HERE)) {
         if fs::symlink_metadata(&path).is_err() {
             continue;
         }

@@ -160,10 +160,19 @@ pub struct Config {
 impl Config {
     /// Puts everything together.
     pub fn resolve(settings: &Settings, flags: &[Flag]) -> Result<Self, Failure> {
+        Self::resolve_with(settings, flags, true)
+    }
+
+    /// The same without a file of the working directory, which may be that of a change that is to be judged.
+    pub fn resolve_apart(settings: &Settings, flags: &[Flag]) -> Result<Self, Failure> {
+        Self::resolve_with(settings, flags, false)
+    }
+
+    fn resolve_with(settings: &Settings, flags: &[Flag], here: bool) -> Result<Self, Failure> {
         let mut values = Values::with_defaults()?;
         let environment = values::environment()?;
         let named = settings.config.clone().or_else(|| environment.config.clone());
-        let (found, notices) = file::find(named.as_deref())?;
+        let (found, notices) = file::find(named.as_deref(), here)?;
         if let Some(path) = &found {
             file::read(path, named.is_some(), &mut values)?;
         }
@@ -194,13 +203,6 @@ impl Config {
         // Paths are not text: these two may hold what no TOML string can.
         general.sysfs = settings.sysfs.clone().or(general.sysfs);
         general.procfs = settings.procfs.clone().or(general.procfs);
-        for (name, path) in [("--sysfs", &general.sysfs), ("--procfs", &general.procfs)] {
-            if let Some(path) = path
-                && !path.is_dir()
-            {
-                return Err(Failure::usage(format!("{name}: {} is not a directory", path.display())));
-            }
-        }
         let config = Self { general, file: found, notices, values };
         config.check_names()?;
         Ok(config)

@@ -2,18 +2,20 @@
 
 use std::ffi::OsString;
 
-use alumet::{Command, Target};
+use alumet::{Clock, Command, RealClock, Target};
 use anyhow::Context;
 
 use super::Session;
-use crate::exit::Failure;
-use crate::supervise::{Limits, until_end};
+use super::series::Stop;
+use crate::exit::{FAILED, Failure};
+use crate::supervise::{Ending, Limits, until_end};
 
-/// Executes a command with sh, as the application is: with its user, environment and streams.
+/// Executes a command with sh, as the application is: with its user, environment and streams. Returns why nothing more
+/// should be done, if it fails or somebody wants alumet to end.
 ///
 /// # Errors
-/// It cannot be executed, or fails.
-pub async fn execute(flag: &str, text: &str, session: &Session<'_>) -> Result<(), Failure> {
+/// It cannot be executed at all.
+pub async fn execute(flag: &str, text: &str, session: &Session<'_>) -> Result<Option<Stop>, Failure> {
     let mut command = Command::new(["sh", "-c", text].map(OsString::from));
     command.inherited(session.inherited.clone());
     if let Some(user) = &session.launching.user {
@@ -23,13 +25,15 @@ pub async fn execute(flag: &str, text: &str, session: &Session<'_>) -> Result<()
     let target = Target::launch(&command)?;
     target.wait_at_gate()?;
     target.open_gate()?;
-    let limits = Limits { since: alumet::Clock::now(&alumet::RealClock), timeout: None, wait_all: false };
-    until_end(&target, session.signals, limits).await.with_context(|| format!("cannot follow {flag}"))?;
+    let limits = Limits { since: RealClock.now(), timeout: None, wait_all: false };
+    let ending = until_end(&target, session.signals, limits).await;
+    let ending = ending.with_context(|| format!("cannot follow {flag}"))?;
     target.reap_the_ending().await;
     target.leave();
-    match target.exit() {
-        Some(exit) if exit.is_success() => Ok(()),
-        Some(exit) => Err(Failure::failed(format!("{flag} `{text}` {exit}"))),
-        None => Err(Failure::failed(format!("{flag} `{text}` has not ended"))),
-    }
+    Ok(match (ending, target.exit()) {
+        (Ending::Asked(signal), _) => Some(Stop::Interrupted(signal)),
+        (_, Some(exit)) if exit.is_success() => None,
+        (_, Some(exit)) => Some(Stop::Failed(FAILED, format!("{flag} `{text}` {exit}"))),
+        (_, None) => Some(Stop::Failed(FAILED, format!("{flag} `{text}` has not ended"))),
+    })
 }

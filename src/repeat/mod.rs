@@ -22,6 +22,7 @@ use crate::measure::{Measured, Measurement};
 use crate::quantity::{Quantity, Reading, derived};
 use crate::signals::Signals;
 use crate::supervise::Ending;
+use series::Stop;
 
 /// Where the output of the application goes.
 #[derive(Debug, Clone)]
@@ -92,23 +93,26 @@ pub struct Done {
     pub readings: Vec<(Quantity, Reading)>,
     pub exit: Option<Exit>,
     pub timed_out: Option<Duration>,
-    /// Whether somebody wants it to end.
-    pub is_interrupted: bool,
 }
 
 impl Runner<'_> {
-    /// Runs it once; a run that counts has a number.
+    /// Runs it once; a run that counts has a number. Returns why there is no run, if there is none.
     pub async fn run(
         &self,
         measurement: &Measurement<'_>,
         number: Option<usize>,
         is_last: bool,
-    ) -> Result<Done, Failure> {
-        if let Some(prepare) = &self.prepare {
-            auxiliary::execute("--prepare", prepare, self.session).await?;
+    ) -> Result<Result<Done, Stop>, Failure> {
+        if let Some(prepare) = &self.prepare
+            && let Some(stop) = auxiliary::execute("--prepare", prepare, self.session).await?
+        {
+            return Ok(Err(stop));
         }
         let mut measurement = measurement.again(number);
         let ended = launching::run(&mut measurement, &self.command, self.session.signals, is_last).await?;
+        if let Ending::Asked(signal) = ended.ending {
+            return Ok(Err(Stop::Interrupted(signal)));
+        }
         let timed_out = ended.timed_out;
         let measured = measurement.into_run(&ended.target, &ended.report, timed_out.is_some());
         let (wall, metrics) = (measured.run.wall_s, &measured.run.metrics);
@@ -117,21 +121,30 @@ impl Runner<'_> {
             .filter_map(|quantity| Some((quantity.clone(), quantity.of_run(wall, metrics)?)))
             .collect();
         readings.extend(derived(&measured.run));
-        let is_interrupted = ended.ending == Ending::Asked;
-        Ok(Done { measured, readings, exit: ended.report.exit, timed_out, is_interrupted })
+        Ok(Ok(Done { measured, readings, exit: ended.report.exit, timed_out }))
     }
 }
 
 impl Done {
-    /// Why the runs cannot go on after this one, if so: the status to end with, and the words for it.
-    pub fn failure(&self, measurement: &Measurement<'_>) -> Option<(u8, String)> {
+    /// Why the runs cannot go on after this one, if so.
+    pub fn stop(&self, measurement: &Measurement<'_>, which: &str) -> Option<Stop> {
+        let (status, why) = self.failure(measurement)?;
+        Some(Stop::Failed(status, format!("{which} {why}")))
+    }
+
+    /// Whether it has failed, which is accepted.
+    pub fn is_accepted_failure(&self) -> bool {
+        self.exit.is_some_and(|exit| !exit.is_success())
+    }
+
+    fn failure(&self, measurement: &Measurement<'_>) -> Option<(u8, String)> {
         if !self.measured.is_written {
             return Some((FAILED, "could not be written whole".into()));
         }
         if let Some(limit) = self.timed_out {
             return Some((
                 crate::exit::TIMEOUT,
-                format!("was ended after {}", humantime::format_duration(limit)),
+                format!("was ended by --timeout after {}", humantime::format_duration(limit)),
             ));
         }
         match self.exit {

@@ -6,6 +6,8 @@ use crate::profile::Parameters;
 
 /// More combinations than this are a mistake.
 const MOST: usize = 10_000;
+/// Above, a number has not all of its digits.
+const LARGEST: f64 = 1e15;
 
 /// All combinations of the values that were asked for; one, an empty one, without any.
 pub fn combinations(arguments: &Exec) -> Result<Vec<Parameters>, Failure> {
@@ -42,21 +44,43 @@ fn numbers(min: &str, max: &str, step: &str) -> Result<Vec<String>, Failure> {
         value.ok_or_else(|| Failure::usage(format!("--parameter-scan: `{text}` is not a number")))
     };
     let (low, high, by) = (number(min)?, number(max)?, number(step)?);
-    if by <= 0.0 || low > high || (high - low) / by > MOST as f64 {
+    if by <= 0.0 || low > high || (high - low) / by > MOST as f64 || low.abs().max(high.abs()) > LARGEST {
         return Err(Failure::usage(format!(
             "--parameter-scan: from {min} to {max} in steps of {step} are no numbers"
         )));
     }
-    let decimals = |text: &str| text.trim().split_once('.').map_or(0, |(_, decimals)| decimals.len());
-    let decimals = [min, max, step].into_iter().map(decimals).max().unwrap_or(0);
+    // Written with an exponent, a number shows its decimals when it is written without.
+    let plain = |value: f64, text: &str| {
+        if text.contains(['e', 'E']) { value.to_string() } else { text.trim().to_owned() }
+    };
+    let decimals = |text: String| text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let texts = [plain(low, min), plain(high, max), plain(by, step)];
+    let decimals = texts.into_iter().map(decimals).max().unwrap_or(0);
     // A step more or less than a rounding error beyond the end is on it.
     let steps = ((high - low) / by + 1e-9).floor() as usize;
     Ok((0..=steps).map(|i| format!("{:.decimals$}", low + by * i as f64)).collect())
 }
 
-/// The text with the values in the places of their names.
+/// The text with the values in the places of their names. What a value brings is left as it is.
 pub fn fill(text: &str, parameters: &Parameters) -> String {
-    parameters.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('{') {
+        filled.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let value = rest.find('}').and_then(|end| Some((end, parameters.get(&rest[1..end])?)));
+        match value {
+            Some((end, value)) => {
+                filled.push_str(value);
+                rest = &rest[end + 1..];
+            }
+            None => {
+                filled.push('{');
+                rest = &rest[1..];
+            }
+        }
+    }
+    filled + rest
 }
 
 #[cfg(test)]
@@ -69,9 +93,15 @@ mod tests {
         assert_eq!(numbers("0", "0.5", "0.1").unwrap(), ["0.0", "0.1", "0.2", "0.3", "0.4", "0.5"]);
         assert_eq!(numbers("-1", "1", "2").unwrap(), ["-1", "1"]);
         assert_eq!(numbers("1", "2.5", "1").unwrap(), ["1.0", "2.0"]);
-        for (min, max, step) in
-            [("1", "0", "1"), ("0", "1", "0"), ("a", "1", "1"), ("0", "1e9", "1"), ("0", "inf", "1")]
-        {
+        assert_eq!(numbers("0", "1e-1", "5e-2").unwrap(), ["0.00", "0.05", "0.10"]);
+        for (min, max, step) in [
+            ("1", "0", "1"),
+            ("0", "1", "0"),
+            ("a", "1", "1"),
+            ("0", "1e9", "1"),
+            ("0", "inf", "1"),
+            ("1e300", "1e300", "1"),
+        ] {
             assert!(numbers(min, max, step).is_err(), "{min} {max} {step}");
         }
     }
@@ -80,5 +110,8 @@ mod tests {
     fn names_are_replaced_wherever_they_stand() {
         let parameters: Parameters = [("n".to_owned(), "4".to_owned())].into();
         assert_eq!(fill("make -j{n} o{n}.bin {m}", &parameters), "make -j4 o4.bin {m}");
+        let nested: Parameters =
+            [("a".to_owned(), "{b}".to_owned()), ("b".to_owned(), "Z".to_owned())].into();
+        assert_eq!(fill("{a} {b} {{b}} {", &nested), "{b} Z {Z} {");
     }
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use alumet::Missing;
+use nix::sys::signal::Signal;
 
 use super::progress::Progress;
 use super::{Done, Runner};
@@ -20,6 +21,8 @@ pub struct Plan {
     pub done: usize,
     /// And as many more as it takes to fill this time.
     pub min_time: Option<Duration>,
+    /// No further run is started after this time.
+    pub max_time: Option<Duration>,
     /// Whether nothing more will be launched when this has been done.
     pub is_last: bool,
 }
@@ -34,6 +37,12 @@ pub struct Series {
     pub missing: Vec<Missing>,
     pub sources: Vec<SourceStatus>,
     pub trouble: Vec<String>,
+    /// In how many runs processes lived on when the application had ended.
+    pub left_behind: usize,
+    /// How many runs have failed, which was accepted.
+    pub accepted_failures: usize,
+    /// Whether the time was up before all runs were made.
+    pub is_out_of_time: bool,
     /// Why it ended early.
     pub stopped: Option<Stop>,
 }
@@ -43,13 +52,25 @@ pub struct Series {
 pub enum Stop {
     /// This one failed: the status to end with, and in words.
     Failed(u8, String),
-    /// Somebody has asked for it.
-    Interrupted(u8),
+    /// Somebody has asked for it, by this signal.
+    Interrupted(Signal),
+}
+
+impl Stop {
+    /// The status to end with; never 0.
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Failed(status, _) => *status,
+            Self::Interrupted(signal) => 128 + *signal as u8,
+        }
+    }
 }
 
 impl Series {
     /// Takes up a run.
     pub fn add(&mut self, done: Done, keep: bool) {
+        self.accepted_failures += usize::from(done.is_accepted_failure());
+        self.left_behind += usize::from(!done.measured.run.survivors.is_empty());
         self.readings.push(done.readings);
         for gap in done.measured.missing {
             // How long a gap was is no reason to say it again for each run.
@@ -82,10 +103,14 @@ pub async fn make(
     if plan.warmups > 0 {
         let mut progress = Progress::new("warm-up", plan.warmups, quiet, streams);
         for number in 1..=plan.warmups {
-            let done = runner.run(measurement, None, false).await?;
-            progress.step(&done.readings, plan.warmups);
-            if let Some(stop) = stop(&done, measurement, &format!("warm-up {number}")) {
-                series.stopped = Some(stop);
+            match runner.run(measurement, None, false).await? {
+                Ok(done) => {
+                    progress.step(&done.readings, plan.warmups);
+                    series.stopped = done.stop(measurement, &format!("warm-up {number}"));
+                }
+                Err(stop) => series.stopped = Some(stop),
+            }
+            if series.stopped.is_some() {
                 progress.end();
                 return Ok(series);
             }
@@ -98,16 +123,26 @@ pub async fn make(
     loop {
         number += 1;
         let is_last = plan.is_last && number >= plan.runs && plan.min_time.is_none();
-        let done = runner.run(measurement, Some(plan.done + number), is_last).await?;
-        let is_time_up = plan.min_time.is_none_or(|least| begun.elapsed() >= least);
-        let expected = expected(number, plan, begun.elapsed());
-        progress.step(&done.readings, expected);
-        series.stopped = stop(&done, measurement, &format!("run {number}"));
+        let done = match runner.run(measurement, Some(plan.done + number), is_last).await? {
+            Ok(done) => done,
+            Err(stop) => {
+                series.stopped = Some(stop);
+                break;
+            }
+        };
+        let is_time_filled = plan.min_time.is_none_or(|least| begun.elapsed() >= least);
+        let is_time_up = plan.max_time.is_some_and(|most| begun.elapsed() >= most);
+        progress.step(&done.readings, expected(number, plan, begun.elapsed()));
+        series.stopped = done.stop(measurement, &format!("run {number}"));
         if series.stopped.is_some() {
             break;
         }
         series.add(done, keep);
-        if number >= plan.runs && is_time_up {
+        if number >= plan.runs && is_time_filled {
+            break;
+        }
+        if is_time_up {
+            series.is_out_of_time = true;
             break;
         }
     }
@@ -121,13 +156,4 @@ fn expected(number: usize, plan: Plan, elapsed: Duration) -> usize {
         (number as f64 * least.as_secs_f64() / elapsed.as_secs_f64().max(1e-6)).ceil() as usize
     });
     plan.runs.max(by_time).max(number)
-}
-
-/// Whether a run is the last one.
-pub fn stop(done: &Done, measurement: &Measurement<'_>, which: &str) -> Option<Stop> {
-    if done.is_interrupted {
-        return Some(Stop::Interrupted(done.exit.map_or(130, |exit| exit.status() as u8)));
-    }
-    let (status, why) = done.failure(measurement)?;
-    Some(Stop::Failed(status, format!("{which} {why}")))
 }

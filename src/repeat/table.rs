@@ -7,7 +7,7 @@ use crate::comparison::judge::peculiarities;
 use crate::profile::Parameters;
 use crate::quantity::{Quantity, Reading};
 use crate::statistics::describe::describe;
-use crate::statistics::outliers::outliers;
+use crate::statistics::outliers;
 use crate::summary::{FAINT, Page, WARNING, what_and_why};
 use crate::terminal::{Look, shortened};
 use crate::units::GLUE;
@@ -52,6 +52,12 @@ pub fn render(title: &str, parameters: &Parameters, series: &Series, warmups: us
             page.remark(&format!("energy is {}: {}", reading.provenance, reading.method), FAINT);
         }
     }
+    if series.left_behind > 0 {
+        page.remark(&left_behind(series.left_behind, series.readings.len()), WARNING);
+    }
+    if series.accepted_failures > 0 {
+        page.remark(&accepted(series.accepted_failures, series.readings.len()), WARNING);
+    }
     series.trouble.iter().for_each(|text| page.remark(text, WARNING));
     if !series.missing.is_empty() {
         let all: Vec<_> = series.missing.iter().map(what_and_why).collect();
@@ -59,6 +65,16 @@ pub fn render(title: &str, parameters: &Parameters, series: &Series, warmups: us
     }
     page.text.push('\n');
     page.text.replace(GLUE, " ")
+}
+
+/// Of so many runs.
+pub fn left_behind(n: usize, of: usize) -> String {
+    format!("{n} of {of} runs left processes behind, whose work is not counted: --wait-all waits for it")
+}
+
+/// Of so many runs.
+pub fn accepted(n: usize, of: usize) -> String {
+    format!("{n} of {of} runs failed, which --ignore-failure accepts")
 }
 
 /// The readings of each quantity.
@@ -106,7 +122,7 @@ fn table(columns: &[(Quantity, Vec<Reading>)]) -> String {
 
 /// `1 outlier (run 4)`.
 fn flagged(values: &[f64]) -> String {
-    let outliers = outliers(values).unwrap_or_default();
+    let outliers = outliers::flagged(values);
     let runs: Vec<_> = outliers.iter().take(3).map(|outlier| (outlier.run + 1).to_string()).collect();
     let more = if outliers.len() > 3 { ", …" } else { "" };
     match outliers.len() {

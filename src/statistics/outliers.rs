@@ -11,6 +11,9 @@ use super::sample::{self, Invalid};
 /// From this score on, as Iglewicz and Hoaglin advise, a run is flagged.
 pub const LIMIT: f64 = 3.5;
 
+/// Of fewer runs, one in five series without any peculiarity would have a flag.
+pub const FEWEST_RUNS: usize = 10;
+
 /// A run far from the others.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outlier {
@@ -18,6 +21,11 @@ pub struct Outlier {
     pub run: usize,
     /// Its modified Z score, negative where it is lower than the others.
     pub score: f64,
+}
+
+/// As [`outliers`], for a person: none of fewer than [`FEWEST_RUNS`] runs.
+pub fn flagged(values: &[f64]) -> Vec<Outlier> {
+    if values.len() < FEWEST_RUNS { Vec::new() } else { outliers(values).unwrap_or_default() }
 }
 
 /// Those of at least one run whose score exceeds [`LIMIT`], in their order.

@@ -351,9 +351,11 @@ unsafe fn become_application(plan: &Plan<'_>) -> ! {
             let groups = user.groups.as_ptr().cast::<libc::gid_t>();
             let gid = user.gid.as_raw();
             let uid = user.uid.as_raw();
-            if libc::setgroups(user.groups.len(), groups) != 0
-                || libc::setresgid(gid, gid, gid) != 0
-                || libc::setresuid(uid, uid, uid) != 0
+            // Not glibc's functions: they tell all threads, and wait for those of the parent, which this process has not
+            // (nptl(7), "NPTL and the POSIX.1 requirements for credentials").
+            if libc::syscall(libc::SYS_setgroups, user.groups.len(), groups) != 0
+                || libc::syscall(libc::SYS_setresgid, gid, gid, gid) != 0
+                || libc::syscall(libc::SYS_setresuid, uid, uid, uid) != 0
             {
                 fail(plan.report);
             }
@@ -423,6 +425,6 @@ mod tests {
     #[test]
     fn an_unknown_user_is_named() {
         let error = Command::new(["true"]).user("no-such-user-here").unwrap_err();
-        assert_eq!(error.to_string(), "no user is named `no-such-user-here`");
+        assert_eq!(error.to_string(), "there is no user `no-such-user-here`");
     }
 }

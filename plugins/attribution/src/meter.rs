@@ -45,6 +45,9 @@ pub struct Meter {
     start: Time,
     /// Up to here everything was split.
     from: Time,
+    /// Up to these times all is known, but not split yet. Where the application is followed by its parents, some of its
+    /// CPU time is known only when it has ended: it has its share of the energy of these last intervals.
+    held: [Time; 2],
     energy: Timeline,
     target: Timeline,
     busy: Timeline,
@@ -84,6 +87,7 @@ impl Meter {
             parts: None,
             start,
             from: start,
+            held: [start; 2],
             energy,
             target,
             busy,
@@ -160,10 +164,10 @@ impl Meter {
             self.energy.join();
         }
         let known = [&self.energy, &self.target, &self.busy].map(Timeline::known_until).into_iter().min();
-        match known.filter(|known| *known > self.from) {
-            Some(known) => self.advance(known, out),
-            None => Ok(()),
-        }
+        let Some(known) = known.filter(|known| *known > self.held[1]) else { return Ok(()) };
+        let [split, next] = self.held;
+        self.held = [next, known];
+        if split > self.from { self.advance(split, out) } else { Ok(()) }
     }
 
     /// Splits what is left, and says how sure the totals are.
@@ -176,27 +180,7 @@ impl Meter {
         if let Some(known) = known.filter(|_| some_is_left) {
             self.advance(known, out)?;
         }
-        self.take_late(out)?;
         self.push_uncertainties(out)
-    }
-
-    /// Where the application is followed by its parents, some of its CPU time is known only when it has ended, after the
-    /// last energy was split. What that was of the energy of the others, by their CPU time, is taken from them.
-    fn take_late(&mut self, out: &mut Batch) -> Result<(), Contradiction> {
-        let late = self.target.take_rest();
-        if late <= 0.0 || matches!(self.what, What::Gpu(_)) {
-            return Ok(());
-        }
-        let Some([target, _, other]) = self.parts(out.registry())? else { return Ok(()) };
-        let others = (self.busy_sum + self.busy.take_rest() - self.target_sum).max(late);
-        let energy = self.sum.other.max(0.0) * (late / others);
-        self.target_sum += late;
-        self.busy_sum = self.busy_sum.max(self.target_sum);
-        self.sum.target += energy;
-        self.sum.other -= energy;
-        out.push(target, energy);
-        out.push(other, -energy);
-        Ok(())
     }
 
     /// Splits what was used until `to`.
