@@ -1,6 +1,7 @@
 //! Where the machine's own files are.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The roots of the host's file systems. In a container they may be mounted elsewhere than at `/sys` and `/proc`; the
 /// application itself is always followed in the real `/proc`.
@@ -29,6 +30,15 @@ impl Host {
 
     /// Whether the CPU says that a hypervisor is below (`flags` in proc_cpuinfo(5); x86 alone has that).
     pub fn is_virtual(&self) -> bool {
+        // The kernel writes it anew for each reader, all CPUs of it.
+        static HERE: OnceLock<bool> = OnceLock::new();
+        match self.procfs == Path::new("/proc") {
+            true => *HERE.get_or_init(|| self.look_for_hypervisor()),
+            false => self.look_for_hypervisor(),
+        }
+    }
+
+    fn look_for_hypervisor(&self) -> bool {
         let cpuinfo = std::fs::read_to_string(self.procfs("cpuinfo")).unwrap_or_default();
         let flags = cpuinfo.lines().find(|line| line.starts_with("flags"));
         flags.is_some_and(|flags| flags.split_ascii_whitespace().any(|flag| flag == "hypervisor"))
