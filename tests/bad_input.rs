@@ -303,7 +303,7 @@ fn root_does_not_believe_a_configuration_that_others_could_have_written() {
             |path| {
                 std::fs::set_permissions(path.parent().unwrap(), PermissionsExt::from_mode(0o777)).unwrap()
             },
-            "its directory can be written by others",
+            "HERE can be written by others",
         ),
     ];
     for (spoil, why) in spoilt {
@@ -313,10 +313,11 @@ fn root_does_not_believe_a_configuration_that_others_could_have_written() {
             spoil(&alumet.path("alumet.toml"));
             alumet
         };
+        let mut alumet = start(&[]);
+        let why = why.replace("HERE", alumet.path("").canonicalize().unwrap().to_str().unwrap());
         let notice = format!(
             "alumet: ignored alumet.toml: alumet runs as root and {why}; name it with --config to use it"
         );
-        let mut alumet = start(&[]);
         alumet.run().status(0).only_says(&notice);
         assert!(alumet.path("started").exists());
         // Named, it is read.

@@ -19,6 +19,38 @@ pub fn is_exposed(path: &Path) -> bool {
     Uid::effective().is_root() && fs::metadata(parent(path)).is_ok_and(others_can_write)
 }
 
+/// Who else than root could have written a file, or put another in its place: the first reason found at the file itself
+/// or at a directory above it. `None` says that root alone could.
+pub fn exposure(path: &Path) -> Option<String> {
+    let examined = || {
+        let file = fs::symlink_metadata(path)?;
+        if file.is_symlink() {
+            return Ok(Some("it is a symbolic link".to_owned()));
+        }
+        let own = hand_of_others(&file).map(|why| format!("it {why}"));
+        if own.is_some() {
+            return Ok(own);
+        }
+        for place in fs::canonicalize(parent(path))?.ancestors() {
+            if let Some(why) = hand_of_others(&fs::metadata(place)?) {
+                return Ok(Some(format!("{} {why}", place.display())));
+            }
+        }
+        Ok(None)
+    };
+    examined().unwrap_or_else(|error: io::Error| Some(format!("it cannot be examined: {}", reason(&error))))
+}
+
+/// In a sticky directory like /tmp nobody but root can rename or remove what is root's (inode(7)).
+fn hand_of_others(metadata: &fs::Metadata) -> Option<String> {
+    let is_sticky = metadata.is_dir() && metadata.mode() & libc::S_ISVTX != 0;
+    match metadata.uid() {
+        0 if metadata.mode() & 0o022 == 0 || is_sticky => None,
+        0 => Some("can be written by others".into()),
+        uid => Some(format!("belongs to uid {uid}")),
+    }
+}
+
 /// Creates a file, or empties it. Where it [is exposed](is_exposed), a symbolic link is not followed.
 ///
 /// # Errors
@@ -40,7 +72,35 @@ pub fn reason(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    #[test]
+    fn what_is_roots_alone_is_so_with_every_directory_above_it() {
+        if !Uid::effective().is_root() {
+            println!("skipped: what_is_roots_alone_is_so_with_every_directory_above_it: needs root");
+            return;
+        }
+        let top = tempfile::tempdir().unwrap();
+        let above = top.path().join("above");
+        fs::create_dir_all(above.join("within")).unwrap();
+        let file = above.join("within/file");
+        fs::write(&file, "").unwrap();
+        let mode = |path: &Path, mode| fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+        // /tmp itself is everybody's, and sticky.
+        assert_eq!(exposure(&file), None);
+        mode(&file, 0o664);
+        assert_eq!(exposure(&file).as_deref(), Some("it can be written by others"));
+        mode(&file, 0o644);
+        mode(&above, 0o777);
+        assert_eq!(exposure(&file).unwrap(), format!("{} can be written by others", above.display()));
+        mode(&above, 0o1777);
+        assert_eq!(exposure(&file), None);
+        chown(&above, Some(65534), None).unwrap();
+        assert_eq!(exposure(&file).unwrap(), format!("{} belongs to uid 65534", above.display()));
+        symlink(&file, above.join("link")).unwrap();
+        assert_eq!(exposure(&above.join("link")).as_deref(), Some("it is a symbolic link"));
+        assert!(exposure(&above.join("none")).unwrap().starts_with("it cannot be examined: no such file"));
+    }
 
     #[test]
     fn root_follows_no_link_where_others_can_write() {

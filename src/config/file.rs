@@ -2,10 +2,9 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use alumet::file::reason;
+use alumet::file::{exposure, reason};
 use nix::unistd::Uid;
 use toml::{Table, Value};
 
@@ -56,25 +55,7 @@ fn places() -> impl Iterator<Item = PathBuf> {
 
 /// Why root should not believe a file that nobody has named: somebody else could have put it there.
 pub fn distrust(path: &Path) -> Option<String> {
-    if !Uid::effective().is_root() {
-        return None;
-    }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    for (place, what) in [(path, "it"), (parent, "its directory")] {
-        // The file itself may not be a link; a directory may be reached through one.
-        let metadata = if place == path { fs::symlink_metadata(place) } else { fs::metadata(place) };
-        let Ok(metadata) = metadata else { return Some(format!("{what} cannot be examined")) };
-        if metadata.is_symlink() {
-            return Some(format!("{what} is a symbolic link"));
-        }
-        if metadata.uid() != 0 {
-            return Some(format!("{what} belongs to uid {}", metadata.uid()));
-        }
-        if metadata.mode() & 0o022 != 0 {
-            return Some(format!("{what} can be written by others"));
-        }
-    }
-    None
+    Uid::effective().is_root().then(|| exposure(path)).flatten()
 }
 
 /// Reads a file into the values. `named` says that the user has named it.

@@ -3,9 +3,9 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use alumet::file::exposure;
 use nix::unistd::Uid;
 
 use crate::refusal::Refusal;
@@ -24,10 +24,12 @@ pub fn to_load(asked: Option<&Path>) -> Result<OsString, Refusal> {
     if path.components().count() < 2 {
         return Ok(path.into());
     }
-    match is_privileged().then(|| exposed(&real)).flatten() {
-        Some(who) => Err(Refusal::new(
-            format!("nvml.library is refused: others than root can write to {}", who.display()),
-            "let it belong to root, and take the others' right to write",
+    match is_privileged().then(|| exposure(&real)).flatten() {
+        Some(why) => Err(Refusal::new(
+            format!(
+                "nvml.library is refused: with privileges, only what is root's alone is loaded, and {why}"
+            ),
+            "let it and the directories above it belong to root, and take the others' right to write",
         )),
         None => Ok(real.into()),
     }
@@ -38,17 +40,6 @@ pub fn to_load(asked: Option<&Path>) -> Result<OsString, Refusal> {
 fn is_privileged() -> bool {
     // SAFETY: takes a number and touches no memory of ours.
     Uid::effective().is_root() || unsafe { libc::getauxval(libc::AT_SECURE) } != 0
-}
-
-/// The file itself or the first directory above it that is not root's alone. In a sticky directory like /tmp others
-/// cannot touch what belongs to root (`inode(7)`).
-fn exposed(real: &Path) -> Option<&Path> {
-    real.ancestors().find(|path| {
-        fs::metadata(path).is_ok_and(|metadata| {
-            let sticky = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
-            metadata.uid() != 0 || (metadata.mode() & 0o022 != 0 && !sticky)
-        })
-    })
 }
 
 #[cfg(test)]
@@ -68,7 +59,7 @@ mod tests {
         mode(&library, 0o644);
         assert!(to_load(Some(&library)).is_ok());
         mode(&library, 0o666);
-        assert!(to_load(Some(&library)).unwrap_err().reason.contains("others than root can write"));
+        assert!(to_load(Some(&library)).unwrap_err().reason.contains("it can be written by others"));
         mode(&library, 0o644);
         mode(directory.path(), 0o777);
         assert!(to_load(Some(&library)).is_err());
