@@ -193,12 +193,17 @@ impl MachineEnergy {
             None => vec![["Energy".to_owned(), value, format!("machine: {measured}")]],
         };
         if let Some((peak, is_of_one)) = self.peak.filter(|_| wall > 0.0 && self.uncertainty.is_some()) {
-            let at_most = if is_of_one { "" } else { "at most " };
-            let peak = peak.max(self.joules / wall);
-            let mean = format!("{} mean", watts(self.joules / wall));
+            let mean = |joules: f64| format!("{} mean", watts(joules / wall));
+            let peak = watts(peak.max(self.joules / wall));
+            let mut machine: Vec<String> = Vec::new();
+            if self.target.is_some() {
+                machine.push(format!("machine {}", mean(self.joules)));
+            }
             // In one interval there is no peak.
-            let peak = if is_short { String::new() } else { format!("{at_most}{} peak", watts(peak)) };
-            rows.push(["Power".to_owned(), mean, peak]);
+            if !is_short {
+                machine.push(if is_of_one { format!("{peak} peak") } else { format!("peak at most {peak}") });
+            }
+            rows.push(["Power".to_owned(), mean(self.headline().joules), machine.join(", ")]);
         }
         rows
     }
@@ -260,7 +265,7 @@ mod tests {
             rows(&all, 8.0),
             [
                 "Energy | 520 J ± 3 | machine: package + dram measured: RAPL through perf",
-                "Power | 65 W mean | at most 98 W peak",
+                "Power | 65 W mean | peak at most 98 W",
             ]
         );
     }

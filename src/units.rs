@@ -5,12 +5,15 @@ pub const GLUE: char = '\u{a0}';
 
 /// Three significant digits; whole numbers below 1000 as they are.
 fn three_digits(value: f64) -> String {
-    let decimals = match value.abs() {
+    format!("{value:.0$}", decimals(value))
+}
+
+fn decimals(value: f64) -> usize {
+    match value.abs() {
         v if v >= 99.95 || v == 0.0 || (v.fract() == 0.0 && v < 1000.0) => 0,
         v if v >= 9.995 => 1,
         _ => 2,
-    };
-    format!("{value:.decimals$}")
+    }
 }
 
 /// Divides by the largest step that leaves at least 1 (after rounding) and adds its name.
@@ -55,28 +58,27 @@ pub fn joules(j: f64) -> String {
     if j == 0.0 { format!("0{GLUE}J") } else { scaled(j, &JOULES) }
 }
 
-/// An energy with its uncertainty in the same unit, which has one digit and is rounded up: `520 J ± 3`.
+/// No total is told apart by more digits than these.
+const MOST_DIGITS: i32 = 5;
+
+/// An energy with its uncertainty in the same unit, that of the larger of the two. The uncertainty has one digit and is
+/// rounded up; the energy is as precise as that: `520 J ± 3`, `12.40 J ± 0.02`.
 pub fn uncertain(j: f64, uncertainty: f64) -> String {
     if uncertainty <= 0.0 {
         return joules(j);
     }
-    // In the unit of the larger of the two.
-    let text = if uncertainty > j.abs() { in_unit_of(j, uncertainty) } else { joules(j) };
-    let unit = text.rsplit(GLUE).next().unwrap_or_default();
-    let size = JOULES.iter().find(|(_, name)| *name == unit).map_or(1.0, |(size, _)| *size);
-    let uncertainty = uncertainty / size;
-    let digits = uncertainty.log10().floor() as i32;
-    let power = 10f64.powi(digits);
+    let fits = |size: &f64| j.abs().max(uncertainty) / size >= 0.9995;
+    let (size, unit) = JOULES.iter().find(|(size, _)| fits(size)).unwrap_or(&JOULES[JOULES.len() - 1]);
+    let (value, uncertainty) = (j / size, uncertainty / size);
+    let place = |of: f64| of.abs().log10().floor() as i32;
+    let finest = place(value.abs().max(1.0)) + 1 - MOST_DIGITS;
+    let last = place(uncertainty).max(finest);
+    let power = 10f64.powi(last);
     // The quotient of two such numbers may be a little above a whole one.
     let rounded = (uncertainty / power - 1e-9).ceil() * power;
-    let decimals = usize::try_from(-digits).unwrap_or(0);
-    format!("{text}{GLUE}±{GLUE}{rounded:.decimals$}")
-}
-
-fn in_unit_of(j: f64, other: f64) -> String {
-    let fits = |size: &f64| other / size >= 0.9995;
-    let (size, name) = JOULES.iter().find(|(size, _)| fits(size)).unwrap_or(&JOULES[JOULES.len() - 1]);
-    format!("{:.2}{GLUE}{name}", j / size)
+    let fraction = usize::try_from(-last).unwrap_or(0);
+    let decimals = decimals(value).max(fraction);
+    format!("{value:.decimals$}{GLUE}{unit}{GLUE}±{GLUE}{rounded:.fraction$}")
 }
 
 /// A power.
@@ -166,12 +168,15 @@ mod tests {
         let cases = [
             (520.0, 2.1, "520 J ± 3"),
             (520.0, 2.0, "520 J ± 2"),
-            (12.4, 0.013, "12.4 J ± 0.02"),
+            (12.4, 0.013, "12.40 J ± 0.02"),
+            (3000.08, 0.029, "3.0001 kJ ± 0.0001"),
+            (50.0, 0.3, "50.0 J ± 0.3"),
+            (0.16782, 0.3, "168 mJ ± 300"),
             (1520.0, 21.0, "1.52 kJ ± 0.03"),
             (0.5, 0.049, "500 mJ ± 50"),
             (0.0005, 0.01, "0.50 mJ ± 10"),
             (0.392, 10.0, "0.39 J ± 10"),
-            (0.0, 1.5, "0.00 J ± 2"),
+            (0.0, 1.5, "0 J ± 2"),
             (17.8, 0.0, "17.8 J"),
         ];
         for (j, uncertainty, expected) in cases {

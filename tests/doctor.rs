@@ -216,6 +216,11 @@ fn the_capability_that_is_printed_opens_the_pmu() {
     let mut user = Alumet::as_nobody("exec \"$@\"", &words);
     let done = user.run().status(0);
     snapshot("pmu-forbidden.txt", &rows(&done, &ENERGY));
+    {
+        // Where Debian and Ubuntu begin, and their kernels want more than the capability.
+        let Some(_restored) = support::Paranoid::set(test, 3) else { return };
+        snapshot("pmu-closed.txt", &rows(&user.run().status(0), &["rapl ", "paranoid "]));
+    }
 
     let command = done.stdout.lines().find_map(|line| line.trim().strip_prefix("sudo setcap ")).unwrap();
     let setcap = Command::new("sh").args(["-c", &format!("setcap {command}")]).status();

@@ -23,14 +23,54 @@ pub fn paranoid() -> Option<i32> {
     fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").ok()?.trim().parse().ok()
 }
 
-/// Whether this process has CAP_PERFMON or CAP_SYS_ADMIN.
-pub fn is_permitted() -> bool {
-    let both = CapabilitySet::PERFMON | CapabilitySet::SYS_ADMIN;
-    capabilities(None).is_ok_and(|own| own.effective.intersects(both))
+/// ` (perf_event_paranoid is 2)`, as a part of a sentence; nothing where the kernel has no such setting.
+pub fn setting() -> String {
+    paranoid().map_or_else(String::new, |level| format!(" (perf_event_paranoid is {level})"))
 }
 
-/// Of these two the one that gives the right here: for [`Setup::keep_capabilities`](crate::Setup::keep_capabilities).
+/// The highest level that Linux knows. Above it, kernels of Debian and Ubuntu let nobody count without CAP_SYS_ADMIN:
+/// CAP_PERFMON is not enough (their patch of `perf_event_open` asks for the former alone).
+const HIGHEST: i32 = 2;
+
+/// Whether the level is one at which CAP_PERFMON may be worth nothing.
+fn is_closed() -> bool {
+    paranoid().is_some_and(|level| level > HIGHEST)
+}
+
+fn has(capability: CapabilitySet) -> bool {
+    capabilities(None).is_ok_and(|own| own.effective.contains(capability))
+}
+
+/// Whether this process may count more than users may: it has CAP_SYS_ADMIN, or CAP_PERFMON where that counts.
+pub fn is_permitted() -> bool {
+    has(CapabilitySet::SYS_ADMIN) || (has(CapabilitySet::PERFMON) && !is_closed())
+}
+
+/// What gives the right to count, with the least privilege.
+pub fn remedy() -> String {
+    let open = || format!("sudo sysctl kernel.perf_event_paranoid={HIGHEST}");
+    match (is_closed(), has(CapabilitySet::PERFMON)) {
+        (true, true) => open(),
+        (true, false) => format!("{} && {}", open(), setcap()),
+        (false, _) => setcap(),
+    }
+}
+
+/// Why the kernel did not permit to count although this process has a right to, and what would change that. `None` if it
+/// has none: [`remedy`] gives it.
+pub fn hindrance() -> Option<(String, String)> {
+    if is_permitted() {
+        return Some((
+            "a sandbox or security module forbids perf_event_open although the rights are there".into(),
+            "in a container, run it with `--cap-add PERFMON` and a seccomp profile that allows perf_event_open".into(),
+        ));
+    }
+    has(CapabilitySet::PERFMON).then(|| (format!("this kernel lets only root count{}", setting()), remedy()))
+}
+
+/// The least of what this process has that gives the right here: for
+/// [`Setup::keep_capabilities`](crate::Setup::keep_capabilities).
 pub fn capability() -> CapabilitySet {
-    let has_perfmon = permitted().contains(CapabilitySet::PERFMON);
-    if has_perfmon { CapabilitySet::PERFMON } else { CapabilitySet::SYS_ADMIN }
+    let suffices = permitted().contains(CapabilitySet::PERFMON) && !is_closed();
+    if suffices { CapabilitySet::PERFMON } else { CapabilitySet::PERFMON | CapabilitySet::SYS_ADMIN }
 }

@@ -57,10 +57,10 @@ pub fn render(findings: &Findings, look: Look) -> String {
         }
     }
     if let Some(level) = findings.perf_event_paranoid {
-        let rights = if alumet::perfmon::is_permitted() {
-            "does not concern alumet: it has CAP_PERFMON"
-        } else {
-            "what users may count"
+        let rights = match (alumet::perfmon::is_permitted(), level) {
+            (true, _) => "does not concern alumet: it has the right to count",
+            (false, 3..) => "users may count nothing, on Debian and Ubuntu not even with CAP_PERFMON",
+            (false, _) => "what users may count",
         };
         page.row("paranoid", &level.to_string(), &[format!("perf_event_paranoid: {rights}")]);
     }
@@ -93,7 +93,7 @@ impl Page {
         };
         lines.push(source.remedy.clone());
         for missing in &source.missing {
-            lines.push(format!("without {}: {}", missing.what, missing.reason));
+            lines.push(format!("without {}: {}", missing.what, without(&missing.reason, "unavailable: ")));
         }
         // One remedy may help against several of them.
         for missing in &source.missing {

@@ -79,13 +79,18 @@ impl Plugin for Perf {
         let asked = !config.events.is_empty();
         let specs = if asked { config.events.0 } else { event::parse(DEFAULT_EVENTS)? };
         let events = look_up(&specs, asked, setup)?;
-        let mut outcome = open::open(events, &target);
+        let mut outcome = open::open(events, &target, setup.host());
         // With user mode alone, two that differed may have become the same.
         let mut titles = HashSet::new();
         outcome.opened.retain(|opened| titles.insert(opened.event.title()));
         if asked && let Some((event, refusal)) = outcome.refused.first() {
             let Refusal { reason, remedy } = refusal.clone();
             return Err(WrongEvent::NotCounted { name: event.name.clone(), reason, remedy }.into());
+        }
+        if outcome.opened.is_empty()
+            && let Availability::Unavailable(missing) = Self::probe(&Config::default(), setup.host())
+        {
+            anyhow::bail!(missing.reason);
         }
         report_gaps(&outcome, asked, setup.gaps());
         for (wanted, by, name) in
@@ -160,10 +165,8 @@ fn report_gaps(outcome: &open::Outcome, asked: bool, gaps: &Gaps) {
     let user_only: Vec<_> = outcome.opened.iter().filter(|opened| opened.user_only).collect();
     if !user_only.is_empty() {
         let names: Vec<_> = user_only.iter().map(|opened| opened.event.name.trim_end_matches(":u")).collect();
-        let level =
-            perfmon::paranoid().map_or_else(String::new, |n| format!(" (perf_event_paranoid is {n})"));
-        let reason = format!("not permitted: user mode alone is counted{level}");
-        gaps.add(format!("kernel mode of {}", names.join(", ")), reason, perfmon::setcap());
+        let reason = format!("not permitted: user mode alone is counted{}", perfmon::setting());
+        gaps.add(format!("kernel mode of {}", names.join(", ")), reason, perfmon::remedy());
     }
     if let Some((threads, why)) = &outcome.left_out {
         gaps.add(format!("events of {threads} threads"), why, "");

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use alumet::Target;
+use alumet::{Host, Target};
 use perf_event::events::Software;
 use perf_event::{Builder, Counter};
 
@@ -64,7 +64,7 @@ pub struct Reach {
 }
 
 /// Opens all events such that the whole tree is counted, from its start or from now on.
-pub fn open(events: Vec<Event>, target: &Target) -> Outcome {
+pub fn open(events: Vec<Event>, target: &Target, host: &Host) -> Outcome {
     let mut attempts: Vec<_> = events.into_iter().map(Attempt::new).collect();
     let reach = Reach { on_exec: !target.is_attached(), inherit: true };
     let cover = target.cover(|tid| {
@@ -107,7 +107,7 @@ pub fn open(events: Vec<Event>, target: &Target) -> Outcome {
         attempts.into_iter().partition(|attempt| attempt.error.is_none());
     Outcome {
         opened: opened.into_iter().map(Attempt::opened).collect(),
-        refused: refused.into_iter().filter_map(|attempt| attempt.refused(target)).collect(),
+        refused: refused.into_iter().filter_map(|attempt| attempt.refused(target, host)).collect(),
         left_out: left_out.map(|why| (cover.refused.len(), why)),
         uncertain: cover.uncertain,
     }
@@ -159,8 +159,8 @@ impl Attempt {
         Opened { event, counters: self.counters, mode: self.mode, user_only }
     }
 
-    fn refused(self, target: &Target) -> Option<(Event, Refusal)> {
-        let refusal = Refusal::of(&self.error?, &self.event, target);
+    fn refused(self, target: &Target, host: &Host) -> Option<(Event, Refusal)> {
+        let refusal = Refusal::of(&self.error?, &self.event, target, host);
         Some((self.event, refusal))
     }
 }

@@ -25,16 +25,19 @@ impl Refusal {
         Self { reason: format!("unavailable: {reason}"), remedy: String::new() }
     }
 
-    fn not_permitted(reason: impl std::fmt::Display, remedy: impl Into<String>) -> Self {
-        Self { reason: format!("not permitted: {reason}"), remedy: remedy.into() }
+    /// For that reason, in which the kernel's setting may be named, or for one that hinders who has the right.
+    fn not_permitted(reason: impl FnOnce(&str) -> String) -> Self {
+        let (reason, remedy) =
+            perfmon::hindrance().unwrap_or_else(|| (reason(&perfmon::setting()), perfmon::remedy()));
+        Self { reason: format!("not permitted: {reason}"), remedy }
     }
 
     /// What an error of perf_event_open(2) means for this event.
-    pub fn of(error: &io::Error, event: &Event, target: &Target) -> Self {
+    pub fn of(error: &io::Error, event: &Event, target: &Target, host: &Host) -> Self {
         match error.raw_os_error() {
             Some(libc::EACCES | libc::EPERM) => Self::permission(event, target),
             Some(libc::ENOENT) if matches!(event.class, Class::Hardware | Class::Cache | Class::Raw) => {
-                if Host::default().is_virtual() {
+                if host.is_virtual() {
                     let reason = "this virtual machine has no hardware counters";
                     Self { remedy: "its host may give it a virtual PMU".into(), ..Self::unavailable(reason) }
                 } else {
@@ -63,35 +66,19 @@ impl Refusal {
 
     /// What it means that not even the kernel's clock can be counted for one's own process.
     pub fn of_all(error: &io::Error) -> Self {
-        let setting =
-            perfmon::paranoid().map_or_else(String::new, |n| format!(" (perf_event_paranoid is {n})"));
         match error.raw_os_error() {
             Some(libc::ENOSYS | libc::ENOENT) => {
                 Self::unavailable("this kernel was built without perf events")
             }
-            Some(libc::EACCES | libc::EPERM) if !perfmon::is_permitted() => Self::not_permitted(
-                format!("this kernel lets users count nothing{setting}"),
-                perfmon::setcap(),
-            ),
-            Some(libc::EACCES | libc::EPERM) => Self::forbidden(),
+            Some(libc::EACCES | libc::EPERM) => {
+                Self::not_permitted(|setting| format!("this kernel lets users count nothing{setting}"))
+            }
             _ => Self::unavailable(alumet::file::reason(error)),
         }
     }
 
-    fn forbidden() -> Self {
-        Self::not_permitted(
-            "a sandbox or security module forbids it although the rights are there",
-            "in a container, run it with `--cap-add PERFMON` and a seccomp profile that allows perf_event_open",
-        )
-    }
-
     fn permission(event: &Event, target: &Target) -> Self {
-        let level = perfmon::paranoid();
-        if perfmon::is_permitted() {
-            return Self::forbidden();
-        }
-        let setting = level.map_or_else(String::new, |level| format!(" (perf_event_paranoid is {level})"));
-        let reason = match level {
+        Self::not_permitted(|setting| match perfmon::paranoid() {
             _ if event.is_machine_wide() => format!("it counts the whole machine{setting}"),
             Some(3..) if Builder::new(Software::TASK_CLOCK).build().is_err() => {
                 format!("this kernel lets users count nothing{setting}")
@@ -100,8 +87,7 @@ impl Refusal {
             _ if target.is_foreign() => "the process belongs to another user".into(),
             _ if event.modifiers.kernel => format!("it counts kernel mode{setting}"),
             _ => format!("the kernel refused it{setting}"),
-        };
-        Self::not_permitted(reason, perfmon::setcap())
+        })
     }
 
     /// It was wanted all the time and never counted.

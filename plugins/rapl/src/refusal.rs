@@ -34,15 +34,9 @@ impl Refusal {
 
     /// perf does not count the machine for this user.
     pub fn perf() -> Self {
-        if perfmon::is_permitted() {
-            return Self::forbidden(
-                "not permitted: a sandbox or security module forbids perf_event_open although the rights are there",
-                "in a container, run it with `--cap-add PERFMON` and a seccomp profile that allows perf_event_open",
-            );
-        }
-        let level =
-            perfmon::paranoid().map_or_else(String::new, |n| format!(" (perf_event_paranoid is {n})"));
-        Self::forbidden(format!("not permitted: RAPL needs CAP_PERFMON{level}"), perfmon::setcap())
+        let (reason, remedy) = perfmon::hindrance()
+            .unwrap_or_else(|| (format!("RAPL needs CAP_PERFMON{}", perfmon::setting()), perfmon::remedy()));
+        Self::forbidden(format!("not permitted: {reason}"), remedy)
     }
 
     /// powercap's files cannot be read by this user: since CVE-2020-8694, by root alone.
