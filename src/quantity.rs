@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use alumet_plugin_procfs::tree::UPPER_BOUND;
+
 use crate::derived::Derived;
 use crate::profile::{Key, MetricTotal, Run};
 use crate::units::{amount, bytes, count, grams, joules, money, seconds};
@@ -123,7 +125,10 @@ impl Quantity {
                         && key.labels.get("process.memory.peak.scope").is_some_and(|scope| scope == "tree")
                 };
                 let peak = metrics.iter().find(|metric| is_peak(&metric.key))?;
-                Some(measured(peak.amount.most(), &peak.key.method))
+                let is_bound = peak.key.method == UPPER_BOUND;
+                let unfit =
+                    is_bound.then_some("it is too small, or the run too short, to be told from alumet's own");
+                Some(Reading { unfit, ..measured(peak.amount.most(), &peak.key.method) })
             }
             Self::Instructions => event(metrics, "instructions").or_else(|| event(metrics, "instructions:u")),
             Self::Event(name) => event(metrics, name),

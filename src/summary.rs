@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use alumet::{Consumer, ElementReport, ElementState, Kind, Missing, Report, Total, Totals};
+use alumet_plugin_procfs::tree::UPPER_BOUND;
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ColumnConstraint, Table, presets};
 
@@ -94,8 +95,8 @@ impl Summary<'_> {
             page.row(&label, &value, &more);
         }
         page.row("Time", &seconds(wall), &numbers.cpu(wall));
-        if let Some(peak) = numbers.gauge_max("process.memory.peak", "tree") {
-            page.row("Memory", &format!("{} peak", bytes(peak)), &numbers.memory());
+        if let Some([peak, more]) = numbers.memory() {
+            page.row("Memory", &peak, &more);
         }
         self.work(numbers, page);
         let faults = numbers.pair("process.paging.faults", ["minor", "major"]);
@@ -388,10 +389,6 @@ impl Numbers<'_> {
         self.find(Consumer::Target, metric, label).map(|total| total.value)
     }
 
-    fn gauge_max(&self, metric: &str, label: &str) -> Option<f64> {
-        self.find(Consumer::Target, metric, label).map(|total| total.max)
-    }
-
     fn cpu(&self, wall: f64) -> String {
         let Some(user) = self.target("process.cpu.time", "user") else {
             return "CPU time not measured".into();
@@ -420,15 +417,20 @@ impl Numbers<'_> {
         text
     }
 
-    /// What there is to say about the peak of memory besides its value.
-    fn memory(&self) -> String {
+    /// The peak of memory, and what there is to say about it.
+    fn memory(&self) -> Option<[String; 2]> {
+        let tree = self.find(Consumer::Target, "process.memory.peak", "tree")?;
+        let peak = bytes(tree.max);
         let Some(largest) = self.find(Consumer::Target, "process.memory.peak", "largest_process") else {
-            return String::new();
+            return Some([format!("{peak} peak"), String::new()]);
         };
-        let Some(tree) = self.find(Consumer::Target, "process.memory.peak", "tree") else {
-            return String::new();
-        };
-        let at_most = if largest.series.method.contains("upper bound") { "at most " } else { "" };
+        if &*tree.series.method == UPPER_BOUND {
+            return Some([
+                format!("at most {peak}"),
+                "too small or too short to be told from alumet's own".into(),
+            ]);
+        }
+        let at_most = if &*largest.series.method == UPPER_BOUND { "at most " } else { "" };
         let samples = self.find(Consumer::Target, "process.memory.usage", "").map_or(0, |total| total.points);
         let of_tree = match &*tree.series.method {
             "cgroup memory.peak" => "tree".to_owned(),
@@ -436,6 +438,9 @@ impl Numbers<'_> {
             _ if samples == 1 => "tree, from 1 sample".to_owned(),
             _ => format!("tree, from {} samples", count(samples as f64)),
         };
-        format!("{of_tree}; largest process {at_most}{}", bytes(largest.value))
+        Some([
+            format!("{peak} peak"),
+            format!("{of_tree}; largest process {at_most}{}", bytes(largest.value)),
+        ])
     }
 }

@@ -271,6 +271,17 @@ fn peak_is_small(run: &Measured, expected: f64) {
 }
 
 #[test]
+fn memory_below_what_alumet_had_before_is_a_bound_and_decides_nothing() {
+    // It is over before it could be sampled.
+    let done = Alumet::new(["exec", "--", "true"]).run().status(0);
+    let row = done.stderr.lines().find(|line| line.contains("Memory")).unwrap().to_owned();
+    assert!(row.contains("at most ") && !row.contains("peak"), "{row}");
+    Alumet::new(["compare", "--pairs", "5", "--gate", "memory", "true", "true"])
+        .run()
+        .refuses(125, "memory cannot decide: it is too small");
+}
+
+#[test]
 fn the_size_of_alumet_is_not_that_of_whoever_has_started_it() {
     let large = vec![1u8; 200_000_000];
     let (_, run) = small(&["true"]);

@@ -37,7 +37,8 @@ fn energy_is_the_truth_for_short_and_for_long_runs() {
     }
     let text = runs[6].summary();
     assert!(text.contains("package measured: RAPL through powercap"), "{text}");
-    assert!(text.contains(" W mean ") && text.contains(" peak at most "), "{text}");
+    // The application's own mean, and what the machine drew.
+    assert!(text.contains(" W mean machine ") && text.contains(" W peak "), "{text}");
     assert!(runs[0].summary().contains("too short for the sensor"), "{}", runs[0].summary());
 }
 
@@ -119,8 +120,8 @@ fn two_sockets_with_memory_add_up_and_their_parts_do_not() {
     let text = run.summary();
     assert!(text.contains("package + dram measured"), "{text}");
     // Without the kernel's files no CPU time is known, and so no share of it.
-    let joules = format!("Energy {} J", sum.round());
-    assert!(text.contains(&joules), "{joules}: {text}");
+    let shown: f64 = text.split("Energy ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!((shown / sum - 1.0).abs() < 1e-3, "{sum}: {text}");
     let ids: Vec<_> = meters().map(|m| m["resource_id"].as_str().unwrap()).collect();
     assert!(ids.contains(&"1") && ids.contains(&"3") && !ids.contains(&"0"), "{ids:?}");
 }

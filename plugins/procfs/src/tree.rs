@@ -31,6 +31,9 @@ use crate::per_thread::PerThread;
 use crate::process::{Process, Reading, Wanted, add};
 use crate::{Config, DETAILS_EVERY, THREADS_EVERY};
 
+/// How a peak was obtained that may be that of alumet's own memory, which the process had before it was the application.
+pub const UPPER_BOUND: &str = "rusage, an upper bound";
+
 /// What was used before the run: by the process at the gate, which is alumet's and not the application's, or by the
 /// processes attached to.
 #[derive(Debug, Default)]
@@ -363,7 +366,7 @@ impl Tree {
         } else if living.max(self.peak_process) > 0 {
             (living.max(self.peak_process), "largest sample; too small for rusage")
         } else {
-            (reaped.peak_resident, "rusage, an upper bound")
+            (reaped.peak_resident, UPPER_BOUND)
         }
     }
 }
@@ -405,6 +408,7 @@ impl Source for Tree {
         out.push(self.registry.series(peak("largest_process", method))?, largest as f64);
         let (tree, method) = match self.target.cgroup().ok().and_then(|cgroup| cgroup.memory_peak()) {
             Some(bytes) => (bytes, "cgroup memory.peak"),
+            None if method == UPPER_BOUND && largest >= self.peak_tree => (largest, UPPER_BOUND),
             // The tree was never smaller than its largest process.
             None => (self.peak_tree.max(largest), "largest sample, a lower bound"),
         };
