@@ -38,7 +38,7 @@ fn energy_is_the_truth_for_short_and_for_long_runs() {
     let text = runs[6].summary();
     assert!(text.contains("package measured: RAPL through powercap"), "{text}");
     // The application's own mean, and what the machine drew.
-    assert!(text.contains(" W mean machine ") && text.contains(" W peak "), "{text}");
+    assert!(text.contains("W mean machine ") && text.contains(" W peak "), "{text}");
     assert!(runs[0].summary().contains("too short for the sensor"), "{}", runs[0].summary());
 }
 
@@ -342,8 +342,15 @@ fn an_ordinary_user_gets_the_energy_of_work_that_shows_only_at_the_end() {
     let run = Run { profile: run.profile("p.json"), done };
     let [target, ..] = parts(&run);
     let machine = run.energy("package");
-    // On a busy machine it is a share; it was nothing.
-    assert!(target > 0.1 * machine, "{target} of {machine}");
+    // It was nothing.
+    assert!(target > least_share(&run) * machine, "{target} of {machine}");
+}
+
+/// The application's share of the busy CPU time if all CPUs were busy all the time, as on a busy machine; less what the
+/// kernel's ticks may take from it.
+fn least_share(run: &Run) -> f64 {
+    let cpus = std::thread::available_parallelism().unwrap().get() as f64;
+    0.7 * support::counter(&run.profile, "process.cpu.time", "") / (run.wall() * cpus)
 }
 
 /// The parts of what a run's machine has used: of the application, idle, and of all others.
@@ -384,7 +391,7 @@ fn the_application_gets_its_share_and_the_parts_add_up_to_the_machine() {
             ("--set attribution.idle_power=30", _) => {
                 assert!((idle / (30.0 * run.wall()) - 1.0).abs() < 0.1, "{idle} in {} s", run.wall());
             }
-            _ => assert!(target > 0.2 * machine && idle == 0.0, "{target} of {machine}"),
+            _ => assert!(target > least_share(&run) * machine && idle == 0.0, "{target} of {machine}"),
         }
         let row = run.metrics("hw.energy").find(|m| m["consumer"] == "target").unwrap();
         assert_eq!(row["provenance"], "attributed");
