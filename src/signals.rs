@@ -1,9 +1,9 @@
 //! Signals sent to alumet, as events; and what the application must get back of all that alumet changes for itself.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alumet::target::Inherited;
 use anyhow::Context;
@@ -12,6 +12,7 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::io::unix::AsyncFd;
 
 use crate::environment;
+use crate::terminal::note;
 
 /// What the process was started with, before the Rust runtime changed it: bits 0 to 2 for standard descriptors that are
 /// closed, then SIGPIPE ignored, SIGCHLD ignored.
@@ -66,6 +67,13 @@ pub fn cpu_at_start() -> Duration {
 const TAKEN: [Signal; 6] =
     [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2];
 
+/// Those of them that ask alumet to end.
+pub const TERMINATIONS: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
+/// How long a termination may stay untaken.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Enough for what the thread that watches does.
+const SMALL_STACK: usize = 64 << 10;
+
 /// What nohup(1) or a shell has told alumet to ignore stays ignored.
 fn taken() -> SigSet {
     TAKEN.into_iter().filter(|signal| !is_ignored(*signal as libc::c_int)).collect()
@@ -101,7 +109,10 @@ pub fn block() -> anyhow::Result<Inherited> {
 }
 
 impl Signals {
-    /// The signals that [`block`] has blocked. To be called within the runtime.
+    /// The signals that [`block`] has blocked. To be called within the runtime, once.
+    ///
+    /// A termination that nobody takes ends the process: whoever should take it waits for what may never come, as a FIFO
+    /// without a writer, a driver or a reader of the output.
     pub fn new() -> io::Result<Self> {
         let taken = taken();
         // SAFETY: the mask outlives the call, which returns a new descriptor or -1.
@@ -109,8 +120,18 @@ impl Signals {
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the descriptor is new and ours; it is closed only when the registration is dropped.
-        Ok(Self { fd: unsafe { AsyncFd::register(OwnedFd::from_raw_fd(fd))? } })
+        // SAFETY: the descriptor is new and ours.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let watched = fd.try_clone()?;
+        std::thread::Builder::new().name("alumet-signals".into()).stack_size(SMALL_STACK).spawn(
+            move || {
+                loop {
+                    end_if_not_taken(&watched);
+                }
+            },
+        )?;
+        // SAFETY: the descriptor is closed only when the registration is dropped.
+        Ok(Self { fd: unsafe { AsyncFd::register(fd)? } })
     }
 
     /// The next signal. Dropping the future loses none.
@@ -123,6 +144,49 @@ impl Signals {
             }
         }
     }
+
+    /// A signal that has come already, if there is one.
+    pub fn pending(&self) -> io::Result<Option<Received>> {
+        match read(self.fd.get_ref()) {
+            Ok(received) => Ok(Some(received)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Waits for a signal, and ends the process if it is a termination and still there after [`PATIENCE`].
+fn end_if_not_taken(fd: &OwnedFd) {
+    if !is_ready(fd.as_raw_fd(), libc::POLLIN, -1) {
+        return;
+    }
+    let came = Instant::now();
+    while came.elapsed() < PATIENCE {
+        std::thread::sleep(PATIENCE / 50);
+        if !is_ready(fd.as_raw_fd(), libc::POLLIN, 0) {
+            return;
+        }
+    }
+    // SAFETY: all-zero is a valid `sigset_t`, which the call fills in.
+    let pending = unsafe {
+        let mut pending: libc::sigset_t = std::mem::zeroed();
+        libc::sigpending(&raw mut pending);
+        SigSet::from_sigset_t_unchecked(pending)
+    };
+    let Some(signal) = TERMINATIONS.into_iter().find(|signal| pending.contains(*signal)) else { return };
+    // It may be stderr that does not come on.
+    if is_ready(libc::STDERR_FILENO, libc::POLLOUT, 0) {
+        note(&format!("ended by {signal} while it waited for a file, a driver or the reader of its output"));
+    }
+    // SAFETY: ends the process; what hangs is not waited for.
+    unsafe { libc::_exit(128 + signal as i32) }
+}
+
+/// Whether this can be done with a descriptor now, or within so many milliseconds (for ever, if negative).
+fn is_ready(fd: RawFd, events: libc::c_short, timeout: libc::c_int) -> bool {
+    let mut fd = libc::pollfd { fd, events, revents: 0 };
+    // SAFETY: one pollfd, which outlives the call.
+    unsafe { libc::poll(&raw mut fd, 1, timeout) == 1 }
 }
 
 fn read(fd: &OwnedFd) -> io::Result<Received> {

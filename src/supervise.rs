@@ -8,7 +8,7 @@ use alumet::target::Exit;
 use alumet::{Clock, RealClock, Target, Time};
 use nix::sys::signal::Signal;
 
-use crate::signals::{Received, Signals};
+use crate::signals::{Received, Signals, TERMINATIONS};
 
 /// How long processes that were asked to end have before they are killed.
 const GRACE: Duration = Duration::from_secs(2);
@@ -32,6 +32,49 @@ pub enum Ending {
     TimedOut,
     /// Somebody wants it to end: by this signal.
     Asked(Signal),
+    /// Its first process had ended, and somebody does not want to wait for the others: by this signal.
+    NotWaited(Signal),
+}
+
+impl Ending {
+    /// The signal by which somebody wanted the end.
+    pub fn asked(self) -> Option<Signal> {
+        match self {
+            Self::InTime | Self::TimedOut => None,
+            Self::Asked(signal) | Self::NotWaited(signal) => Some(signal),
+        }
+    }
+}
+
+/// What the user wants, as far as signals tell.
+#[derive(Debug, Default)]
+struct Wish {
+    end: Option<Signal>,
+    /// The last one that the terminal has given to the application, too.
+    from_terminal: Option<Signal>,
+    /// How many terminations were passed on.
+    passed_on: usize,
+}
+
+impl Wish {
+    /// Notes a signal, and passes it on unless the application has got it, too.
+    fn take(&mut self, received: Received, target: &Target) {
+        let is_termination = is_termination(received);
+        if is_termination {
+            self.end = Some(received.signal);
+        }
+        if received.from_terminal {
+            // The application is in the same foreground process group.
+            self.from_terminal = Some(received.signal);
+            return;
+        }
+        target.signal(received.signal as i32);
+        if is_termination {
+            self.passed_on += 1;
+            // One that is stopped would get it only when it goes on.
+            target.signal(Signal::SIGCONT as i32);
+        }
+    }
 }
 
 /// Returns when the application has ended. It is not reaped yet.
@@ -40,9 +83,7 @@ pub async fn until_end(target: &Target, signals: &Signals, limits: Limits) -> io
     let passed = RealClock.now().since(limits.since);
     let time_is_up = after(limits.timeout.map(|timeout| timeout.saturating_sub(passed)));
     tokio::pin!(ended, time_is_up);
-    let mut from_terminal = None;
-    let mut passed_on = 0;
-    let mut asked = None;
+    let mut wish = Wish::default();
     loop {
         tokio::select! {
             result = &mut ended => {
@@ -54,29 +95,28 @@ pub async fn until_end(target: &Target, signals: &Signals, limits: Limits) -> io
                 return Ok(Ending::TimedOut);
             }
             received = signals.next() => {
-                let received = received?;
-                if is_termination(received) {
-                    asked = Some(received.signal);
+                let has_exited = target.has_exited();
+                wish.take(received?, target);
+                if let Some(signal) = wish.end.filter(|_| has_exited && limits.wait_all) {
+                    target.terminate(GRACE).await;
+                    return Ok(Ending::NotWaited(signal));
                 }
-                if received.from_terminal {
-                    // The application is in the same foreground process group and has got it too.
-                    from_terminal = Some(received.signal);
-                    continue;
-                }
-                target.signal(received.signal as i32);
-                passed_on += usize::from(is_termination(received));
                 // Asked twice, alumet no longer leaves it to the application.
-                if passed_on == 2 {
+                if wish.passed_on == 2 {
                     break;
                 }
             }
         }
     }
+    // What has ended the application may have come to alumet at the same time.
+    while let Some(received) = signals.pending()? {
+        wish.take(received, target);
+    }
     // The user wanted it to end: then nothing of it stays behind.
-    if passed_on > 0 || from_terminal.is_some_and(|signal| was_ended_by(target, signal)) {
+    if wish.passed_on > 0 || wish.from_terminal.is_some_and(|signal| was_ended_by(target, signal)) {
         target.terminate(GRACE).await;
     }
-    Ok(asked.map_or(Ending::InTime, Ending::Asked))
+    Ok(wish.end.map_or(Ending::InTime, Ending::Asked))
 }
 
 /// Returns when all processes attached to have ended, the time is up, or the user wants to stop. They are left alone.
@@ -119,7 +159,7 @@ async fn after(limit: Option<Duration>) {
 }
 
 fn is_termination(received: Received) -> bool {
-    matches!(received.signal, Signal::SIGINT | Signal::SIGTERM | Signal::SIGHUP | Signal::SIGQUIT)
+    TERMINATIONS.contains(&received.signal)
 }
 
 /// Whether the application's end is what this signal does: by the signal itself, or with the status that shells use.

@@ -170,6 +170,12 @@ fn standard_input_is_the_applications() {
     assert_eq!(alumet.run().status(0).stdout, "");
 }
 
+/// The mask without the two signals that the C library keeps for its threads, 32 and 33 (nptl(7)): it ignores them in
+/// what it spawns, and does with them as it likes in each program.
+fn without_own_signals(mask: &str) -> String {
+    format!("SigIgn:\t{:x}", u64::from_str_radix(mask, 16).unwrap() & !(0b11 << 31))
+}
+
 /// What a process finds that is started in these circumstances, with `alumet exec -q` before it or without.
 fn found(setup: &str, with_alumet: bool) -> Vec<String> {
     let run = |command: &[&str]| {
@@ -210,7 +216,7 @@ fn found(setup: &str, with_alumet: bool) -> Vec<String> {
                 || ["Max ", "policy", "prio"].iter().any(|key| line.starts_with(key))
                 || (line.contains('=') && !line.contains("numa_"))
                 || line.chars().all(|c| c.is_ascii_hexdigit());
-            kept.then(|| line.to_owned())
+            kept.then(|| line.strip_prefix("SigIgn:\t").map_or_else(|| line.to_owned(), without_own_signals))
         }
     });
     let mut all: Vec<_> = all.collect();

@@ -202,6 +202,28 @@ fn what_outlives_the_application_is_named_and_left_alone_or_waited_for() {
     assert!(alumet.profile("p.json")["runs"][0]["survivors"].as_array().unwrap().is_empty());
 }
 
+/// Without a cgroup, whoever looks from parent to child is always too late for some.
+#[test]
+fn processes_that_pass_on_the_baton_are_waited_for_to_the_last_and_ended_if_that_is_asked() {
+    let name = "processes_that_pass_on_the_baton_are_waited_for_to_the_last_and_ended_if_that_is_asked";
+    if !is_root(name) {
+        return;
+    }
+    let relay = |options: &[&str], n: u32| {
+        let steps = format!("relay={n}");
+        let command = [options, &["--json", "p.json", "bin/workload", &steps]].concat();
+        let words = [&["exec"], &command[..]].concat();
+        Alumet::as_nobody("exec \"$@\" >said 2>&1", &words).with_workload()
+    };
+    let mut alumet = relay(&["--wait-all"], 3000);
+    assert!(alumet.command.status().unwrap().success(), "{}", alumet.read("said"));
+    assert!(alumet.path("over").exists(), "{}", alumet.read("said"));
+
+    let mut alumet = relay(&["--wait-all", "--timeout", "300ms"], 10_000_000);
+    assert_eq!(alumet.command.status().unwrap().code(), Some(124), "{}", alumet.read("said"));
+    assert_eq!(alumet.processes().pids(), [0; 0]);
+}
+
 #[test]
 fn a_proc_that_hides_the_processes_of_others_still_shows_ones_own() {
     if !is_root("a_proc_that_hides_the_processes_of_others_still_shows_ones_own") {

@@ -118,6 +118,49 @@ fn whoever_ignores_the_first_sigterm_is_killed_after_the_second() {
 }
 
 #[test]
+fn one_signal_is_enough_to_wait_no_longer_for_those_that_the_application_left() {
+    let script = "(trap '' TERM; touch ready; sleep 300) & exit 3";
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let run = Run::of(&["--wait-all", "--json", "p.json"], script);
+        let child = Pid::from_raw(run.child.id() as i32);
+        // Whoever is waited for has been adopted: the first process has ended.
+        let of_alumet = || std::fs::read_to_string(format!("/proc/{child}/task/{child}/children")).unwrap();
+        assert!(soon(|| of_alumet().split_whitespace().count() > 1));
+        run.send(signal);
+        let alumet = run.end(128 + signal as i32);
+        assert_eq!(alumet.processes().pids(), [0; 0]);
+        let profile = alumet.profile("p.json");
+        assert_eq!(profile["runs"][0]["exit"]["code"], 3);
+        assert_eq!(profile["runs"][0]["survivors"], serde_json::json!([]));
+    }
+}
+
+#[test]
+fn an_application_that_is_stopped_ends_by_the_signal_too() {
+    let run = Run::of(&[], "echo $$ >ready; kill -STOP $$; sleep 300");
+    let pid = || run.alumet.read("ready").trim().to_owned();
+    let state = || std::fs::read_to_string(format!("/proc/{}/stat", pid())).unwrap_or_default();
+    assert!(soon(|| state().contains(") T ")), "{}", state());
+    run.send(Signal::SIGTERM);
+    run.end(143);
+}
+
+#[test]
+fn a_termination_ends_alumet_also_where_it_waits_for_what_never_comes() {
+    // The reader of the series is there, and does not read.
+    let script = "mkfifo pipe; (exec <pipe; touch ready; sleep 300) & exec \"$@\"";
+    let words = ["exec", "-q", "-i", "1ms", "-o", "pipe", "sh", "-c", "sleep 1; touch finished"];
+    let run = Run::start(Alumet::sh(script, &words));
+    assert!(soon(|| run.alumet.path("finished").exists()));
+    let pid = run.child.id();
+    let children = || std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    assert!(soon(|| children().split_whitespace().count() == 1), "{}", children());
+    run.send(Signal::SIGTERM);
+    let alumet = run.end(143);
+    assert!(alumet.read("err").contains("ended by SIGTERM while it waited for"), "{}", alumet.read("err"));
+}
+
+#[test]
 fn signals_that_alumet_was_started_to_ignore_change_nothing() {
     // As nohup(1) does.
     let script = "touch ready; while [ ! -e go ]; do sleep 0.02; done; (sleep 2 && touch survived) & exit 4";

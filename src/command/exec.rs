@@ -13,6 +13,7 @@ use crate::repeat::parameters::{combinations, fill};
 use crate::repeat::series::{self, Plan, Series, Stop};
 use crate::repeat::{Runner, Session, Streams, auxiliary, table};
 use crate::signals::{self, Signals};
+use crate::supervise::Ending;
 use crate::terminal::{Look, note, say};
 
 /// The least number of runs, if a time is to be filled.
@@ -61,6 +62,7 @@ async fn launch(
     let written = measurement.report(&ended.target, &ended.report, &outcome);
     Ok(match ended.report.exit {
         _ if !written => FAILED,
+        _ if let Ending::NotWaited(signal) = ended.ending => 128 + signal as u8,
         _ if outcome.timed_out.is_some() => TIMEOUT,
         Some(exit) if ignored.accepts(exit) => 0,
         Some(exit) => exit.status() as u8,

@@ -8,7 +8,7 @@ use anyhow::Context;
 use super::Session;
 use super::series::Stop;
 use crate::exit::{FAILED, Failure};
-use crate::supervise::{Ending, Limits, until_end};
+use crate::supervise::{Limits, until_end};
 
 /// Executes a command with sh, as the application is: with its user, environment and streams. Returns why nothing more
 /// should be done, if it fails or somebody wants alumet to end.
@@ -30,8 +30,8 @@ pub async fn execute(flag: &str, text: &str, session: &Session<'_>) -> Result<Op
     let ending = ending.with_context(|| format!("cannot follow {flag}"))?;
     target.reap_the_ending().await;
     target.leave();
-    Ok(match (ending, target.exit()) {
-        (Ending::Asked(signal), _) => Some(Stop::Interrupted(signal)),
+    Ok(match (ending.asked(), target.exit()) {
+        (Some(signal), _) => Some(Stop::Interrupted(signal)),
         (_, Some(exit)) if exit.is_success() => None,
         (_, Some(exit)) => Some(Stop::Failed(FAILED, format!("{flag} `{text}` {exit}"))),
         (_, None) => Some(Stop::Failed(FAILED, format!("{flag} `{text}` has not ended"))),

@@ -21,7 +21,6 @@ use crate::launching;
 use crate::measure::{Measured, Measurement};
 use crate::quantity::{Quantity, Reading, derived};
 use crate::signals::Signals;
-use crate::supervise::Ending;
 use series::Stop;
 
 /// Where the output of the application goes.
@@ -110,7 +109,7 @@ impl Runner<'_> {
         }
         let mut measurement = measurement.again(number);
         let ended = launching::run(&mut measurement, &self.command, self.session.signals, is_last).await?;
-        if let Ending::Asked(signal) = ended.ending {
+        if let Some(signal) = ended.ending.asked() {
             return Ok(Err(Stop::Interrupted(signal)));
         }
         let timed_out = ended.timed_out;

@@ -11,6 +11,8 @@
 //! - `forks=N`       N children one after the other that end at once; waits for each
 //! - `storm=N`       N threads one after the other that end at once; waits for each
 //! - `chain=N:MS`    a chain of N processes, each the child of the one before, of which the last uses MS milliseconds
+//! - `relay=N`       N processes, each created by the one before, which ends at once; the last makes the file `over`. Does
+//!   not wait
 //! - `tree=MS`       eight threads and four children at once, each using MS milliseconds; two of the children fork another
 //!   child of 2 ms every 5 ms of it, and two have a second thread that uses as much; waits for all
 //! - `fat=MB:MS`     holds MB megabytes while a child that is forked from them uses MS milliseconds; waits for it
@@ -81,6 +83,15 @@ fn chain(n: u64, ms: u64) {
         0 => burn(ms),
         n => wait(child(|| chain(n - 1, ms))),
     }
+}
+
+fn relay(n: u64) {
+    for _ in 0..n {
+        if unsafe { fork() } != 0 {
+            unsafe { _exit(0) }
+        }
+    }
+    std::fs::File::create("over").unwrap();
 }
 
 fn tree(ms: u64) {
@@ -165,6 +176,9 @@ fn main() {
             "threads" => at_once(n, move || burn(ms)),
             "storm" => (0..ms).for_each(|_| at_once(1, || {})),
             "chain" => chain(n, ms),
+            "relay" => {
+                child(|| relay(ms));
+            }
             "tree" => tree(ms),
             "fat" => {
                 let memory = touched(n);

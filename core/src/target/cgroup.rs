@@ -19,6 +19,7 @@ pub struct Cgroup {
     directory: File,
     procs: File,
     cpu_stat: File,
+    events: File,
     removed: AtomicBool,
 }
 
@@ -74,6 +75,7 @@ impl Cgroup {
             directory: File::open(&path)?,
             procs: File::open(path.join("cgroup.procs"))?,
             cpu_stat: File::open(path.join("cpu.stat"))?,
+            events: File::open(path.join("cgroup.events"))?,
             removed: AtomicBool::new(false),
             path,
         })
@@ -108,6 +110,14 @@ impl Cgroup {
             below(&self.path, out);
         }
         Ok(())
+    }
+
+    /// Whether anybody lives in it or below it (`cgroup.events`).
+    pub(super) fn is_populated(&self) -> bool {
+        let mut text = [0; 64];
+        // One that is gone has nobody.
+        let n = self.events.read_at(&mut text, 0).unwrap_or(0);
+        text[..n].split(|byte| *byte == b'\n').any(|line| line == b"populated 1")
     }
 
     /// An application that makes cgroups of its own is rare: a look at the link count (of the subdirectories) is enough.

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::cgroup::Cgroup;
 use super::gate::{self, Command, LaunchError};
+use super::has_ended;
 use super::tree;
 use super::usage::{Exit, Usage};
 
@@ -130,6 +131,28 @@ impl Launched {
         self.reap_children(false)
     }
 
+    /// Whether nothing of the tree lives any more. Each child that has ended is reaped, but for the first process.
+    ///
+    /// Without a cgroup, looking from parent to child can miss a process whose parent ends meanwhile. But whatever lives
+    /// of the tree is a child of this process, its subreaper, or descends from one that lives; and nothing leaves the
+    /// list of children while nobody is reaped.
+    pub(super) fn is_over(&self) -> bool {
+        let mut reaped = self.lock();
+        let mut children = Vec::new();
+        tree::children(std::process::id() as i32, &mut children);
+        children.retain(|pid| !self.others.contains(pid));
+        let is_over = match (&self.cgroup, &children[..]) {
+            (Ok(cgroup), _) => !cgroup.is_populated(),
+            (Err(_), [first]) => *first == self.pid && has_ended(&self.pidfd),
+            // If nobody is there and the first was not reaped, the list could not be read.
+            (Err(_), others) => others.is_empty() && (reaped.exit.is_some() || !tree::is_supported()),
+        };
+        for pid in children.into_iter().filter(|pid| *pid != self.pid) {
+            self.reap_one(pid, &mut reaped);
+        }
+        is_over
+    }
+
     fn reap_children(&self, keep_first: bool) -> bool {
         // Held over all calls: nobody sees a child as gone whose usage is not yet counted.
         let mut reaped = self.lock();
@@ -148,17 +171,22 @@ impl Launched {
             if pid == 0 || (keep_first && pid == self.pid) {
                 return true;
             }
-            let mut status = 0;
-            // SAFETY: all-zero is a valid rusage; both places outlive the call.
-            let mut rusage: libc::rusage = unsafe { std::mem::zeroed() };
-            // SAFETY: as above.
-            if unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, &raw mut rusage) } == pid
-                && !self.others.contains(&pid)
-            {
-                reaped.usage += Usage::from_raw(&rusage);
-                if pid == self.pid {
-                    reaped.exit = Some(Exit::from_wait_status(status));
-                }
+            self.reap_one(pid, &mut reaped);
+        }
+    }
+
+    /// Reaps this child if it has ended.
+    fn reap_one(&self, pid: i32, reaped: &mut Reaped) {
+        let mut status = 0;
+        // SAFETY: all-zero is a valid rusage; both places outlive the call.
+        let mut rusage: libc::rusage = unsafe { std::mem::zeroed() };
+        // SAFETY: as above.
+        if unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, &raw mut rusage) } == pid
+            && !self.others.contains(&pid)
+        {
+            reaped.usage += Usage::from_raw(&rusage);
+            if pid == self.pid {
+                reaped.exit = Some(Exit::from_wait_status(status));
             }
         }
     }

@@ -13,7 +13,7 @@ mod usage;
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use tokio::io::Interest;
@@ -31,6 +31,9 @@ use crate::process::Stat;
 use crate::time::{Clock, RealClock, Time};
 use attached::Attached;
 use launched::Launched;
+
+/// How long it is tried to kill.
+const STUBBORN: Duration = Duration::from_secs(5);
 
 /// The application's process, or the processes attached to, and everything that descends from them.
 #[derive(Debug)]
@@ -198,7 +201,7 @@ impl Target {
         let note = |time| *self.all_ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(time);
         note(None);
         let mut pause = Duration::from_millis(1);
-        while self.reap_orphans() && !self.survivors().is_empty() {
+        while !self.is_over() {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(50));
         }
@@ -270,6 +273,11 @@ impl Target {
         self.launched().is_none_or(Launched::reap_orphans)
     }
 
+    /// Whether nothing of the tree lives any more. Of processes attached to, as far as they can be seen.
+    fn is_over(&self) -> bool {
+        self.launched().map_or_else(|| self.survivors().is_empty(), Launched::is_over)
+    }
+
     /// Reaps every child that has ended, and those that are just ending: a process closes its files, which others may
     /// take for its end, shortly before it can be reaped.
     pub async fn reap_the_ending(&self) {
@@ -324,20 +332,20 @@ impl Target {
         let Some(launched) = self.launched() else { return };
         self.signal_members(Signal::SIGTERM);
         self.signal_members(Signal::SIGCONT);
-        let step = Duration::from_millis(10);
-        let mut waited = Duration::ZERO;
-        while !self.survivors().is_empty() {
-            if waited >= grace && !launched.kill() {
-                self.signal_members(Signal::SIGKILL);
-            }
+        let asked = Instant::now();
+        while !self.is_over() {
+            let waited = asked.elapsed();
             // What cannot be killed (in uninterruptible sleep) is not waited for.
-            if waited >= grace + Duration::from_secs(5) {
+            if waited >= grace + STUBBORN {
                 return;
             }
-            tokio::time::sleep(step).await;
-            waited += step;
+            let is_patient = waited < grace;
+            if !is_patient && !launched.kill() {
+                self.signal_members(Signal::SIGKILL);
+            }
+            // Without a cgroup, each look is a race with processes that create others and end.
+            tokio::time::sleep(Duration::from_millis(if is_patient { 10 } else { 1 })).await;
             self.has_exited();
-            self.reap_orphans();
         }
     }
 
