@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use alumet::file::{create, is_exposed, parent, reason};
+use alumet::file::{Place, parent, reason};
 use alumet::privilege::{self, CapabilitySet};
 use nix::unistd::Uid;
 
@@ -17,31 +17,28 @@ pub fn check(path: &Path, what: &str) -> Result<(), Failure> {
         status: FAILED,
         message: format!("cannot write {what} to {}: {why}", path.display()),
     };
-    if is_exposed(path) && fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
-        return Err(fail(
-            "it is a symbolic link where others can write; as root, name the file itself".into(),
-        ));
+    let directory = parent(path);
+    match fs::metadata(directory) {
+        Ok(metadata) if !metadata.is_dir() => {
+            return Err(fail(format!("{} is not a directory", directory.display())));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(fail(format!("there is no directory {}", directory.display())));
+        }
+        // What cannot be looked at may still be written to.
+        _ => {}
     }
+    let place = Place::of(path).map_err(|error| fail(reason(&error)))?;
+    let path = place.path();
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => return Err(fail("it is a directory".into())),
         Ok(metadata) if !metadata.is_file() => return Ok(()),
         Ok(_) => nix::unistd::access(path, nix::unistd::AccessFlags::W_OK)
             .map_err(|errno| fail(errno.desc().to_lowercase()))?,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(fail(reason(&error))),
     }
-    let parent = parent(path);
-    match fs::metadata(parent) {
-        Ok(metadata) if !metadata.is_dir() => {
-            return Err(fail(format!("{} is not a directory", parent.display())));
-        }
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(fail(format!("there is no directory {}", parent.display())));
-        }
-        Err(error) => return Err(fail(reason(&error))),
-    }
-    nix::unistd::access(parent, nix::unistd::AccessFlags::W_OK | nix::unistd::AccessFlags::X_OK)
+    nix::unistd::access(parent(path), nix::unistd::AccessFlags::W_OK | nix::unistd::AccessFlags::X_OK)
         .or_else(|errno| if path.exists() { Ok(()) } else { Err(errno) })
         .map_err(|errno| fail(errno.desc().to_lowercase()))
 }
@@ -53,15 +50,16 @@ pub fn needed_capabilities(path: &Path) -> CapabilitySet {
     if !privilege::permitted().intersects(writing | CapabilitySet::FOWNER) {
         return needed;
     }
+    let own = Uid::effective().as_raw();
     // To be tried is more than to be asked: a file system may have rules of its own.
     if privilege::without(writing, || can_be_replaced(path)).is_ok_and(|can| !can) {
         needed |= CapabilitySet::DAC_OVERRIDE;
     }
     // In a sticky directory nobody but its owner and the file's can give the name to another file (inode(7)).
-    let own = Uid::effective().as_raw();
     let is_sticky = |directory: fs::Metadata| directory.mode() & libc::S_ISVTX != 0 && directory.uid() != own;
-    if fs::symlink_metadata(path).is_ok_and(|file| file.uid() != own)
-        && fs::metadata(parent(path)).is_ok_and(is_sticky)
+    if let Ok(place) = Place::of(path)
+        && fs::symlink_metadata(place.path()).is_ok_and(|file| file.uid() != own)
+        && fs::metadata(parent(place.path())).is_ok_and(is_sticky)
     {
         needed |= CapabilitySet::FOWNER;
     }
@@ -69,10 +67,12 @@ pub fn needed_capabilities(path: &Path) -> CapabilitySet {
 }
 
 fn can_be_replaced(path: &Path) -> bool {
+    let Ok(place) = Place::of(path) else { return false };
+    let path = place.path();
     match fs::metadata(path) {
         // A pipe or a terminal is not opened before there is something to say.
         Ok(file) if !file.is_file() => file.uid() == Uid::effective().as_raw() || file.mode() & 0o002 != 0,
-        Ok(_) => fs::canonicalize(path).is_ok_and(|path| tempfile::tempfile_in(parent(&path)).is_ok()),
+        Ok(_) => tempfile::tempfile_in(parent(&behind(&place))).is_ok(),
         Err(error) => error.kind() == io::ErrorKind::NotFound && tempfile::tempfile_in(parent(path)).is_ok(),
     }
 }
@@ -102,18 +102,29 @@ pub fn numbered(path: &Path, number: usize) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// Behind a link, the file that it leads to is what is replaced.
+fn behind(place: &Place) -> PathBuf {
+    let path = place.path().to_owned();
+    if place.is_held() { path } else { fs::canonicalize(&path).unwrap_or(path) }
+}
+
+/// Removes a regular file, if there is one.
+pub fn remove(path: &Path) -> io::Result<()> {
+    let Ok(place) = Place::of(path) else { return Ok(()) };
+    match fs::symlink_metadata(place.path()) {
+        Ok(metadata) if metadata.is_file() => fs::remove_file(place.path()),
+        _ => Ok(()),
+    }
+}
+
 /// Writes a file: a regular one through a temporary file beside it that then takes its name.
 pub fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let existing = fs::metadata(path).ok();
+    let place = Place::of(path)?;
+    let existing = fs::metadata(place.path()).ok();
     if existing.as_ref().is_some_and(|metadata| !metadata.is_file()) {
-        return write(&mut create(path)?);
+        return write(&mut place.create()?);
     }
-    // Behind a link, the file that it leads to is replaced; or the link, if somebody else could have put it there.
-    let path = if is_exposed(path) {
-        path.to_owned()
-    } else {
-        fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
-    };
+    let path = behind(&place);
     let mode = existing.map_or(0o666, |metadata| metadata.mode() & 0o777);
     let builder_mode = Permissions::from_mode(mode);
     let new =
@@ -121,7 +132,7 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> 
     let mut file = match new {
         Ok(file) => file,
         // The directory may not be writable although the file is.
-        Err(_) if path.exists() => return write(&mut create(&path)?),
+        Err(_) if path.exists() => return write(&mut place.create()?),
         Err(error) => return Err(error),
     };
     write(file.as_file_mut())?;

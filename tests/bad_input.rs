@@ -166,6 +166,46 @@ fn outputs_where_the_user_may_not_write_are_refused() {
     );
 }
 
+/// Whoever has made the directory could otherwise have root write over any file.
+#[test]
+fn root_writes_through_no_link_of_somebody_else() {
+    if !is_root("root_writes_through_no_link_of_somebody_else") {
+        return;
+    }
+    let prepared = |mut alumet: Alumet| {
+        std::fs::create_dir(alumet.path("theirs")).unwrap();
+        std::fs::create_dir(alumet.path("etc")).unwrap();
+        symlink("../etc", alumet.path("theirs/results")).unwrap();
+        symlink("../etc/s.csv", alumet.path("theirs/s.csv")).unwrap();
+        chown(alumet.path("theirs"), Some(4242), None).unwrap();
+        alumet.write("etc/s.csv", "precious");
+        alumet.command.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", "theirs/results/s.csv");
+        alumet
+    };
+    for (options, link) in [
+        (&["-o", "theirs/results/s.csv"][..], "theirs/results is"),
+        (&["-o", "theirs/s.csv"], "it is"),
+        (&["--json", "theirs/results/s.csv"], "theirs/results is"),
+        (&["-r", "2", "--app-output", "theirs/s.csv"], "it is"),
+    ] {
+        let alumet = prepared(exec(options));
+        let etc = alumet.path("etc/s.csv");
+        let says = format!("{link} a symbolic link where others can write; as root, name the file itself");
+        refused(alumet, 125, &["cannot write ", options[options.len() - 1], &says]);
+        assert!(!etc.exists(), "the directory of the run is gone");
+    }
+    // Of a comparison, what was there before would be removed, and the step's summary appended to.
+    let compare = ["compare", "--pairs=5", "true", "true", "--json", "theirs/results/s.csv"];
+    let mut alumet = prepared(Alumet::new(compare));
+    alumet.run().refuses(125, "theirs/results is a symbolic link");
+    assert_eq!(alumet.read("etc/s.csv"), "precious");
+    let mut alumet = prepared(Alumet::new(&compare[..4]));
+    alumet
+        .run()
+        .says("cannot write the step's summary to theirs/results/s.csv: theirs/results is a symbolic link");
+    assert_eq!(alumet.read("etc/s.csv"), "precious");
+}
+
 #[test]
 fn two_outputs_cannot_share_a_file() {
     let says = ["-o and --json both name ", "give each its own file"];

@@ -1,22 +1,15 @@
 //! Opening files that a user has named, also with privileges.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::unistd::Uid;
+pub use crate::place::Place;
 
 /// The directory that a path is in.
 pub fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Whether somebody with fewer privileges could put a link in the place of this file: this process is root's, and the
-/// directory is not root's alone.
-pub fn is_exposed(path: &Path) -> bool {
-    let others_can_write = |metadata: fs::Metadata| metadata.uid() != 0 || metadata.mode() & 0o022 != 0;
-    Uid::effective().is_root() && fs::metadata(parent(path)).is_ok_and(others_can_write)
 }
 
 /// Who else than root could have written a file, or put another in its place: the first reason found at the file itself
@@ -51,13 +44,20 @@ fn hand_of_others(metadata: &fs::Metadata) -> Option<String> {
     }
 }
 
-/// Creates a file, or empties it. Where it [is exposed](is_exposed), a symbolic link is not followed.
+/// Creates a file, or empties it, at the [`Place`] of this path.
 ///
 /// # Errors
-/// As for open(2); ELOOP for a link that is not followed.
+/// As for [`Place::of`] and [`Place::create`].
 pub fn create(path: &Path) -> io::Result<File> {
-    let flags = if is_exposed(path) { libc::O_NOFOLLOW } else { 0 };
-    OpenOptions::new().write(true).create(true).truncate(true).custom_flags(flags).open(path)
+    Place::of(path)?.create()
+}
+
+/// Opens a file to write at its end, and creates it if there is none, at the [`Place`] of this path.
+///
+/// # Errors
+/// As for [`Place::of`] and [`Place::append`].
+pub fn append(path: &Path) -> io::Result<File> {
+    Place::of(path)?.append()
 }
 
 /// What the system says of an error, in lower case and without its number.
@@ -72,12 +72,12 @@ pub fn reason(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::privilege::tests::is_root;
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
     #[test]
     fn what_is_roots_alone_is_so_with_every_directory_above_it() {
-        if !Uid::effective().is_root() {
-            println!("skipped: what_is_roots_alone_is_so_with_every_directory_above_it: needs root");
+        if !is_root("what_is_roots_alone_is_so_with_every_directory_above_it") {
             return;
         }
         let top = tempfile::tempdir().unwrap();
@@ -100,21 +100,5 @@ mod tests {
         symlink(&file, above.join("link")).unwrap();
         assert_eq!(exposure(&above.join("link")).as_deref(), Some("it is a symbolic link"));
         assert!(exposure(&above.join("none")).unwrap().starts_with("it cannot be examined: no such file"));
-    }
-
-    #[test]
-    fn root_follows_no_link_where_others_can_write() {
-        let directory = tempfile::tempdir().unwrap();
-        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
-        fs::write(&file, "precious").unwrap();
-        symlink(&file, &link).unwrap();
-        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        if Uid::effective().is_root() {
-            assert_eq!(create(&link).unwrap_err().raw_os_error(), Some(libc::ELOOP));
-            assert_eq!(fs::read(&file).unwrap(), b"precious");
-        }
-        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        create(&link).unwrap();
-        assert_eq!(fs::read(&file).unwrap(), b"");
     }
 }

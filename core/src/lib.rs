@@ -29,6 +29,7 @@ mod metric;
 mod output;
 pub mod perfmon;
 mod pipeline;
+mod place;
 mod plugin;
 mod point;
 pub mod privilege;

@@ -50,6 +50,18 @@ pub fn permitted() -> CapabilitySet {
     capabilities(None).map_or(CapabilitySet::empty(), |own| own.permitted)
 }
 
+/// Whether this process is in a user namespace that does not show every user as himself: as root of it, it has no rights
+/// over the machine (user_namespaces(7)).
+pub fn is_in_user_namespace() -> bool {
+    // Where the kernel has none, there is no such file.
+    std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| !shows_everybody(&map))
+}
+
+/// Of the lines of a uid_map: first user inside, first user outside, how many.
+fn shows_everybody(map: &str) -> bool {
+    map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
+}
+
 /// Runs something while the calling thread does not use these capabilities.
 ///
 /// # Errors
@@ -124,5 +136,28 @@ fn ask(pid: i32, tid: i32, end: Instant) {
     }
     while ANSWERS.load(Ordering::Acquire) == before && send(0) && Instant::now() < end {
         std::thread::sleep(Duration::from_micros(20));
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Whether the test process is root's; says that the test is skipped if it is not, past the test harness.
+    pub(crate) fn is_root(test: &str) -> bool {
+        let root = nix::unistd::Uid::effective().is_root();
+        if !root {
+            let _ =
+                io::Write::write_all(&mut io::stderr(), format!("skipped: {test}: needs root\n").as_bytes());
+        }
+        root
+    }
+
+    #[test]
+    fn only_the_whole_map_is_no_user_namespace() {
+        assert!(shows_everybody("         0          0 4294967295\n"));
+        for map in ["         0       1000          1\n", "0 0 65536\n", "0 0 1\n1 1 4294967294\n", ""] {
+            assert!(!shows_everybody(map), "{map}");
+        }
     }
 }

@@ -44,11 +44,9 @@ pub fn check(
     for path in
         [&comparing.json, &comparing.markdown, &comparing.junit, &comparing.openmetrics].into_iter().flatten()
     {
-        if std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file()) {
-            std::fs::remove_file(path).map_err(|error| {
-                Failure::failed(format!("cannot replace {}: {}", path.display(), reason(&error)))
-            })?;
-        }
+        files::remove(path).map_err(|error| {
+            Failure::failed(format!("cannot replace {}: {}", path.display(), reason(&error)))
+        })?;
     }
     Ok(())
 }

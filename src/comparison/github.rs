@@ -3,7 +3,6 @@
 //! The workflow commands and the summary file are those of GitHub's "Workflow commands for GitHub Actions"; their
 //! escapes are in none of its pages, but in `packages/core/src/command.ts` of actions/toolkit.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -67,7 +66,7 @@ pub fn summary(comparison: &Comparison) -> String {
 }
 
 fn append(path: &Path, text: &str) -> io::Result<()> {
-    OpenOptions::new().append(true).create(true).open(path)?.write_all(text.as_bytes())
+    alumet::file::append(path)?.write_all(text.as_bytes())
 }
 
 fn data(text: &str) -> String {

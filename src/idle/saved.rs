@@ -91,7 +91,7 @@ impl Saved {
     pub fn write(&self, named: Option<&Path>) -> Result<PathBuf, (PathBuf, std::io::Error)> {
         let path = places(named).swap_remove(0);
         let write = || {
-            fs::create_dir_all(alumet::file::parent(&path))?;
+            alumet::file::Place::with_directories(&path)?;
             let mut text = serde_json::to_vec_pretty(self)?;
             text.push(b'\n');
             crate::files::replace(&path, |file| std::io::Write::write_all(file, &text))
