@@ -422,14 +422,32 @@ fn help_is_short_and_on_stdout() {
     assert!(Alumet::new(["--version"]).run().status(0).stdout.starts_with("alumet "));
 }
 
-/// Whoever made the directory could otherwise have alumet run code.
+/// Whoever made the directory could otherwise have alumet run code, or write over any file of the user.
 #[test]
-fn a_library_is_not_loaded_because_the_working_directory_says_so() {
-    let text = "[nvml]\nlibrary = \"/tmp/evil.so\"\n";
-    let mut alumet = Alumet::new(["exec", "touch", "started"]);
-    alumet.write("alumet.toml", text);
-    alumet.run().refuses(2, "alumet.toml:2:1: nvml.library is not taken from the working directory");
-    let mut named = Alumet::new(["config", "--config", "alumet.toml"]);
-    named.write("alumet.toml", text);
-    assert!(named.run().status(0).stdout.contains("/tmp/evil.so"));
+fn what_runs_code_or_writes_files_is_not_taken_from_the_working_directory() {
+    for (text, place, key) in [
+        ("[nvml]\nlibrary = \"precious\"\n", "2:1", "nvml.library"),
+        ("[csv]\npath = \"precious\"\n", "2:1", "csv.path"),
+        ("idle_profile = \"precious\"\n", "1:1", "idle_profile"),
+    ] {
+        let alumet = exec(&[]);
+        alumet.write("alumet.toml", text).write("precious", "");
+        let says = format!(
+            "alumet.toml:{place}: {key} is not taken from the working directory; name the file with --config"
+        );
+        refused(alumet, 2, &[&says]);
+        let mut named = Alumet::new(["config", "--config", "alumet.toml"]);
+        named.command.env_remove("ALUMET_IDLE_PROFILE");
+        named.write("alumet.toml", text);
+        assert!(named.run().status(0).stdout.contains("\"precious\""));
+    }
+}
+
+#[test]
+fn a_configuration_that_is_a_pipe_is_not_waited_for() {
+    for options in [&[][..], &["--config", "alumet.toml"]] {
+        let alumet = exec(options);
+        nix::unistd::mkfifo(&alumet.path("alumet.toml"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        refused(alumet, 2, &["cannot read the configuration alumet.toml: it is no regular file"]);
+    }
 }

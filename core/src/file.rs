@@ -1,11 +1,12 @@
 //! Opening files that a user has named, also with privileges.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 pub use crate::place::Place;
+use crate::place::by_descriptor;
 
 /// The directory that a path is in.
 pub fn parent(path: &Path) -> &Path {
@@ -15,23 +16,35 @@ pub fn parent(path: &Path) -> &Path {
 /// Who else than root could have written a file, or put another in its place: the first reason found at the file itself
 /// or at a directory above it. `None` says that root alone could.
 pub fn exposure(path: &Path) -> Option<String> {
+    match OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_NOFOLLOW).open(path) {
+        Ok(file) => exposure_of(&file),
+        Err(error) => Some(unexamined(&error)),
+    }
+}
+
+/// The same of a file that is open, under the name that it has now.
+pub fn exposure_of(file: &File) -> Option<String> {
     let examined = || {
-        let file = fs::symlink_metadata(path)?;
-        if file.is_symlink() {
+        let metadata = file.metadata()?;
+        if metadata.is_symlink() {
             return Ok(Some("it is a symbolic link".to_owned()));
         }
-        let own = hand_of_others(&file).map(|why| format!("it {why}"));
+        let own = hand_of_others(&metadata).map(|why| format!("it {why}"));
         if own.is_some() {
             return Ok(own);
         }
-        for place in fs::canonicalize(parent(path))?.ancestors() {
+        for place in fs::read_link(by_descriptor(file))?.ancestors().skip(1) {
             if let Some(why) = hand_of_others(&fs::metadata(place)?) {
                 return Ok(Some(format!("{} {why}", place.display())));
             }
         }
         Ok(None)
     };
-    examined().unwrap_or_else(|error: io::Error| Some(format!("it cannot be examined: {}", reason(&error))))
+    examined().unwrap_or_else(|error: io::Error| Some(unexamined(&error)))
+}
+
+fn unexamined(error: &io::Error) -> String {
+    format!("it cannot be examined: {}", reason(error))
 }
 
 /// In a sticky directory like /tmp nobody but root can rename or remove what is root's (inode(7)).

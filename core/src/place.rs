@@ -128,7 +128,7 @@ impl Held {
 }
 
 /// A path to what is open, for the kernel to follow.
-fn by_descriptor(file: &impl AsRawFd) -> PathBuf {
+pub(crate) fn by_descriptor(file: &impl AsRawFd) -> PathBuf {
     format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 

@@ -1,10 +1,11 @@
 //! Finds and reads the configuration file. Nothing is ever written.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use alumet::file::{exposure, reason};
+use alumet::file::{exposure, exposure_of, reason};
 use nix::unistd::Uid;
 use toml::{Table, Value};
 
@@ -14,28 +15,71 @@ use crate::exit::Failure;
 
 /// The file in the working directory.
 const HERE: &str = "alumet.toml";
-/// Keys that make alumet run code: a file that merely lies in the working directory, which may be anybody's, must not
-/// set them.
-const NOT_FROM_HERE: [(&str, &str); 1] = [("nvml", "library")];
+/// Keys that make alumet run code or write files: a file that merely lies in the working directory, which may be
+/// anybody's, must not set them.
+const NOT_FROM_HERE: [(&str, &str); 3] = [("nvml", "library"), ("csv", "path"), (GENERAL, "idle_profile")];
 
 /// Something about a configuration file that the user should know.
 #[derive(Debug, Clone)]
 pub struct Notice(pub String);
 
+/// A configuration that is to be read.
+#[derive(Debug)]
+pub struct Found {
+    pub path: PathBuf,
+    file: File,
+    /// By the user.
+    is_named: bool,
+}
+
+/// Why a file is not read.
+#[derive(Debug)]
+pub enum Doubt {
+    /// As root, because somebody else could have put it there.
+    Distrusted(String),
+    Unreadable(io::Error),
+}
+
+/// Opens a regular file to read what alumet is to believe. What was judged is what is read.
+pub fn open(path: &Path, is_named: bool) -> Result<File, Doubt> {
+    let distrusts = !is_named && Uid::effective().is_root();
+    let no_link = if distrusts { libc::O_NOFOLLOW } else { 0 };
+    // A pipe is not waited for.
+    let flags = no_link | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let why = match &file {
+        _ if !distrusts => None,
+        Ok(file) => exposure_of(file),
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => exposure(path),
+        Err(_) => None,
+    };
+    if let Some(why) = why {
+        return Err(Doubt::Distrusted(why));
+    }
+    let file = file.map_err(Doubt::Unreadable)?;
+    match file.metadata().map_err(Doubt::Unreadable)? {
+        metadata if metadata.is_file() => Ok(file),
+        metadata if metadata.is_dir() => Err(Doubt::Unreadable(io::Error::from_raw_os_error(libc::EISDIR))),
+        _ => Err(Doubt::Unreadable(io::Error::other("it is no regular file"))),
+    }
+}
+
 /// The file that was named, or the first that exists of those that are looked for; in the working directory only if that
 /// is to be believed.
-pub fn find(named: Option<&Path>, here: bool) -> Result<(Option<PathBuf>, Vec<Notice>), Failure> {
-    if let Some(path) = named {
-        return Ok((Some(path.to_owned()), Vec::new()));
-    }
+pub fn find(named: Option<&Path>, here: bool) -> Result<(Option<Found>, Vec<Notice>), Failure> {
+    let unreadable = |path: &Path, error: &io::Error| {
+        Failure::usage(format!("cannot read the configuration {}: {}", shown(path), reason(error)))
+    };
     let mut notices = Vec::new();
-    for path in places().filter(|path| here || path != Path::new(HERE)) {
-        if fs::symlink_metadata(&path).is_err() {
-            continue;
-        }
-        match distrust(&path) {
-            None => return Ok((Some(path), notices)),
-            Some(why) => notices.push(Notice(format!(
+    let looked_for = places().filter(|path| here || path != Path::new(HERE));
+    let looked_for = looked_for.filter(|path| fs::symlink_metadata(path).is_ok());
+    let is_named = named.is_some();
+    let paths: Vec<_> = named.map_or_else(|| looked_for.collect(), |path| vec![path.to_owned()]);
+    for path in paths {
+        match open(&path, is_named) {
+            Ok(file) => return Ok((Some(Found { path, file, is_named }), notices)),
+            Err(Doubt::Unreadable(error)) => return Err(unreadable(&path, &error)),
+            Err(Doubt::Distrusted(why)) => notices.push(Notice(format!(
                 "ignored {}: alumet runs as root and {why}; name it with --config to use it",
                 shown(&path)
             ))),
@@ -53,21 +97,26 @@ fn places() -> impl Iterator<Item = PathBuf> {
         .chain([PathBuf::from("/etc/alumet/alumet.toml")])
 }
 
-/// Why root should not believe a file that nobody has named: somebody else could have put it there.
-pub fn distrust(path: &Path) -> Option<String> {
-    Uid::effective().is_root().then(|| exposure(path)).flatten()
-}
-
-/// Reads a file into the values. `named` says that the user has named it.
-pub fn read(path: &Path, named: bool, values: &mut Values) -> Result<(), Failure> {
-    let name = shown(path);
-    let text = fs::read_to_string(path).map_err(|error| {
+/// Reads a file into the values.
+pub fn read(found: &Found, values: &mut Values) -> Result<(), Failure> {
+    let name = shown(&found.path);
+    let text = io::read_to_string(&found.file).map_err(|error| {
         let why = match error.kind() {
             io::ErrorKind::InvalidData => "it is not valid UTF-8".to_owned(),
             _ => reason(&error),
         };
         Failure::usage(format!("cannot read the configuration {name}: {why}"))
     })?;
+    let is_from_here = !found.is_named && found.path == Path::new(HERE);
+    let set = |values: &mut Values, section: &str, key: &str, value, origin| {
+        if is_from_here && NOT_FROM_HERE.contains(&(section, key)) {
+            let name = if section == GENERAL { key.to_owned() } else { format!("{section}.{key}") };
+            return Err(Failure::usage(format!(
+                "{origin}: {name} is not taken from the working directory; name the file with --config"
+            )));
+        }
+        values.set(section, key, value, origin)
+    };
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
         let place = error.span().map(|span| place(&text, span.start)).unwrap_or_default();
         Failure::usage(format!("{name}{place}: {}", error.message().lines().next().unwrap_or_default()))
@@ -81,18 +130,12 @@ pub fn read(path: &Path, named: bool, values: &mut Values) -> Result<(), Failure
                 }
                 for (inner, value) in section {
                     let origin = Origin::File(format!("{name}{}", spans.place(&text, &[&key, &inner])));
-                    if !named && path == Path::new(HERE) && NOT_FROM_HERE.contains(&(&*key, &*inner)) {
-                        return Err(Failure::usage(format!(
-                            "{origin}: {key}.{inner} is not taken from the working directory; name the file with \
-                             --config, or use --set"
-                        )));
-                    }
-                    values.set(&key, &inner, value, origin)?;
+                    set(values, &key, &inner, value, origin)?;
                 }
             }
             value => {
                 let origin = Origin::File(format!("{name}{}", spans.place(&text, &[&key])));
-                values.set(GENERAL, &key, value, origin)?;
+                set(values, GENERAL, &key, value, origin)?;
             }
         }
     }
@@ -137,7 +180,8 @@ mod tests {
         let path = directory.path().join("alumet.toml");
         fs::write(&path, text).unwrap();
         let mut values = Values::with_defaults()?;
-        let result = read(&path, true, &mut values).map(|()| values);
+        let (found, _) = find(Some(&path), true)?;
+        let result = read(&found.unwrap(), &mut values).map(|()| values);
         result.map_err(|failure| Failure {
             message: failure.message.replace(directory.path().to_str().unwrap(), ""),
             ..failure
@@ -148,6 +192,19 @@ mod tests {
     fn every_key_is_optional() {
         for text in ["", "[procfs]\n", "interval = \"1s\"\n", "[procfs]\nper_process = true\n"] {
             read_text(text).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for is_named in [true, false] {
+            for (path, says) in [(&*pipe, "it is no regular file"), (directory.path(), "is a directory")] {
+                let doubt = open(path, is_named).unwrap_err();
+                assert!(matches!(&doubt, Doubt::Unreadable(error) if reason(error) == says), "{doubt:?}");
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use alumet::target::Exit;
 use alumet::{Host, Interval, PluginEntry};
 use serde::{Deserialize, Serialize};
 
-pub use file::{Notice, distrust};
+pub use file::{Doubt, Notice, open};
 pub use values::Origin;
 use values::{GENERAL, Values};
 
@@ -173,8 +173,8 @@ impl Config {
         let environment = values::environment()?;
         let named = settings.config.clone().or_else(|| environment.config.clone());
         let (found, notices) = file::find(named.as_deref(), here)?;
-        if let Some(path) = &found {
-            file::read(path, named.is_some(), &mut values)?;
+        if let Some(found) = &found {
+            file::read(found, &mut values)?;
         }
         for (section, key, value, variable) in &environment.values {
             values.set_text(section, key, value, Origin::Environment(variable.clone()))?;
@@ -203,7 +203,7 @@ impl Config {
         // Paths are not text: these two may hold what no TOML string can.
         general.sysfs = settings.sysfs.clone().or(general.sysfs);
         general.procfs = settings.procfs.clone().or(general.procfs);
-        let config = Self { general, file: found, notices, values };
+        let config = Self { general, file: found.map(|found| found.path), notices, values };
         config.check_names()?;
         Ok(config)
     }

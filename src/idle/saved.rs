@@ -4,14 +4,14 @@
 //! `$XDG_STATE_HOME/alumet` (or `~/.local/state/alumet`), counts more. It is used where the machine, its kernel and its
 //! meters are the same, and otherwise named with what differs.
 
-use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 
 use super::Idle;
-use crate::config::distrust;
+use crate::config::{Doubt, open};
 use crate::fingerprint::Fingerprint;
 
 /// The name of this version of the format.
@@ -57,11 +57,14 @@ fn places(named: Option<&Path>) -> Vec<PathBuf> {
 /// Looks for a profile that fits this machine, and meters that are read like this and count that.
 pub fn find(named: Option<&Path>, host: &Fingerprint, method: &str, domains: &[String]) -> Known {
     for path in places(named) {
-        let Ok(text) = fs::read(&path) else { continue };
-        if let Some(why) = distrust(&path) {
-            return Known::Unfit(path, why);
-        }
-        return match serde_json::from_slice::<Saved>(&text) {
+        // Also one that was named: no number is worth believing that somebody else could have written.
+        let file = match open(&path, false) {
+            Ok(file) => file,
+            Err(Doubt::Distrusted(why)) => return Known::Unfit(path, why),
+            Err(Doubt::Unreadable(_)) => continue,
+        };
+        let Ok(text) = io::read_to_string(file) else { continue };
+        return match serde_json::from_str::<Saved>(&text) {
             Ok(Saved { idle, .. }) if !idle.is_plausible() => {
                 Known::Unfit(path, "it is no idle profile: its powers cannot be".into())
             }
@@ -88,13 +91,13 @@ impl Saved {
     ///
     /// # Errors
     /// The file or its directory cannot be written, or there is no place for it; the path that was tried.
-    pub fn write(&self, named: Option<&Path>) -> Result<PathBuf, (PathBuf, std::io::Error)> {
+    pub fn write(&self, named: Option<&Path>) -> Result<PathBuf, (PathBuf, io::Error)> {
         let path = places(named).swap_remove(0);
         let write = || {
             alumet::file::Place::with_directories(&path)?;
             let mut text = serde_json::to_vec_pretty(self)?;
             text.push(b'\n');
-            crate::files::replace(&path, |file| std::io::Write::write_all(file, &text))
+            crate::files::replace(&path, |file| io::Write::write_all(file, &text))
         };
         write().map_err(|error| (path.clone(), error))?;
         Ok(path)
