@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
-use support::{Alumet, Done, counter, is_root, soon, workload};
+use support::{Alumet, Done, counter, is_root, skip, soon, workload};
 
 /// Runs it; nothing it says may be of a panic.
 #[track_caller]
@@ -240,6 +240,34 @@ fn a_proc_that_hides_the_processes_of_others_still_shows_ones_own() {
     alumet.command.current_dir(directory).stdin(Stdio::null()).env("XDG_CONFIG_HOME", directory.join("xdg"));
     run(&mut alumet).status(0);
     assert!(counter(&alumet.profile("p.json"), "process.cpu.time", "") > 0.005);
+}
+
+/// Each pid would be that of another process.
+#[test]
+fn a_proc_of_another_pid_namespace_is_refused_before_anything_runs() {
+    let test = "a_proc_of_another_pid_namespace_is_refused_before_anything_runs";
+    if !is_root(test) {
+        return;
+    }
+    let within = |options: &[&str], words: &[&str]| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--pid", "--fork"]).args(options).arg(support::binary());
+        let mut alumet = Alumet::with(unshare, words);
+        let done = run(&mut alumet);
+        (!done.stderr.starts_with("unshare:")).then(|| (done, alumet.path("started").exists()))
+    };
+    let exec = ["exec", "--prepare", "touch started", "-o", "s.csv", "touch", "started"];
+    for words in [&exec[..], &["attach", "1"], &["compare", "touch started", "true"]] {
+        let Some((done, started)) = within(&[], words) else {
+            return skip(test, "no PID namespace can be made");
+        };
+        done.refuses(125, "/proc shows another PID namespace");
+        assert!(!started);
+    }
+    if let Some((done, started)) = within(&["--mount-proc"], &["exec", "-q", "touch", "started"]) {
+        done.status(0);
+        assert!(started);
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The kernel's text about one process: parsers only, no file access.
+//! The kernel's text about one process: parsers only. And whether `/proc` has the text of this namespace's processes.
 //!
 //! Formats: proc_pid_stat(5), proc_pid_statm(5), proc_pid_status(5), proc_pid_io(5).
 
@@ -9,6 +9,16 @@ pub fn tick() -> Duration {
     // SAFETY: sysconf takes a number and touches no memory.
     let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
     Duration::from_secs(1) / u32::try_from(per_second).unwrap_or(100).max(1)
+}
+
+/// Whether `/proc` is mounted for another PID namespace than that of this process: then each pid in it is that of another
+/// process, as after `unshare --pid` without a mount (pid_namespaces(7), "/proc and PID namespaces").
+pub fn is_proc_of_others() -> bool {
+    match std::fs::read_link("/proc/self") {
+        Ok(own) => own.to_str() != Some(&std::process::id().to_string()),
+        // Not even to be seen in it; or there is no /proc at all.
+        Err(_) => std::path::Path::new("/proc/stat").exists(),
+    }
 }
 
 /// A text from `/proc` that does not look as it should.

@@ -18,6 +18,9 @@ use crate::exit::Failure;
 /// Runs the subcommand; returns the status to end with.
 pub fn run(command: Command) -> Result<u8, Failure> {
     refuse_set_id()?;
+    if matches!(&command, Command::Exec(_) | Command::Attach(_) | Command::Compare(_) | Command::Check(_)) {
+        refuse_foreign_proc()?;
+    }
     match command {
         Command::Exec(arguments) => exec::run(&arguments),
         Command::Attach(arguments) => attach::run(&arguments),
@@ -42,6 +45,17 @@ fn refuse_set_id() -> Result<(), Failure> {
          it the right to measure",
         setcap()
     )))
+}
+
+/// Of an application that is followed in the wrong /proc, every figure would be another's.
+fn refuse_foreign_proc() -> Result<(), Failure> {
+    match alumet::process::is_proc_of_others() {
+        false => Ok(()),
+        true => Err(Failure::failed(
+            "/proc shows another PID namespace, so that the figures would be those of other processes; mount this one's \
+             with `unshare --pid --fork --mount-proc`, or with `mount -t proc proc /proc` in a mount namespace of its own",
+        )),
+    }
 }
 
 /// Prints on stdout. A reader who leaves early is no failure.
