@@ -43,7 +43,7 @@ complete -c alumet -n "__fish_alumet_using_subcommand exec" -l prepare -d 'Execu
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l cleanup -d 'Execute this with sh after the last run' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l app-output -d 'Write to FILE what the application writes' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l timeout -d 'End the application after this time: SIGTERM to all of its processes, SIGKILL 2 s later' -r
-complete -c alumet -n "__fish_alumet_using_subcommand exec" -l user -d 'Run the application as this user (a name or a number); needs root' -r
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -l user -d 'Run the application as this user (USER or USER:GROUP, by name or number); needs root' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -s S -l shell -d 'Run the command through a shell (sh unless said otherwise)' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l idle -d 'Measure for so long what the machine uses when nothing runs, before the application starts' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l ignore-failure -d 'Go on, and end with status 0, even if the application fails (with one of these statuses)' -r
@@ -105,7 +105,7 @@ complete -c alumet -n "__fish_alumet_using_subcommand compare" -l prepare -d 'Ex
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l cleanup -d 'Execute this with sh after the last run' -r
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l app-output -d 'Write to FILE what the application writes' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l timeout -d 'End the application after this time: SIGTERM to all of its processes, SIGKILL 2 s later' -r
-complete -c alumet -n "__fish_alumet_using_subcommand compare" -l user -d 'Run the application as this user (a name or a number); needs root' -r
+complete -c alumet -n "__fish_alumet_using_subcommand compare" -l user -d 'Run the application as this user (USER or USER:GROUP, by name or number); needs root' -r
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -s S -l shell -d 'Run the command through a shell (sh unless said otherwise)' -r
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l idle -d 'Measure for so long what the machine uses when nothing runs, before the application starts' -r
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l ignore-failure -d 'Go on, and end with status 0, even if the application fails (with one of these statuses)' -r
@@ -141,7 +141,7 @@ complete -c alumet -n "__fish_alumet_using_subcommand check" -l prepare -d 'Exec
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l cleanup -d 'Execute this with sh after the last run' -r
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l app-output -d 'Write to FILE what the application writes' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l timeout -d 'End the application after this time: SIGTERM to all of its processes, SIGKILL 2 s later' -r
-complete -c alumet -n "__fish_alumet_using_subcommand check" -l user -d 'Run the application as this user (a name or a number); needs root' -r
+complete -c alumet -n "__fish_alumet_using_subcommand check" -l user -d 'Run the application as this user (USER or USER:GROUP, by name or number); needs root' -r
 complete -c alumet -n "__fish_alumet_using_subcommand check" -s S -l shell -d 'Run the command through a shell (sh unless said otherwise)' -r
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l idle -d 'Measure for so long what the machine uses when nothing runs, before the application starts' -r
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l ignore-failure -d 'Go on, and end with status 0, even if the application fails (with one of these statuses)' -r

@@ -87,7 +87,7 @@ pub struct Launching {
     #[arg(long)]
     pub wait_all: bool,
 
-    /// Run the application as this user (a name or a number); needs root
+    /// Run the application as this user (USER or USER:GROUP, by name or number); needs root
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
 

@@ -53,8 +53,11 @@ impl From<LaunchError> for Failure {
         let status = match error {
             LaunchError::NotFound { .. } => NOT_FOUND,
             LaunchError::NotExecutable { .. } => NOT_EXECUTABLE,
-            LaunchError::Nul(_) | LaunchError::NoUser(_) => USAGE,
-            LaunchError::NotPermitted(_) | LaunchError::Fork(_) => FAILED,
+            LaunchError::Nul(_)
+            | LaunchError::NoUser(_)
+            | LaunchError::NoGroupOf(_)
+            | LaunchError::NoGroup(_) => USAGE,
+            LaunchError::NotPermitted(_) | LaunchError::NotBecome { .. } | LaunchError::Fork(_) => FAILED,
         };
         Self { status, message: error.to_string() }
     }

@@ -250,6 +250,16 @@ fn users_that_do_not_exist_or_cannot_be_become_are_refused() {
     if is_root("users_that_cannot_be_become_are_refused") {
         let says = ["cannot become user `root`: only root may; run alumet with sudo, or without --user"];
         refused(as_nobody(&["--user", "root"]), 125, &says);
+        let says =
+            ["there is no user 3999999999 that has a group; name one, as in `--user 3999999999:3999999999`"];
+        refused(exec(&["--user", "3999999999"]), 2, &says);
+        refused(exec(&["--user", "3999999999:no-such-group"]), 2, &["there is no group `no-such-group`"]);
+        // What root may not do either.
+        let mut without = Alumet::sh(
+            "exec setpriv --bounding-set=-setuid \"$@\"",
+            &["exec", "--user", "4242:4242", "true"],
+        );
+        without.run().refuses(125, "cannot become user `4242:4242`: operation not permitted");
     }
 }
 

@@ -307,6 +307,19 @@ fn the_application_becomes_the_user_with_its_groups_and_without_capabilities() {
 }
 
 #[test]
+fn the_application_becomes_a_user_that_nobody_knows_with_one_group() {
+    if !is_root("the_application_becomes_a_user_that_nobody_knows_with_one_group") {
+        return;
+    }
+    let words = ["exec", "-q", "--user", "3999999999:3999999998", "sh", "-c", OF_ITSELF];
+    let text = Alumet::new(words).run().status(0).stdout;
+    let line = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).unwrap().replace('\t', " ");
+    assert_eq!(line("Uid:").trim(), [" 3999999999"; 4].concat().trim());
+    assert_eq!(line("Gid:").trim(), [" 3999999998"; 4].concat().trim());
+    assert_eq!((line("Groups:").trim(), values("CapPrm:", &text)), ("", vec![0]));
+}
+
+#[test]
 fn what_runs_as_another_user_is_measured_and_signalled_after_all_was_dropped() {
     let test = "what_runs_as_another_user_is_measured_and_signalled_after_all_was_dropped";
     let Some(_restored) = Paranoid::set(test, 2) else { return };

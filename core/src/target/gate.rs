@@ -12,7 +12,7 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
-use nix::unistd::{Gid, Uid, User, getgrouplist, pipe2};
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist, pipe2};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
 /// What to launch, and as whom.
@@ -42,6 +42,8 @@ pub struct Inherited {
 
 #[derive(Debug, Clone)]
 struct Credentials {
+    /// As it was given.
+    name: String,
     uid: Uid,
     gid: Gid,
     groups: Vec<Gid>,
@@ -70,9 +72,23 @@ pub enum LaunchError {
     /// No such user.
     #[error("there is no user `{0}`")]
     NoUser(String),
+    /// There is no such user to take the group from.
+    #[error("there is no user {0} that has a group; name one, as in `--user {0}:{0}`")]
+    NoGroupOf(u32),
+    /// No such group.
+    #[error("there is no group `{0}`")]
+    NoGroup(String),
     /// The process may not become this user.
     #[error("cannot become user `{0}`: only root may; run alumet with sudo, or without --user")]
     NotPermitted(String),
+    /// It has the right to, and the kernel does not let it.
+    #[error("cannot become user `{user}`: {reason}")]
+    NotBecome {
+        /// As it was given.
+        user: String,
+        /// From the kernel, and what it means.
+        reason: String,
+    },
     /// No process could be created.
     #[error("cannot create a process: {0}")]
     Fork(io::Error),
@@ -94,23 +110,17 @@ impl Command {
         &self.arguments
     }
 
-    /// Launches it as this user (a name or a uid), with the user's groups.
+    /// Launches it as this user: `USER`, with the user's groups, or `USER:GROUP`, with this group alone. Both are names
+    /// or numbers, of which nobody need have heard.
     ///
     /// # Errors
-    /// There is no such user, or the process may not become another one.
+    /// There is no such user or group, or the process may not become another one.
     pub fn user(&mut self, name: &str) -> Result<&mut Self, LaunchError> {
-        let found = match name.parse() {
-            Ok(uid) => User::from_uid(Uid::from_raw(uid)),
-            Err(_) => User::from_name(name),
-        };
-        let user = found.ok().flatten().ok_or_else(|| LaunchError::NoUser(name.to_owned()))?;
-        if !Uid::effective().is_root() && Uid::effective() != user.uid {
-            return Err(LaunchError::NotPermitted(name.to_owned()));
-        }
+        let user = Credentials::of(name)?;
         if Uid::effective().is_root() {
-            let login = CString::new(user.name.as_str()).map_err(|_| LaunchError::NoUser(name.to_owned()))?;
-            let groups = getgrouplist(&login, user.gid).map_err(|_| LaunchError::NoUser(name.to_owned()))?;
-            self.user = Some(Credentials { uid: user.uid, gid: user.gid, groups });
+            self.user = Some(user);
+        } else if user.uid != Uid::effective() || (name.contains(':') && user.gid != Gid::effective()) {
+            return Err(LaunchError::NotPermitted(name.to_owned()));
         }
         Ok(self)
     }
@@ -140,14 +150,49 @@ impl Command {
     }
 }
 
+impl Credentials {
+    fn of(name: &str) -> Result<Self, LaunchError> {
+        let (user, group) = name.split_once(':').map_or((name, None), |(user, group)| (user, Some(group)));
+        let number = number(user);
+        let known = match number {
+            Some(uid) => User::from_uid(Uid::from_raw(uid)),
+            None => User::from_name(user),
+        };
+        let known = known.ok().flatten();
+        let no_user = || LaunchError::NoUser(user.to_owned());
+        let uid = known.as_ref().map(|user| user.uid).or(number.map(Uid::from_raw)).ok_or_else(no_user)?;
+        let (gid, groups) = match (group, &known) {
+            (Some(group), _) => {
+                (group_of(group).ok_or_else(|| LaunchError::NoGroup(group.to_owned()))?, vec![])
+            }
+            (None, Some(user)) => {
+                let login = CString::new(user.name.as_str()).map_err(|_| no_user())?;
+                (user.gid, getgrouplist(&login, user.gid).map_err(|_| no_user())?)
+            }
+            (None, None) => return Err(LaunchError::NoGroupOf(uid.as_raw())),
+        };
+        Ok(Self { name: name.to_owned(), uid, gid, groups })
+    }
+}
+
+fn group_of(name: &str) -> Option<Gid> {
+    number(name).map(Gid::from_raw).or_else(|| Some(Group::from_name(name).ok()??.gid))
+}
+
+/// The last number means to leave everything as it is (setresuid(2)): it is nobody's.
+fn number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|number| *number != u32::MAX)
+}
+
 /// A child that waits. If this is dropped before [`Gate::open`], the child ends without having been the application.
 #[derive(Debug)]
 pub(super) struct Gate {
     open: std::fs::File,
     /// A 0 is in it when the child stands at the gate, and its end is reached when the child has become the application.
-    /// Anything else is the errno of what has failed.
+    /// Anything else is the errno of what has failed, negative if it was to become the user.
     result: std::fs::File,
     program: String,
+    user: Option<String>,
 }
 
 pub(super) struct Held {
@@ -214,7 +259,8 @@ pub(super) fn hold(command: &Command, cgroup: Option<RawFd>) -> Result<Held, Lau
         command,
     };
     let (pid, pidfd, in_cgroup) = clone_child(&plan, cgroup).map_err(LaunchError::Fork)?;
-    let gate = Gate { open: open.into(), result: result.into(), program: command.program() };
+    let user = command.user.as_ref().map(|user| user.name.clone());
+    let gate = Gate { open: open.into(), result: result.into(), program: command.program(), user };
     Ok(Held { pid, pidfd, gate, in_cgroup })
 }
 
@@ -231,7 +277,8 @@ impl Gate {
     pub(super) fn wait(&mut self) -> Result<(), LaunchError> {
         match self.said() {
             None | Some(0) => Ok(()),
-            Some(errno) => Err(self.failure(Errno::from_raw(errno))),
+            Some(errno) if errno < 0 => Err(self.not_become(Errno::from_raw(-errno))),
+            Some(errno) => Err(LaunchError::Fork(Errno::from_raw(errno).into())),
         }
     }
 
@@ -248,6 +295,16 @@ impl Gate {
     fn said(&mut self) -> Option<i32> {
         let mut errno = [0; 4];
         self.result.read_exact(&mut errno).ok().map(|()| i32::from_ne_bytes(errno))
+    }
+
+    fn not_become(&self, errno: Errno) -> LaunchError {
+        let why = match errno {
+            Errno::EPERM => ": it takes CAP_SETUID and CAP_SETGID, which this container or namespace lacks",
+            Errno::EINVAL => ": this user namespace has no such user or group",
+            _ => "",
+        };
+        let reason = format!("{}{why}", errno.desc().to_lowercase());
+        LaunchError::NotBecome { user: self.user.clone().unwrap_or_default(), reason }
     }
 
     fn failure(&self, errno: Errno) -> LaunchError {
@@ -357,12 +414,15 @@ unsafe fn become_application(plan: &Plan<'_>) -> ! {
                 || libc::syscall(libc::SYS_setresgid, gid, gid, gid) != 0
                 || libc::syscall(libc::SYS_setresuid, uid, uid, uid) != 0
             {
-                fail(plan.report);
+                say_and_end(plan.report, -Errno::last_raw());
             }
             // The kernel clears what root had, but not what it would hand on (capabilities(7), "Effect of user ID changes").
             let has_any = || capabilities(None) != Ok(NO_CAPABILITIES);
-            if uid != 0 && has_any() && set_capabilities(None, NO_CAPABILITIES).is_err() {
-                fail(plan.report);
+            if uid != 0
+                && has_any()
+                && let Err(errno) = set_capabilities(None, NO_CAPABILITIES)
+            {
+                say_and_end(plan.report, -errno.raw_os_error());
             }
         }
         let here = 0i32.to_ne_bytes();
@@ -390,10 +450,17 @@ unsafe fn become_application(plan: &Plan<'_>) -> ! {
 /// # Safety
 /// As for [`become_application`].
 unsafe fn fail(report: RawFd) -> ! {
-    let errno = Errno::last_raw().to_ne_bytes();
+    // SAFETY: as for this function.
+    unsafe { say_and_end(report, Errno::last_raw()) }
+}
+
+/// # Safety
+/// As for [`become_application`].
+unsafe fn say_and_end(report: RawFd, what: i32) -> ! {
+    let what = what.to_ne_bytes();
     // SAFETY: writes four bytes that live on the stack.
     unsafe {
-        libc::write(report, errno.as_ptr().cast(), errno.len());
+        libc::write(report, what.as_ptr().cast(), what.len());
         libc::_exit(127)
     }
 }
@@ -424,7 +491,29 @@ mod tests {
 
     #[test]
     fn an_unknown_user_is_named() {
-        let error = Command::new(["true"]).user("no-such-user-here").unwrap_err();
-        assert_eq!(error.to_string(), "there is no user `no-such-user-here`");
+        let says = |name: &str| Credentials::of(name).unwrap_err().to_string();
+        for nobody in ["no-such-user-here", "", "no-such-user-here:0", "-1", "4294967295", "4294967295:0"] {
+            assert_eq!(says(nobody), format!("there is no user `{}`", nobody.split(':').next().unwrap()));
+        }
+        for nobody in ["no-such-group-here", "", "4294967295", "1:2"] {
+            assert_eq!(says(&format!("0:{nobody}")), format!("there is no group `{nobody}`"));
+        }
+        assert_eq!(
+            says("3999999999"),
+            "there is no user 3999999999 that has a group; name one, as in `--user 3999999999:3999999999`"
+        );
+    }
+
+    #[test]
+    fn a_number_needs_no_user_of_its_own() {
+        let of = |name: &str| {
+            let user = Credentials::of(name).unwrap();
+            (user.uid.as_raw(), user.gid.as_raw(), user.groups.len())
+        };
+        assert_eq!(of("3999999999:3999999998"), (3_999_999_999, 3_999_999_998, 0));
+        assert_eq!(of("root:5"), (0, 5, 0));
+        let (uid, gid, groups) = of("0");
+        assert_eq!((uid, gid), (0, 0));
+        assert!(groups > 0);
     }
 }
