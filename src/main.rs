@@ -37,6 +37,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 fn main() -> ExitCode {
+    signals::survive_file_limit();
     // Elements that panic are isolated and reported; a panic anywhere else is reported below.
     std::panic::set_hook(Box::new(|_| {}));
     let status = std::panic::catch_unwind(|| match cli::Cli::try_parse() {

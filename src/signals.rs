@@ -15,13 +15,16 @@ use crate::environment;
 use crate::terminal::note;
 
 /// What the process was started with, before the Rust runtime changed it: bits 0 to 2 for standard descriptors that are
-/// closed, then SIGPIPE ignored, SIGCHLD ignored.
+/// closed, then [`Inherited::DISPOSITIONS`] that are ignored.
 static STARTED_WITH: AtomicU8 = AtomicU8::new(0);
 /// The CPU time in nanoseconds that the process had used by then: a shell or `cargo run` that has executed alumet without
 /// a fork leaves its own to it.
 static CPU_AT_START: AtomicU64 = AtomicU64::new(0);
-const SIGPIPE_IGNORED: u8 = 1 << 3;
-const SIGCHLD_IGNORED: u8 = 1 << 4;
+
+/// The signals that the application gets back as they were, each with its bit.
+fn dispositions() -> impl Iterator<Item = (libc::c_int, u8)> {
+    Inherited::DISPOSITIONS.into_iter().zip((3..).map(|bit| 1 << bit))
+}
 
 /// Runs before `main`, and before the Rust runtime ignores SIGPIPE and opens /dev/null for closed descriptors.
 extern "C" fn note_start() {
@@ -32,7 +35,7 @@ extern "C" fn note_start() {
             noted |= 1 << fd;
         }
     }
-    for (signal, bit) in [(libc::SIGPIPE, SIGPIPE_IGNORED), (libc::SIGCHLD, SIGCHLD_IGNORED)] {
+    for (signal, bit) in dispositions() {
         if is_ignored(signal) {
             noted |= bit;
         }
@@ -57,6 +60,12 @@ fn is_ignored(signal: libc::c_int) -> bool {
 #[used]
 #[unsafe(link_section = ".init_array")]
 static NOTE_START: extern "C" fn() = note_start;
+
+/// Makes a limit of a file's size an error like that of a full disk, instead of alumet's end (setrlimit(2)).
+pub fn survive_file_limit() {
+    // SAFETY: sets a disposition; no handler is installed.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
 
 /// The CPU time that this process had used before it was alumet.
 pub fn cpu_at_start() -> Duration {
@@ -99,10 +108,9 @@ pub fn block() -> anyhow::Result<Inherited> {
     pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&taken), Some(&mut before))
         .context("cannot block signals")?;
     let noted = STARTED_WITH.load(Ordering::Relaxed);
-    let ignored = [(SIGPIPE_IGNORED, libc::SIGPIPE), (SIGCHLD_IGNORED, libc::SIGCHLD)];
     Ok(Inherited {
         mask: Some(before),
-        ignored: ignored.into_iter().filter(|(bit, _)| noted & bit != 0).map(|(_, signal)| signal).collect(),
+        ignored: dispositions().filter(|(_, bit)| noted & bit != 0).map(|(signal, _)| signal).collect(),
         closed: (0..=2).filter(|fd| noted & (1 << fd) != 0).collect(),
         environment: environment::whole(),
     })

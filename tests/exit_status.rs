@@ -232,6 +232,8 @@ fn the_application_finds_everything_as_without_alumet() {
         "exec env A=b EMPTY= \"$@\"",
         "exec env --ignore-signal=CHLD \"$@\"",
         "exec env --ignore-signal=PIPE,HUP,INT,USR1 \"$@\"",
+        "exec env --ignore-signal=XFSZ \"$@\"",
+        "exec env --default-signal=XFSZ \"$@\"",
         "exec env --block-signal=USR1,TERM,CHLD,RTMIN \"$@\"",
         "exec env --default-signal \"$@\"",
         "exec \"$@\" <&-",

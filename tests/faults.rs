@@ -79,14 +79,28 @@ fn whole_rows(alumet: &Alumet, name: &str) -> u64 {
 
 #[test]
 fn a_disk_that_fills_up_leaves_whole_rows() {
-    // A file size limit does the same; its signal is ignored here.
-    let script = "trap '' XFSZ; ulimit -f 20; exec \"$@\"";
+    // A file size limit does the same, without an end by its signal.
+    let script = "ulimit -f 20; exec \"$@\"";
     let mut alumet = Alumet::sh(script, &["exec", "-q", "-i", "1ms", "-o", "s.csv", "sleep", "0.5"]);
     let done = run(&mut alumet).status(125);
     let (arrived, all) = points_in_it(complaint(&done));
     assert!(0 < arrived && arrived < all, "{done:?}");
     // The row that was cut counts as arrived: its rest would be the first to follow.
     assert!(arrived - whole_rows(&alumet, "s.csv") <= 1, "{done:?}");
+}
+
+#[test]
+fn a_limit_of_file_sizes_is_told_and_ends_only_the_application() {
+    let within = |options: &[&str], command: &str| {
+        let words = [&["exec", "-q"], options, &["sh", "-c", command]].concat();
+        let mut alumet = Alumet::sh("ulimit -f 1; exec env --default-signal=XFSZ \"$@\"", &words);
+        run(&mut alumet)
+    };
+    within(&["--json", "p.json"], "exit 3")
+        .refuses(125, "cannot write the profile to p.json: file too large");
+    within(&["-o", "s.csv", "-i", "1ms"], "sleep 0.2")
+        .refuses(125, "cannot write series to s.csv: file too large");
+    within(&[], "exec head -c 5000 /dev/zero >large").status(128 + 25);
 }
 
 #[test]

@@ -27,17 +27,24 @@ pub struct Command {
 /// What the application would have got from its parent if that parent were not alumet.
 ///
 /// A program that changes its own signal mask, dispositions or descriptors captures this first; otherwise the
-/// application gets the present mask, and the default dispositions of SIGPIPE and SIGCHLD.
+/// application gets the present mask, and the default of [`Inherited::DISPOSITIONS`].
 #[derive(Debug, Clone, Default)]
 pub struct Inherited {
     /// The signals that are blocked.
     pub mask: Option<SigSet>,
-    /// Of SIGPIPE and SIGCHLD those that are ignored (the Rust runtime ignores SIGPIPE in every program).
+    /// Of [`Inherited::DISPOSITIONS`] those that are ignored.
     pub ignored: Vec<libc::c_int>,
     /// The standard descriptors that are closed (the Rust runtime opens /dev/null for them).
     pub closed: Vec<RawFd>,
     /// The environment, as `NAME=VALUE`, if it was another than that of this process.
     pub environment: Option<Vec<CString>>,
+}
+
+impl Inherited {
+    /// The signals that the application does not get from this process as they are: the Rust runtime ignores SIGPIPE in
+    /// every program, [`Target::launch`](super::Target::launch) needs SIGCHLD, and who writes files had better ignore
+    /// SIGXFSZ, the limit of a file's size, for an error that can be told.
+    pub const DISPOSITIONS: [libc::c_int; 3] = [libc::SIGPIPE, libc::SIGCHLD, libc::SIGXFSZ];
 }
 
 #[derive(Debug, Clone)]
@@ -390,7 +397,7 @@ unsafe fn become_application(plan: &Plan<'_>) -> ! {
     // SAFETY: all are plain system calls on values prepared by the parent, which the child has copies of.
     unsafe {
         libc::prctl(libc::PR_SET_NAME, plan.name.as_ptr());
-        for signal in [libc::SIGPIPE, libc::SIGCHLD] {
+        for signal in Inherited::DISPOSITIONS {
             let ignored = inherited.ignored.contains(&signal);
             libc::signal(signal, if ignored { libc::SIG_IGN } else { libc::SIG_DFL });
         }
