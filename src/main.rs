@@ -8,6 +8,7 @@ mod command;
 mod comparison;
 mod config;
 mod derived;
+mod descriptors;
 mod doctor;
 mod energy;
 mod environment;

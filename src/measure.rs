@@ -28,7 +28,7 @@ use crate::signals::Signals;
 use crate::summary::{Summary, trouble};
 use crate::terminal::{Look, note, say};
 use crate::units::{percent, whole};
-use crate::{files, plugins, signals};
+use crate::{descriptors, files, plugins, signals};
 
 /// A measurement: everything that is decided before there is a target, and then what was found out.
 pub struct Measurement<'a> {
@@ -97,8 +97,8 @@ impl<'a> Measurement<'a> {
             csv,
             totals: Totals::new(),
             sources: Vec::new(),
-            missing: Vec::new(),
-            before: Vec::new(),
+            missing: descriptors::too_few().into_iter().collect(),
+            before: descriptors::too_few().into_iter().collect(),
             idle: None,
             is_repeated: false,
         })

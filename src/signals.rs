@@ -11,8 +11,8 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use nix::time::{ClockId, clock_gettime};
 use tokio::io::unix::AsyncFd;
 
-use crate::environment;
 use crate::terminal::note;
+use crate::{descriptors, environment};
 
 /// What the process was started with, before the Rust runtime changed it: bits 0 to 2 for standard descriptors that are
 /// closed, then [`Inherited::DISPOSITIONS`] that are ignored.
@@ -101,7 +101,8 @@ pub struct Signals {
     fd: AsyncFd<OwnedFd>,
 }
 
-/// Blocks the signals; to be called before any thread is started. Returns what the application is to inherit.
+/// Blocks the signals, and raises the limit of open files; to be called before any thread is started. Returns what the
+/// application is to inherit.
 pub fn block() -> anyhow::Result<Inherited> {
     let taken = taken();
     let mut before = SigSet::empty();
@@ -113,6 +114,7 @@ pub fn block() -> anyhow::Result<Inherited> {
         ignored: dispositions().filter(|(_, bit)| noted & bit != 0).map(|(signal, _)| signal).collect(),
         closed: (0..=2).filter(|fd| noted & (1 << fd) != 0).collect(),
         environment: environment::whole(),
+        open_files: descriptors::raise_limit(),
     })
 }
 

@@ -349,6 +349,25 @@ fn few_descriptors_are_enough_for_many_processes() {
 }
 
 #[test]
+fn alumet_takes_the_descriptors_that_it_may_and_the_application_keeps_its_limit() {
+    let words = ["exec", "--json", "p.json", "--", "sh", "-c", "ulimit -n; ulimit -Hn"];
+    let missing = |limit: &str| {
+        let mut alumet = Alumet::sh(&format!("{limit}; exec \"$@\""), &words);
+        let done = run(&mut alumet).status(0);
+        let missing = alumet.profile("p.json")["missing"].clone();
+        let missing: Vec<_> =
+            missing.as_array().unwrap().iter().map(|gap| gap["reason"].to_string()).collect();
+        (done.stdout, missing)
+    };
+    let (limits, with_many) = missing("ulimit -n 500");
+    assert_eq!(limits, "500\n500\n");
+    assert_eq!(missing("ulimit -n 500; ulimit -Sn 16"), ("16\n500\n".into(), with_many));
+    let (limits, missing) = missing("ulimit -n 16");
+    assert_eq!(limits, "16\n16\n");
+    assert_eq!(missing[0], "\"no more than 16 files may be open at once\"");
+}
+
+#[test]
 fn few_descriptors_are_enough_to_end_many_processes() {
     let script = "for i in $(seq 60); do setsid sleep 300 & done; wait";
     let mut alumet =

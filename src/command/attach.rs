@@ -6,7 +6,6 @@ use std::sync::Arc;
 use alumet::target::{AttachError, Root};
 use alumet::{StartError, Target};
 use anyhow::Context;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use regex_lite::Regex;
 
 use crate::cli::Attach;
@@ -26,18 +25,9 @@ pub fn run(arguments: &Attach) -> Result<u8, Failure> {
     let duration = arguments.duration.clone().map(Timeout::try_from).transpose();
     let duration = duration.map_err(|why| Failure::usage(format!("--duration: {why}")))?;
     let measurement = Measurement::new(&arguments.settings, &arguments.outputs, flags)?;
-    raise_descriptor_limit();
-    let roots = find(arguments)?;
     signals::block()?;
+    let roots = find(arguments)?;
     block_on(measure(duration, roots, measurement))
-}
-
-/// A counter on each thread takes a descriptor each; alumet starts no process that could inherit the limit.
-fn raise_descriptor_limit() {
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // With the old limit, less can be counted, and that is said.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
 }
 
 /// The processes that were asked for. Says which of them cannot be measured; it is a failure if none can.

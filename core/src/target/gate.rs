@@ -38,6 +38,8 @@ pub struct Inherited {
     pub closed: Vec<RawFd>,
     /// The environment, as `NAME=VALUE`, if it was another than that of this process.
     pub environment: Option<Vec<CString>>,
+    /// The soft and the hard limit of open files (RLIMIT_NOFILE), if they were others than those of this process.
+    pub open_files: Option<(u64, u64)>,
 }
 
 impl Inherited {
@@ -430,6 +432,12 @@ unsafe fn become_application(plan: &Plan<'_>) -> ! {
                 && let Err(errno) = set_capabilities(None, NO_CAPABILITIES)
             {
                 say_and_end(plan.report, -errno.raw_os_error());
+            }
+        }
+        if let Some((rlim_cur, rlim_max)) = inherited.open_files {
+            let limit = libc::rlimit { rlim_cur, rlim_max };
+            if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) != 0 {
+                fail(plan.report);
             }
         }
         let here = 0i32.to_ne_bytes();
