@@ -127,6 +127,33 @@ fn two_sockets_with_memory_add_up_and_their_parts_do_not() {
 }
 
 #[test]
+fn without_one_of_its_packages_a_machine_has_used_at_least_so_much_and_no_gate_decides_by_it() {
+    let meter = Meter::start(&[PACKAGE, "zone=intel-rapl:1/package-1/1", "300@50"]);
+    fs::remove_file(zone_file(&meter, "intel-rapl:1")).unwrap();
+    fs::write(zone_file(&meter, "intel-rapl:1"), "?\n").unwrap();
+    let run = meter.exec("", &["sleep", "0.3"]);
+    let text = run.summary();
+    assert!(text.contains("Machine at least ") && !text.contains('±'), "{text}");
+    assert!(text.contains("energy of package 1 (cannot read "), "{text}");
+    assert!(run.metrics("hw.energy").all(|m| m["uncertainty"].is_null()), "{:#}", run.profile);
+    let mut compare = Alumet::new([
+        "compare",
+        "--sysfs",
+        meter.root(),
+        "--pairs",
+        "5",
+        "--gate",
+        "energy",
+        "sleep 0.2",
+        "sleep 0.2",
+    ]);
+    let done = compare.run();
+    let text = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("a part of it was not measured"), "{} {text}", done.status);
+    assert_eq!(done.status, 125, "{text}");
+}
+
+#[test]
 fn every_row_is_an_increase_and_they_add_up_to_the_total() {
     let meter = Meter::start(&[PACKAGE, "300@50"]);
     let mut run =
@@ -196,7 +223,9 @@ fn a_user_is_told_what_only_root_may_read_and_gets_the_rest() {
         text.contains("energy of dram 0 (not permitted: only root may read energy_uj in powercap: run"),
         "{text}"
     );
-    assert!(text.contains("package measured"), "{text}");
+    // The memory's is missing from the total.
+    assert!(text.contains("Machine at least ") && text.contains("package measured"), "{text}");
+    assert!(text.contains("Energy at least ") && !text.contains('±'), "{text}");
 
     only_root("intel-rapl:0");
     let done = as_nobody(&meter, &["exec", "true"]).status(0);

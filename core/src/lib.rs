@@ -38,6 +38,7 @@ mod registry;
 mod series;
 mod setup;
 mod source;
+pub mod sysfs;
 pub mod target;
 pub mod testing;
 mod time;

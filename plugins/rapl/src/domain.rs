@@ -79,6 +79,13 @@ pub struct Part {
 }
 
 impl Part {
+    /// Whether both are the same energy: the same domain of the same package, and of the same die where both tell dies
+    /// apart.
+    pub fn has_place_of(self, other: Self) -> bool {
+        let same_die = self.die.is_none() || other.die.is_none() || self.die == other.die;
+        same_die && (self.domain, self.socket) == (other.domain, other.socket)
+    }
+
     /// Adds what it is about to a series.
     pub fn describe(self, series: Series) -> Series {
         let series = series.label(DOMAIN, self.domain.as_str());

@@ -4,7 +4,7 @@ use alumet::Missing;
 
 use crate::domain::Part;
 use crate::meter::Meter;
-use crate::refusal::Refusal;
+use crate::refusal::{Kind, Refusal};
 
 /// The counters that are open, and those that are not.
 #[derive(Debug, Default)]
@@ -16,11 +16,25 @@ pub struct Found {
 }
 
 impl Found {
+    /// Says why a part is not open. Of several reasons for the same part, that of the one who may come furthest counts.
+    pub fn refuse(&mut self, part: Part, refusal: Refusal) {
+        match self.refused.iter_mut().find(|(other, _)| *other == part) {
+            Some((_, known)) if known.kind < refusal.kind => *known = refusal,
+            Some(_) => {}
+            None => self.refused.push((part, refusal)),
+        }
+    }
+
+    /// Whether energy of the machine goes unseen: a part of it has a counter, and that is not open.
+    pub fn lacks_some(&self) -> bool {
+        self.refused.iter().any(|(part, refusal)| part.domain.is_counted() && refusal.kind != Kind::Absent)
+    }
+
     /// # Errors
     /// Nothing is open: the first reason, one that somebody with more rights would not have before others.
     pub fn if_any(mut self, nothing: &str) -> Result<Self, Refusal> {
         if self.meters.is_empty() {
-            let forbidden = self.refused.iter().position(|(_, refusal)| refusal.is_forbidden);
+            let forbidden = self.refused.iter().position(|(_, refusal)| refusal.kind == Kind::Forbidden);
             return Err(match forbidden.or(if self.refused.is_empty() { None } else { Some(0) }) {
                 Some(i) => self.refused.swap_remove(i).1,
                 None => Refusal::absent(nothing),

@@ -79,7 +79,7 @@ impl Plugin for Rapl {
         for gap in found.gaps() {
             setup.gaps().add(gap.what, gap.reason, gap.remedy);
         }
-        let source = source::Rapl::new(found.meters, method, setup)?;
+        let source = source::Rapl::new(found, method, setup)?;
         let interval = Interval::new(config.interval.get().min(tally::READ_EVERY))?;
         setup.source("energy", interval, source);
         Ok(())
@@ -93,8 +93,11 @@ fn open(backend: Backend, host: &Host) -> Result<(Found, &'static str), Refusal>
     match backend {
         Backend::Perf => perf(),
         Backend::Powercap => powercap(),
-        Backend::Auto => {
-            perf().or_else(|perf| powercap().map_err(|other| Refusal::of_both(perf, other, host)))
-        }
+        // A way that leads to all of the machine's energy comes before one that does not.
+        Backend::Auto => match perf() {
+            Ok((found, method)) if !found.lacks_some() => Ok((found, method)),
+            Ok(partial) => Ok(powercap().ok().filter(|(found, _)| !found.lacks_some()).unwrap_or(partial)),
+            Err(perf) => powercap().map_err(|other| Refusal::of_both(perf, other, host)),
+        },
     }
 }

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use alumet::sysfs;
+
 use crate::counter::{Raw, Scale, Top};
 use crate::domain::Part;
 
@@ -44,7 +46,7 @@ impl Register {
         match self {
             Self::File { file, path } => read(file).or_else(|error| {
                 // What is gone for good cannot be opened; the first error says more.
-                *file = File::open(path).map_err(|_| error)?;
+                *file = sysfs::open(path).map_err(|_| error)?;
                 read(file)
             }),
             Self::Events(counters) => {

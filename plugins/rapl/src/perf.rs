@@ -4,10 +4,10 @@
 //! `/sys/bus/event_source/devices` (Documentation/ABI/testing/sysfs-bus-event_source-devices-events).
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
-use std::{fs, io};
 
-use alumet::{Host, cpu_list};
+use alumet::{Host, cpu_list, sysfs};
 use perf_event::events::Software;
 use perf_event::{Builder, Counter};
 
@@ -64,14 +64,14 @@ pub fn open(host: &Host) -> Result<Found, Refusal> {
 impl Pmu {
     fn find(host: &Host, name: &str) -> Option<Self> {
         let dir = host.sysfs("bus/event_source/devices").join(name);
-        let read = |name: &str| fs::read_to_string(dir.join(name)).ok();
-        let type_ = read("type")?.trim().parse().ok()?;
-        let cpus = cpu_list(read("cpumask")?.trim())?;
+        let read = |name: &str| sysfs::read(&dir.join(name)).ok();
+        let type_ = read("type")?.parse().ok()?;
+        let cpus = cpu_list(&read("cpumask")?)?;
         Some(Self { dir, type_, cpus })
     }
 
     fn event(&self, name: &str) -> Option<Event> {
-        let read = |end: &str| fs::read_to_string(self.dir.join(format!("events/{name}{end}"))).ok();
+        let read = |end: &str| sysfs::read(&self.dir.join(format!("events/{name}{end}"))).ok();
         Event::parse(&read("")?, &read(".scale")?, &read(".unit")?)
     }
 
@@ -80,7 +80,7 @@ impl Pmu {
         let (parts, homeless) = parts(domain, each, &self.cpus, host);
         for cpu in homeless {
             let part = Part { domain, socket: 0, die: None };
-            found.refused.push((part, Refusal::absent(format!("the package of CPU {cpu} is not known"))));
+            found.refuse(part, Refusal::unreadable(format!("the package of CPU {cpu} is not known")));
         }
         for (part, cpus) in parts {
             match cpus.iter().map(|cpu| self.counter(event, *cpu)).collect::<io::Result<_>>() {
@@ -90,7 +90,7 @@ impl Pmu {
                     top: Top::Endless,
                     register: Register::Events(counters),
                 }),
-                Err(error) => found.refused.push((part, refusal(&error))),
+                Err(error) => found.refuse(part, refusal(&error)),
             }
         }
     }
@@ -141,12 +141,14 @@ fn parts(domain: Domain, each: Each, cpus: &[u32], host: &Host) -> (BTreeMap<Par
 fn refusal(error: &io::Error) -> Refusal {
     match error.kind() {
         io::ErrorKind::PermissionDenied => Refusal::perf(),
-        _ => Refusal::absent(format!("it cannot be counted: {}", alumet::file::reason(error))),
+        _ => Refusal::unreadable(format!("it cannot be counted: {}", alumet::file::reason(error))),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// A machine of CPUs in these packages and dies.

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fs::{self, File};
+use std::fs;
 use std::io::ErrorKind::PermissionDenied;
 use std::path::{Path, PathBuf};
 
-use alumet::Host;
+use alumet::{Host, sysfs};
 
 use crate::counter::{Raw, Scale, Top};
 use crate::domain::{Domain, Part};
@@ -35,28 +35,37 @@ type Place = Vec<u32>;
 pub fn open(host: &Host) -> Result<Found, Refusal> {
     let root = host.sysfs("class/powercap");
     let is_amd = topology::dies_are_mirrors(host);
-    let mut seen: BTreeMap<Part, (&str, String)> = BTreeMap::new();
     let mut found = Found::default();
     for control_type in CONTROL_TYPES {
+        let others: Vec<Part> = found.meters.iter().map(|meter| meter.part).collect();
         let zones = zones(&root, control_type);
+        let mut counted: BTreeMap<Part, String> = BTreeMap::new();
         for (place, dir) in &zones {
             let Some(part) = part(&zones, place, is_amd) else { continue };
+            // The same registers by another way, which may know nothing of dies.
+            if others.iter().any(|other| other.has_place_of(part)) {
+                continue;
+            }
             let name = name(dir);
-            match seen.get(&part) {
-                None => {
-                    seen.insert(part, (control_type, name));
-                    match meter(part, dir, is_amd) {
-                        Ok(meter) => found.meters.push(meter),
-                        Err(refusal) => found.refused.push((part, refusal)),
-                    }
-                }
-                // The same registers by another way, or the same counter for each die.
-                Some((other, first)) if *other != control_type || (is_amd && *first != name) => {}
+            match counted.get(&part) {
+                // The same counter for each die.
+                Some(first) if is_amd && *first != name => {}
                 Some(_) => {
                     let reason =
                         format!("a second zone `{name}` of the same place may be a mirror: not counted");
-                    found.refused.push((part, Refusal::absent(reason)));
+                    found.refuse(part, Refusal::unreadable(reason));
                 }
+                None => match meter(part, dir, is_amd) {
+                    Ok(meter) => {
+                        // What was refused by another way, or at another die's mirror, is open now.
+                        found
+                            .refused
+                            .retain(|(other, _)| !other.has_place_of(part) || counted.contains_key(other));
+                        counted.insert(part, name);
+                        found.meters.push(meter);
+                    }
+                    Err(refusal) => found.refuse(part, refusal),
+                },
             }
         }
     }
@@ -94,7 +103,7 @@ fn place(rest: &str) -> Option<Place> {
 }
 
 fn name(zone: &Path) -> String {
-    fs::read_to_string(zone.join("name")).unwrap_or_default().trim().to_owned()
+    sysfs::read(&zone.join("name")).unwrap_or_default()
 }
 
 /// What a zone counts, by its name and those of its parents; `None` if it is none of the domains.
@@ -137,16 +146,19 @@ fn meter(part: Part, zone: &Path, is_amd: bool) -> Result<Meter, Refusal> {
     let path = zone.join("energy_uj");
     let cannot = |error: &std::io::Error| match error.kind() {
         PermissionDenied => Refusal::powercap(),
-        _ => Refusal::absent(format!("cannot read {}: {}", path.display(), alumet::file::reason(error))),
+        _ => Refusal::unreadable(format!("cannot read {}: {}", path.display(), alumet::file::reason(error))),
     };
-    let file = File::open(&path).map_err(|error| cannot(&error))?;
+    let file = sysfs::open(&path).map_err(|error| cannot(&error))?;
     let mut register = Register::File { file, path: path.clone() };
     // A register counts from boot on: one that shows 0 counts nothing.
     if register.read().map_err(|error| cannot(&error))? == Raw(0) {
-        return Err(Refusal::absent("not supported here: its counter stays at 0"));
+        let reason = "not supported here: its counter stays at 0";
+        // Every package uses energy; memory may have no register of its own.
+        let is_there = part.domain == Domain::Package;
+        return Err(if is_there { Refusal::unreadable(reason) } else { Refusal::absent(reason) });
     }
-    let max = fs::read_to_string(zone.join("max_energy_range_uj")).ok();
-    let top = max.and_then(|max| max.trim().parse().ok()).filter(|max| *max > 0);
+    let max = sysfs::read(&zone.join("max_energy_range_uj")).ok();
+    let top = max.and_then(|max| max.parse().ok()).filter(|max| *max > 0);
     Ok(Meter { part, scale: MICROJOULES, top: top.map_or(Top::Unknown, Top::At), register })
 }
 

@@ -10,12 +10,23 @@ pub const UDEV: [&str; 2] = [
      # then log in anew",
 ];
 
+/// What a refusal says of the counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// This machine, or its kernel, has none.
+    Absent,
+    /// It is there and cannot be read: what it would have counted is missing.
+    Unreadable,
+    /// The same, but for somebody with more rights.
+    Forbidden,
+}
+
 /// Why a way to the counters is closed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}{}{remedy}", if remedy.is_empty() { "" } else { "; " })]
 pub struct Refusal {
-    /// It is there, for somebody with more rights.
-    pub is_forbidden: bool,
+    /// What it says of the counter.
+    pub kind: Kind,
     /// Why.
     pub reason: String,
     /// What would change that; may be empty.
@@ -25,11 +36,16 @@ pub struct Refusal {
 impl Refusal {
     /// This machine, or its kernel, does not offer it.
     pub fn absent(reason: impl Into<String>) -> Self {
-        Self { is_forbidden: false, reason: reason.into(), remedy: String::new() }
+        Self { kind: Kind::Absent, reason: reason.into(), remedy: String::new() }
+    }
+
+    /// It is there, but cannot be read or told apart.
+    pub fn unreadable(reason: impl Into<String>) -> Self {
+        Self { kind: Kind::Unreadable, ..Self::absent(reason) }
     }
 
     fn forbidden(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { is_forbidden: true, reason: reason.into(), remedy: remedy.into() }
+        Self { kind: Kind::Forbidden, reason: reason.into(), remedy: remedy.into() }
     }
 
     /// perf does not count the machine for this user.
@@ -50,12 +66,12 @@ impl Refusal {
 
     /// What is to be said when both ways are closed.
     pub fn of_both(perf: Self, powercap: Self, host: &Host) -> Self {
-        match (perf.is_forbidden, powercap.is_forbidden) {
+        match [&perf, &powercap].map(|refusal| refusal.kind == Kind::Forbidden) {
             // Its remedy is the smaller privilege.
-            (true, _) => perf,
-            (false, true) => powercap,
-            (false, false) if host.is_virtual() => Self::absent("no RAPL in this virtual machine"),
-            (false, false) => Self {
+            [true, _] => perf,
+            [false, true] => powercap,
+            [false, false] if host.is_virtual() => Self::absent("no RAPL in this virtual machine"),
+            [false, false] => Self {
                 remedy: "if this CPU has RAPL, `sudo modprobe intel_rapl_msr` may show it".into(),
                 ..Self::absent(format!("no RAPL: {}, and {}", perf.reason, powercap.reason))
             },

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use alumet::{Batch, Clock, Gaps, Series, SeriesId, Setup, Source, Target, Time};
 
+use crate::found::Found;
 use crate::meter::Meter;
 use crate::metrics::{ENERGY, POWER, UNCERTAINTY};
 use crate::tally::{Loss, Reading, Tally};
@@ -17,6 +18,8 @@ const METHOD: &str = "of the run's total: age and step of the counter, and its d
 /// The source.
 pub struct Rapl {
     lines: Vec<Line>,
+    /// Whether a part of the machine has a counter that is not open.
+    lacks_some: bool,
     clock: Arc<dyn Clock>,
     registry: Arc<alumet::Registry>,
     target: Option<Arc<Target>>,
@@ -39,7 +42,8 @@ impl Rapl {
     ///
     /// # Errors
     /// A metric contradicts one of another plugin.
-    pub fn new(meters: Vec<Meter>, method: &'static str, setup: &Setup<'_>) -> anyhow::Result<Self> {
+    pub fn new(found: Found, method: &'static str, setup: &Setup<'_>) -> anyhow::Result<Self> {
+        let lacks_some = found.lacks_some();
         let line = |meter: Meter| -> anyhow::Result<Line> {
             let series =
                 |metric, method| setup.series(meter.part.describe(Series::new(metric).method(method)));
@@ -53,7 +57,8 @@ impl Rapl {
             })
         };
         Ok(Self {
-            lines: meters.into_iter().map(line).collect::<anyhow::Result<_>>()?,
+            lines: found.meters.into_iter().map(line).collect::<anyhow::Result<_>>()?,
+            lacks_some,
             clock: Arc::clone(setup.clock()),
             registry: Arc::clone(setup.registry()),
             target: setup.target().cloned(),
@@ -84,8 +89,15 @@ impl Source for Rapl {
     fn finish(&mut self, out: &mut Batch) -> anyhow::Result<()> {
         let end = self.target.as_ref().and_then(|target| target.ended()).unwrap_or_else(|| self.clock.now());
         let start = self.registry.start().map_or(end, |anchor| anchor.time);
-        for line in &mut self.lines {
-            line.finish(start, end, &self.gaps, out);
+        // The counted parts are the machine's energy together: if one of them lacks something, nobody can say how sure the
+        // sum is. So none of them says it.
+        let counted = || self.lines.iter().filter(|line| line.is_counted());
+        let machine_is_whole = !self.lacks_some && counted().all(Line::is_whole);
+        for line in &self.lines {
+            line.report(start, end, &self.gaps);
+            if line.is_whole() && (machine_is_whole || !line.is_counted()) {
+                line.push_uncertainty(start, end, out);
+            }
         }
         Ok(())
     }
@@ -107,7 +119,18 @@ impl Line {
         }
     }
 
-    fn finish(&mut self, start: Time, end: Time, gaps: &Gaps, out: &mut Batch) {
+    /// Whether it is a part of the machine's energy.
+    fn is_counted(&self) -> bool {
+        self.meter.part.domain.is_counted()
+    }
+
+    /// Whether its total lacks nothing.
+    fn is_whole(&self) -> bool {
+        self.tally.has_moved() && self.tally.losses().is_empty() && self.broken.is_none()
+    }
+
+    /// Says what was not measured.
+    fn report(&self, start: Time, end: Time, gaps: &Gaps) {
         let part = self.meter.part;
         if let Some((since, error)) = &self.broken {
             let what = format!("energy of {part} in the last {:.1?}", end.since(*since));
@@ -120,15 +143,14 @@ impl Line {
             let time = end.since(start);
             gaps.add(format!("energy of {part}"), format!("its counter stood still for {time:.1?}"), "");
         }
-        // Of a total that lacks something nobody can say how sure it is.
-        let is_whole = self.tally.has_moved() && self.tally.losses().is_empty() && self.broken.is_none();
-        if let Some((first, last)) = self.tally.readings().filter(|_| is_whole)
-            && let Some(power) = self.tally.peak()
-        {
-            let before = start.since(first.time.0);
-            let after = last.time.1.since(end).max(end.since(last.time.0));
-            let step = uncertainty::step(part.domain);
-            out.push(self.uncertainty, uncertainty::of_total(power, [before, after], step).0);
-        }
+    }
+
+    /// Says how sure the total is.
+    fn push_uncertainty(&self, start: Time, end: Time, out: &mut Batch) {
+        let (Some((first, last)), Some(power)) = (self.tally.readings(), self.tally.peak()) else { return };
+        let before = start.since(first.time.0);
+        let after = last.time.1.since(end).max(end.since(last.time.0));
+        let step = uncertainty::step(self.meter.part.domain);
+        out.push(self.uncertainty, uncertainty::of_total(power, [before, after], step).0);
     }
 }

@@ -2,14 +2,14 @@
 
 use std::fs;
 
-use alumet::Host;
+use alumet::{Host, sysfs};
 
 /// The package and the die of a CPU, as the kernel numbers them (Documentation/admin-guide/cputopology.rst). The die is
 /// 0 where the kernel says nothing of it.
 pub fn place(host: &Host, cpu: u32) -> Option<(u32, u32)> {
     let read = |name: &str| {
         let path = host.sysfs(format!("devices/system/cpu/cpu{cpu}/topology/{name}"));
-        fs::read_to_string(path).ok()?.trim().parse().ok()
+        sysfs::read(&path).ok()?.parse().ok()
     };
     Some((read("physical_package_id")?, read("die_id").unwrap_or(0)))
 }

@@ -88,6 +88,13 @@ impl Machine {
         })
     }
 
+    /// Those that say how sure their total is, in the order of the zones.
+    fn sure(&self) -> Vec<String> {
+        let points = self.collected.points();
+        let sure = points.iter().filter(|(series, _)| series.metric.name == "hw.energy.uncertainty");
+        sure.map(|(series, _)| describe(series)).collect()
+    }
+
     /// The total of every energy series, as `resource resource_id labels`.
     fn energies(&self) -> Vec<(String, f64)> {
         let mut sums: Vec<(String, f64)> = Vec::new();
@@ -218,6 +225,62 @@ fn what_is_shown_through_memory_as_well_is_counted_once() {
     let machine = Machine::with("GenuineIntel", &zones[1..]);
     machine.seconds(&["intel-rapl-mmio:0"]);
     assert_eq!(machine.energies(), expected(&[("cpu_package 0 package", 30.0)]), "where it is the only way");
+}
+
+#[test]
+fn the_way_through_memory_knows_no_dies_and_counts_nothing_again() {
+    let zones = [
+        ("intel-rapl:0", "package-0-die-0"),
+        ("intel-rapl:1", "package-0-die-1"),
+        ("intel-rapl-mmio:0", "package-0"),
+    ];
+    let machine = Machine::with("GenuineIntel", &zones);
+    let report = machine.seconds(&zones.map(|(path, _)| path));
+    let all = [("cpu_package 0 package 0", 30.0), ("cpu_package 0 package 1", 60.0)];
+    assert_eq!(machine.energies(), expected(&all));
+    assert_eq!(report.missing, []);
+}
+
+#[test]
+fn a_dead_zone_does_not_hide_one_that_counts_the_same_through_memory() {
+    let zones = [("intel-rapl:0", "package-0"), ("intel-rapl-mmio:0", "package-0")];
+    for dead in ["0\n", "", "unknown\n"] {
+        let machine = Machine::with("GenuineIntel", &zones);
+        fs::write(machine.file("intel-rapl:0", "energy_uj"), dead).unwrap();
+        let report = machine.seconds(&["intel-rapl-mmio:0"]);
+        assert_eq!(machine.energies(), expected(&[("cpu_package 0 package", 30.0)]), "{dead:?}");
+        assert_eq!(report.missing, [], "{dead:?}");
+        assert_eq!(machine.sure(), ["cpu_package 0 package"], "{dead:?}");
+    }
+}
+
+#[test]
+fn of_a_machine_that_lacks_a_part_nobody_says_how_sure_the_energy_is() {
+    let zones = [
+        ("intel-rapl:0", "package-0"),
+        ("intel-rapl:0:0", "dram"),
+        ("intel-rapl:0:1", "core"),
+        ("intel-rapl:1", "package-1"),
+    ];
+    let lacks = |zone: &str, text: &str| {
+        let machine = Machine::with("GenuineIntel", &zones);
+        fs::write(machine.file(zone, "energy_uj"), text).unwrap();
+        let others: Vec<_> = zones.iter().map(|(path, _)| *path).filter(|path| *path != zone).collect();
+        let report = machine.seconds(&others);
+        (machine.sure(), report.missing.len())
+    };
+    let all = ["cpu_package 0 package", "dram 0 dram", "cpu_package 0 core", "cpu_package 1 package"];
+    let machine = Machine::with("GenuineIntel", &zones);
+    machine.seconds(&zones.map(|(path, _)| path));
+    assert_eq!(machine.sure().len(), all.len());
+    // A package that cannot be read, one that counts nothing, and memory that stands still: the core is no part.
+    for (zone, text) in [("intel-rapl:1", "?"), ("intel-rapl:1", "0"), ("intel-rapl:0:0", "1000000")] {
+        assert_eq!(lacks(zone, text), (vec!["cpu_package 0 core".to_owned()], 1), "{zone} {text}");
+    }
+    // Memory without a register is not there, and a core is in its package.
+    for (zone, text) in [("intel-rapl:0:0", "0"), ("intel-rapl:0:1", "?")] {
+        assert_eq!(lacks(zone, text).0.len(), 3, "{zone} {text}");
+    }
 }
 
 #[test]
