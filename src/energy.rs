@@ -1,8 +1,8 @@
 //! What a run has cost in energy: of the machine's CPUs and memory, and the application's part of it.
 
 use alumet::{Consumer, Provenance, Series, Total};
-use alumet_plugin_rapl::is_machine_energy;
 use alumet_plugin_rapl::metrics::{DOMAIN, ENERGY, POWER, UNCERTAINTY};
+use alumet_plugin_rapl::{is_machine_energy, is_package_energy};
 
 use crate::units::{GLUE, joules, uncertain, watts};
 
@@ -98,13 +98,13 @@ pub struct MachineEnergy {
 }
 
 impl MachineEnergy {
-    /// `None` if nothing of it was measured or estimated.
+    /// `None` if no package of it was measured or estimated.
     pub fn of(totals: &[Total]) -> Option<Self> {
         let of = |provenance| {
             let is_it =
                 |total: &&Total| is_machine_energy(&total.series) && total.series.provenance == provenance;
             let parts: Vec<&Total> = totals.iter().filter(is_it).collect();
-            (!parts.is_empty()).then_some((provenance, parts))
+            parts.iter().any(|part| is_package_energy(&part.series)).then_some((provenance, parts))
         };
         let (provenance, parts) = of(Provenance::Measured).or_else(|| of(Provenance::Estimated))?;
         let sum = |metric: &str, value: fn(&Total) -> f64| {
@@ -247,7 +247,9 @@ mod tests {
 
     #[test]
     fn packages_and_memory_are_the_machine_and_nothing_else() {
-        assert_eq!(rows(&[of(&ENERGY, "core", "0", 5.0), of(&ENERGY, "psys", "0", 9.0)], 1.0), [""; 0]);
+        for domain in ["core", "psys", "dram"] {
+            assert_eq!(rows(&[of(&ENERGY, domain, "0", 5.0)], 1.0), [""; 0], "{domain} is not all of it");
+        }
         let all = [
             of(&ENERGY, "package", "0", 300.0),
             of(&ENERGY, "core", "0", 250.0),

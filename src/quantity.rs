@@ -195,15 +195,17 @@ fn energy(metrics: &[MetricTotal]) -> Option<Reading> {
             && (key.provenance == "estimated") == estimated
     };
     let whole = |key: &Key, estimated: bool| {
-        let domain = key.labels.get("hw.energy.domain").map(String::as_str);
         key.metric == "hw.energy"
             && key.consumer == "machine"
-            && matches!(domain, Some("package" | "dram"))
+            && matches!(domain(key), Some("package" | "dram"))
             && (key.provenance == "estimated") == estimated
     };
     let of = |estimated| {
         let of_target = sum(metrics, |key| part(key, estimated));
-        of_target.or_else(|| sum(metrics, |key| whole(key, estimated)))
+        // Memory alone is not the machine.
+        let is_package = |metric: &MetricTotal| domain(&metric.key) == Some("package");
+        let has_package = metrics.iter().any(|metric| whole(&metric.key, estimated) && is_package(metric));
+        of_target.or_else(|| sum(metrics, |key| whole(key, estimated)).filter(|_| has_package))
     };
     match of(false) {
         Some(reading) => {
@@ -212,8 +214,7 @@ fn energy(metrics: &[MetricTotal]) -> Option<Reading> {
             // By which rule, and of which meters: energies by others are not comparable.
             let meters =
                 metrics.iter().map(|metric| &metric.key).filter(|key| whole(key, false)).map(|key| {
-                    let domain = key.labels.get("hw.energy.domain").map_or("", String::as_str);
-                    format!("{} of {domain} {}", key.method, key.resource_id)
+                    format!("{} of {} {}", key.method, domain(key).unwrap_or_default(), key.resource_id)
                 });
             let mut method: Vec<String> =
                 if reading.provenance == "attributed" { vec![reading.method.clone()] } else { Vec::new() };
@@ -226,6 +227,10 @@ fn energy(metrics: &[MetricTotal]) -> Option<Reading> {
         }
         None => Some(Reading { unfit: Some("it is estimated"), ..of(true)? }),
     }
+}
+
+fn domain(key: &Key) -> Option<&str> {
+    key.labels.get("hw.energy.domain").map(String::as_str)
 }
 
 /// Of the GPUs that the application was seen on: its parts, or the boards'.
@@ -299,10 +304,10 @@ mod tests {
         assert_eq!(method, "m, m of package ");
         let lossy = MetricTotal { uncertainty: None, ..whole };
         assert_eq!(read(&[lossy]), Some((50.0, Some("a part of it was not measured"))));
-        assert_eq!(
-            read(&[metric("hw.energy", "machine", "measured", ("hw.energy.domain", "psys"), 90.0)]),
-            None
-        );
+        for domain in ["psys", "dram"] {
+            let alone = metric("hw.energy", "machine", "measured", ("hw.energy.domain", domain), 90.0);
+            assert_eq!(read(&[alone]), None, "{domain}");
+        }
     }
 
     #[test]

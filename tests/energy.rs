@@ -154,6 +154,25 @@ fn without_one_of_its_packages_a_machine_has_used_at_least_so_much_and_no_gate_d
 }
 
 #[test]
+fn memory_alone_is_not_the_machine_whose_energy_is_estimated_then() {
+    let meter = Meter::start(&[PACKAGE, "zone=intel-rapl:0:0/dram/0.1", "300@50"]);
+    fs::remove_file(zone_file(&meter, "intel-rapl:0")).unwrap();
+    fs::write(zone_file(&meter, "intel-rapl:0"), "0\n").unwrap();
+    let burn = [support::workload().to_str().unwrap(), "burn=300"];
+    let run = meter.exec("--set estimate.tdp=100W", &burn);
+    let text = run.summary();
+    assert!(text.contains("Energy ~ ") && text.contains("; machine ~ "), "{text}");
+    assert!(text.contains("energy of package 0 (not supported here: its counter stays at 0)"), "{text}");
+    assert!(run.energy("dram") > 0.0);
+    let split = run.metrics("hw.energy").filter(|m| m["provenance"] == "attributed").count();
+    assert_eq!(split, 0, "the memory's energy is nobody's share of the machine");
+    let done = Alumet::new(["doctor", "--sysfs", meter.root(), "--set", "estimate.tdp=100W"]).run().status(0);
+    let text = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(!text.contains("energy is measured"), "{text}");
+    assert!(text.contains("nothing measures this machine's energy"), "{text}");
+}
+
+#[test]
 fn every_row_is_an_increase_and_they_add_up_to_the_total() {
     let meter = Meter::start(&[PACKAGE, "300@50"]);
     let mut run =

@@ -7,7 +7,7 @@ use std::time::Duration;
 use alumet::{Agent, Batch, Consumer, Output, Plugin, Provenance, RealClock, Series, SeriesId, Time};
 use alumet_plugin_hwmon::Hwmon;
 use alumet_plugin_nvml::Nvml;
-use alumet_plugin_rapl::{Rapl, is_machine_energy};
+use alumet_plugin_rapl::{Rapl, is_package_energy};
 use serde::Serialize;
 
 use crate::config::{Config, Selection};
@@ -31,9 +31,9 @@ pub struct Meter {
     pub step_j: f64,
     /// The mean time between two advances, in seconds; null if it advanced too seldom.
     pub period_s: Option<f64>,
-    /// Whether it is a part of the machine's energy.
+    /// Whether it is that of a package, without which no machine's energy is known.
     #[serde(skip)]
-    pub is_of_the_machine: bool,
+    pub is_of_a_package: bool,
     /// How often it was read, in seconds: it may advance more often than that.
     pub read_every_s: f64,
 }
@@ -119,7 +119,7 @@ impl Advances {
         Meter {
             name: name.trim().to_owned(),
             method: series.method.to_string(),
-            is_of_the_machine: is_machine_energy(series),
+            is_of_a_package: is_package_energy(series),
             step_j: if self.count == 0 { 0.0 } else { self.smallest },
             period_s: (self.count >= 3).then_some(period),
             read_every_s,

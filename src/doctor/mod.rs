@@ -112,7 +112,7 @@ pub async fn look(config: &Config) -> Result<Findings, Failure> {
     }
     let meters = meters::watch(config).await?;
     let metered = idle::meters(&series);
-    let stands_still = metered.is_some() && !meters.iter().any(|meter| meter.is_of_the_machine);
+    let stands_still = metered.is_some() && !meters.iter().any(|meter| meter.is_of_a_package);
     for source in &mut sources {
         match source.name {
             Rapl::NAME if stands_still => {

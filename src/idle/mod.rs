@@ -10,9 +10,8 @@ use std::time::Duration;
 use alumet::{Missing, Plugin, PluginEntry, Provenance, Series, Watts};
 use alumet_plugin_attribution::Attribute;
 use alumet_plugin_procfs::Procfs;
-use alumet_plugin_rapl::Rapl;
-use alumet_plugin_rapl::is_machine_energy;
 use alumet_plugin_rapl::metrics::DOMAIN;
+use alumet_plugin_rapl::{Rapl, is_machine_energy, is_package_energy};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
@@ -155,13 +154,13 @@ fn unknown(reason: String, remedy: &str) -> Found {
     })
 }
 
-/// How the machine's energy is metered, and what is added up; `None` if nothing meters it.
+/// How the machine's energy is metered, and what is added up; `None` if nothing meters a package.
 pub fn meters(series: &[Arc<Series>]) -> Option<(String, Vec<String>)> {
     let meters: Vec<_> = series
         .iter()
         .filter(|series| is_machine_energy(series) && series.provenance == Provenance::Measured)
         .collect();
-    let method = meters.first()?.method.to_string();
+    let method = meters.iter().find(|series| is_package_energy(series))?.method.to_string();
     Some((method, meters.iter().map(|series| domain(series)).collect()))
 }
 

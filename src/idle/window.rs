@@ -7,7 +7,7 @@ use std::time::Duration;
 use alumet::{Agent, Batch, Consumer, Output, Plugin, RealClock, SeriesId, Time};
 use alumet_plugin_procfs::Procfs;
 use alumet_plugin_rapl::metrics::{DOMAIN, UNCERTAINTY};
-use alumet_plugin_rapl::{Rapl, is_machine_energy};
+use alumet_plugin_rapl::{Rapl, is_machine_energy, is_package_energy};
 
 use super::Idle;
 use crate::config::Config;
@@ -66,6 +66,8 @@ struct Seen(Arc<Mutex<Readings>>);
 #[derive(Debug, Default)]
 struct Readings {
     energy: BTreeMap<SeriesId, Counter>,
+    /// Whether one of them is of a package.
+    has_package: bool,
     /// How many of them have lost nothing, as they say themselves.
     whole: usize,
     busy: f64,
@@ -84,6 +86,7 @@ impl Output for Seen {
         for point in batch.points() {
             let series = batch.series(point.series);
             if is_machine_energy(&series) {
+                seen.has_package |= is_package_energy(&series);
                 let counter = seen.energy.entry(point.series).or_default();
                 counter.name = super::domain(&series);
                 counter.method = series.method.to_string();
@@ -106,8 +109,8 @@ impl Output for Seen {
 impl Readings {
     fn idle(&self, start: Time, cpus: usize) -> Result<Idle, NotIdle> {
         let counters: Vec<&Counter> = self.energy.values().collect();
-        let Some(first) = counters.first() else {
-            let reason = "its counters stood still while the machine idled";
+        let Some(first) = counters.first().filter(|_| self.has_package) else {
+            let reason = "the counters of its packages stood still while the machine idled";
             return Err(NotIdle::NoMeter(reason.into(), String::new()));
         };
         if self.whole != counters.len() {
@@ -184,7 +187,7 @@ mod tests {
                 Counter { name: c.name.clone(), method: c.method.clone(), increases: c.increases.clone() };
             (id(&c.name), copy)
         });
-        Readings { energy: energy.collect(), whole: counters.len(), busy }
+        Readings { energy: energy.collect(), has_package: true, whole: counters.len(), busy }
     }
 
     #[test]
@@ -203,6 +206,8 @@ mod tests {
         assert!(matches!(readings(&all, 0.11).idle(at(0), 2), Err(NotIdle::Busy(_))));
         assert!(readings(&all, 0.11).idle(at(0), 16).is_ok(), "a large machine does more in the background");
         assert!(matches!(readings(&[], 0.0).idle(at(0), 2), Err(NotIdle::NoMeter(..))));
+        let memory_alone = Readings { has_package: false, ..readings(&[counter("dram 0", &[0.5; 10])], 0.0) };
+        assert!(matches!(memory_alone.idle(at(0), 2), Err(NotIdle::NoMeter(..))));
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub const UNCERTAINTY: Metric =
 /// `target`, `idle` or `other`; what a meter has measured has no such label.
 pub const PART: &str = "hw.energy.part";
 
+/// Which part of the machine an energy is of.
+pub const DOMAIN: &str = "hw.energy.domain";
+
 const TARGET: (Consumer, &str) = (Consumer::Target, "target");
 const IDLE: (Consumer, &str) = (Consumer::Machine, "idle");
 const OTHER: (Consumer, &str) = (Consumer::Machine, "other");
@@ -105,9 +108,12 @@ impl Meter {
         &self.what
     }
 
-    /// So much energy was used, in joules, as this series says.
+    /// So much energy was used, in joules, as this series says. Memory alone is not the machine: until there is a point of
+    /// a package, nothing is split.
     pub fn add_energy(&mut self, point: &Point, series: impl FnOnce() -> Arc<Series>) {
-        self.whole.get_or_insert_with(series);
+        if self.whole.is_none() {
+            self.whole = Some(series()).filter(|series| series.label_value(DOMAIN) != Some("dram"));
+        }
         self.counters.insert(point.series);
         self.energy.add(point.time, point.value);
     }
@@ -153,6 +159,7 @@ impl Meter {
     pub fn split_known(&mut self, out: &mut Batch) -> Result<(), Contradiction> {
         // Perhaps there is no meter, or no time that is known: what waits for one takes no room.
         if self.whole.is_none() {
+            self.energy.join();
             self.target.join();
             self.busy.join();
             self.processes.values_mut().for_each(|line| line.cpu.join());
@@ -186,7 +193,7 @@ impl Meter {
     /// Splits what was used until `to`.
     fn advance(&mut self, to: Time, out: &mut Batch) -> Result<(), Contradiction> {
         // Who has no time known to be his gets no energy, and nobody else gets it for his.
-        if !self.has_time {
+        if !self.has_time || self.whole.is_none() {
             return Ok(());
         }
         let interval = Interval {

@@ -125,8 +125,18 @@ impl fmt::Display for Part {
 /// assert!(!is_machine_energy(&Series::new(ENERGY).label(DOMAIN, "psys")));
 /// ```
 pub fn is_machine_energy(series: &Series) -> bool {
-    let domain = Domain::ALL.into_iter().find(|domain| series.label_value(DOMAIN) == Some(domain.as_str()));
-    series.metric.name == ENERGY.name
-        && series.consumer == Consumer::Machine
-        && domain.is_some_and(Domain::is_counted)
+    domain(series).is_some_and(Domain::is_counted)
+}
+
+/// Whether a series is the energy of a package. Without one, what the others add up to is no machine's energy: memory alone
+/// uses a small part of it.
+pub fn is_package_energy(series: &Series) -> bool {
+    domain(series) == Some(Domain::Package)
+}
+
+/// Of which domain a series is the energy, whoever measures or estimates it.
+fn domain(series: &Series) -> Option<Domain> {
+    let is_energy = series.metric.name == ENERGY.name && series.consumer == Consumer::Machine;
+    let label = series.label_value(DOMAIN).filter(|_| is_energy)?;
+    Domain::ALL.into_iter().find(|domain| domain.as_str() == label)
 }

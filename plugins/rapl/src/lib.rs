@@ -23,7 +23,7 @@ pub mod units;
 use alumet::{Availability, Host, Interval, Plugin, Setup};
 use serde::{Deserialize, Serialize};
 
-pub use domain::is_machine_energy;
+pub use domain::{is_machine_energy, is_package_energy};
 use found::Found;
 pub use meter::{Meter, Register};
 use refusal::Refusal;
