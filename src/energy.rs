@@ -137,6 +137,11 @@ impl MachineEnergy {
         })
     }
 
+    /// Whether it was measured, and not estimated.
+    pub fn is_measured(&self) -> bool {
+        self.provenance != Provenance::Estimated
+    }
+
     /// The application's part, or all of it where it is not told apart.
     pub fn headline(&self) -> Part {
         self.target.clone().unwrap_or_else(|| Part {

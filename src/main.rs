@@ -25,6 +25,7 @@ mod plugins;
 mod profile;
 mod quantity;
 mod repeat;
+mod sensors;
 mod signals;
 mod statistics;
 mod summary;

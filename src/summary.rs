@@ -14,6 +14,7 @@ use crate::followed::Followed;
 use crate::footprint::Rates;
 use crate::gpu;
 use crate::measure::Outcome;
+use crate::sensors;
 use crate::terminal::{Look, shortened};
 use crate::units::{GLUE, amount, bytes, count, hertz, percent, seconds};
 
@@ -89,9 +90,9 @@ impl Summary<'_> {
 
     fn rows(&self, numbers: &Numbers<'_>, page: &mut Page) {
         let wall = self.report.wall.as_secs_f64();
-        for [label, value, more] in
-            MachineEnergy::of(numbers.totals).iter().flat_map(|energy| energy.rows(wall))
-        {
+        let energy = MachineEnergy::of(numbers.totals);
+        let energy = energy.iter().flat_map(|energy| energy.rows(wall));
+        for [label, value, more] in energy.chain(sensors::rows(numbers.totals, wall)) {
             page.row(&label, &value, &more);
         }
         page.row("Time", &seconds(wall), &numbers.cpu(wall));

@@ -92,6 +92,45 @@ fn a_sensor_is_in_the_series_and_in_the_profile() {
     assert_eq!((&power["min"], &power["max"]), (&5.0.into(), &7.0.into()));
 }
 
+/// A Cray node after so many updates, at 400 W.
+fn cray(alumet: &Alumet, updates: u32) {
+    fs::create_dir_all(alumet.path("sys/cray/pm_counters")).unwrap();
+    for (file, value, unit) in [("energy", 10_000 + 40 * updates, "J"), ("power", 400, "W")] {
+        let text = format!("{value:>9} {unit} 15882634120000{updates:02} us\n");
+        alumet.write(&format!("sys/cray/pm_counters/{file}"), &text);
+    }
+    alumet.write("sys/cray/pm_counters/freshness", &format!("{updates}\n"));
+}
+
+#[test]
+fn what_a_node_measures_of_itself_is_shown_and_not_estimated() {
+    let arguments =
+        ["exec", "--sysfs", "sys", "--set", "estimate.tdp=100W", "-i", "10ms", "--json", "p.json"];
+    let mut alumet = Alumet::new(arguments.iter().chain(&["sh", "-c", APPLICATION]));
+    cray(&alumet, 1);
+    let done = run(&mut alumet, |alumet| {
+        cray(alumet, 3);
+        // Some ticks of the machine's CPU times, by which it would be estimated.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    })
+    .status(3);
+    let text = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("Sensor 80 J ± "), "{text}");
+    assert!(
+        text.contains("energy of pm_counters, of all that ran: measured by pm_counters energy, "),
+        "{text}"
+    );
+    assert!(!text.contains('~'), "{text}");
+    let profile = alumet.profile("p.json");
+    let metrics = profile["runs"][0]["metrics"].as_array().unwrap();
+    assert!(metrics.iter().all(|metric| metric["provenance"] != "estimated"), "{metrics:#?}");
+    let mut doctor = Alumet::new(["doctor", "--sysfs", "sys", "--set", "estimate.tdp=100W"]);
+    chip(&doctor, 0, &[("name", "power_meter"), ("power1_average", "350000000")]);
+    let done = doctor.run().status(0);
+    let text = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("estimate not needed a sensor measures it"), "{text}");
+}
+
 #[test]
 fn sensors_that_are_for_root_alone_are_named_and_the_others_are_read() {
     let arguments = ["exec", "--sysfs", "sys", "--json", "p.json", "-i", "10ms", "sh", "-c", APPLICATION];

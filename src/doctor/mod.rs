@@ -9,10 +9,10 @@ pub mod page;
 
 use std::time::Duration;
 
-use alumet::{Availability, Command, Missing, Plugin, PluginEntry, Provenance, Report};
+use alumet::{Availability, Command, Missing, Plugin, PluginEntry, Provenance, Report, Total, Totals};
 use alumet_plugin_attribution::Attribute;
 use alumet_plugin_csv::Csv;
-use alumet_plugin_estimate::Estimation;
+use alumet_plugin_estimate::{Estimation, measures_cpus};
 use alumet_plugin_rapl::Rapl;
 use serde::Serialize;
 
@@ -102,7 +102,7 @@ impl Findings {
 
 /// Looks, for about two seconds.
 pub async fn look(config: &Config) -> Result<Findings, Failure> {
-    let Trial { mut sources, report, cgroup, own_cpu, series } = Trial::run(config).await?;
+    let Trial { mut sources, report, cgroup, own_cpu, series, is_measured } = Trial::run(config).await?;
     for source in &mut sources {
         let own = report.missing.iter().filter(|missing| missing.plugin == source.name);
         source.missing = own.cloned().collect();
@@ -120,9 +120,10 @@ pub async fn look(config: &Config) -> Result<Findings, Failure> {
                 source.reason = "its counters stand still".into();
                 source.missing.clear();
             }
-            Estimation::NAME if metered.is_some() && !stands_still => {
+            Estimation::NAME if is_measured => {
                 source.status = Status::NotNeeded;
-                source.reason = "energy is measured".into();
+                let by_rapl = metered.is_some() && !stands_still;
+                source.reason = if by_rapl { "energy is measured" } else { "a sensor measures it" }.into();
                 source.remedy.clear();
                 source.missing.clear();
             }
@@ -171,6 +172,8 @@ struct Trial {
     cgroup: Cgroup,
     own_cpu: f64,
     series: Vec<std::sync::Arc<alumet::Series>>,
+    /// Whether anything has measured what would be estimated otherwise.
+    is_measured: bool,
 }
 
 impl Trial {
@@ -200,11 +203,15 @@ impl Trial {
             }
             sources.push(source(plugin, config, &mut agent)?);
         }
+        let totals = Totals::new();
+        agent.setup().output("totals", totals.clone());
         agent.own_from(own_cpu());
         let series = agent.setup().registry().all();
         let report = agent.start().await.map_err(|error| Failure::failed(error.to_string()))?.wait().await;
         let own_cpu = report.own.cpu.as_secs_f64() / report.wall.as_secs_f64();
-        Ok(Self { sources, report, cgroup, own_cpu, series })
+        let measures = |total: &Total| total.max > 0.0 && measures_cpus(&total.series);
+        let is_measured = totals.get().iter().any(measures);
+        Ok(Self { sources, report, cgroup, own_cpu, series, is_measured })
     }
 }
 

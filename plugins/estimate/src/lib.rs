@@ -12,7 +12,7 @@ pub mod transform;
 
 use std::num::NonZeroU32;
 
-use alumet::{Availability, Host, Metric, Plugin, Provenance, Series, Setup, Watts};
+use alumet::{Availability, Consumer, Host, Metric, Plugin, Provenance, Series, Setup, Watts};
 use serde::{Deserialize, Serialize};
 
 pub use curve::BAND;
@@ -62,6 +62,25 @@ impl From<Tdp> for Watts {
     }
 }
 
+/// Whether a series measures what is estimated, or more: the energy or power of a package, of the machine, or of the battery
+/// that feeds it.
+///
+/// ```
+/// use alumet::{Metric, Series};
+/// use alumet_plugin_estimate::{ENERGY, measures_cpus};
+///
+/// assert!(measures_cpus(&Series::new(ENERGY).resource("cpu_package", "0").label("hw.energy.domain", "package")));
+/// assert!(measures_cpus(&Series::new(Metric::gauge("hw.power", "W", "")).resource("machine", "")));
+/// assert!(!measures_cpus(&Series::new(ENERGY).resource("dram", "0").label("hw.energy.domain", "dram")));
+/// ```
+pub fn measures_cpus(series: &Series) -> bool {
+    matches!(&*series.metric.name, "hw.energy" | "hw.power")
+        && series.consumer == Consumer::Machine
+        && series.provenance == Provenance::Measured
+        && matches!(&*series.resource.kind, "cpu_package" | "machine" | "battery")
+        && !matches!(series.label_value("hw.energy.domain"), Some("core" | "uncore" | "dram"))
+}
+
 /// The plugin.
 #[derive(Debug)]
 pub struct Estimation;
@@ -83,11 +102,7 @@ impl Plugin for Estimation {
         if setup.target().is_none() {
             return Ok(());
         }
-        let has_rival = setup.registry().all().iter().any(|series| {
-            series.metric.name == ENERGY.name
-                && series.provenance == Provenance::Measured
-                && series.label_value("hw.energy.domain") == Some("package")
-        });
+        let has_rival = setup.registry().all().iter().any(|series| measures_cpus(series));
         let model = Model::of(&config, setup.host()).map_err(anyhow::Error::msg)?;
         let series = Series::new(ENERGY)
             .resource("cpu_package", "")

@@ -1,7 +1,8 @@
 //! Adds the estimate to the machine's CPU times on their way.
 
-use alumet::{Batch, Consumer, Gaps, Provenance, Series, SeriesId, Time, Transform};
+use alumet::{Batch, Consumer, Gaps, Series, SeriesId, Time, Transform};
 
+use crate::measures_cpus;
 use crate::model::Model;
 
 /// The transform.
@@ -33,18 +34,14 @@ enum Role {
 
 impl Role {
     fn of(series: &Series) -> Self {
-        match (&*series.metric.name, series.consumer, series.provenance) {
-            ("system.cpu.time", Consumer::Machine, _) => match series.label_value("cpu.mode") {
+        match (&*series.metric.name, series.consumer) {
+            _ if measures_cpus(series) => Self::Meter,
+            ("system.cpu.time", Consumer::Machine) => match series.label_value("cpu.mode") {
                 Some("user" | "nice" | "system" | "interrupt") => Self::Busy,
                 // In stolen time another machine uses the CPU.
                 Some("idle" | "iowait" | "steal") => Self::Idle,
                 _ => Self::Nothing,
             },
-            ("hw.energy", Consumer::Machine, Provenance::Measured)
-                if series.label_value("hw.energy.domain") == Some("package") =>
-            {
-                Self::Meter
-            }
             _ => Self::Nothing,
         }
     }
@@ -79,7 +76,8 @@ impl Transform for Estimate {
             match *self.roles[index].get_or_insert_with(|| Role::of(&batch.series(point.series))) {
                 Role::Busy => busy += point.value,
                 Role::Idle => idle += point.value,
-                Role::Meter => self.is_measured = true,
+                // A sensor that shows 0 W shows nothing.
+                Role::Meter => self.is_measured |= point.value > 0.0,
                 Role::Nothing => continue,
             }
             until = until.max(Some(point.time));

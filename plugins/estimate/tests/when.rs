@@ -15,6 +15,8 @@ enum Meter {
     Working,
     /// There, and never says anything.
     Mute,
+    /// A sensor of the whole machine that shows so many watts.
+    Sensor(f64),
 }
 
 /// Two CPUs of 100 W TDP for 2 s, of which so much time is busy every 200 ms, and the rest idle.
@@ -37,7 +39,10 @@ fn run(busy: &[f64], meter: Meter, always: bool) -> (Collect, Report) {
         };
         time("user", busy.to_vec());
         time("idle", busy.iter().map(|busy| 0.4 - busy).collect());
-        if meter != Meter::None {
+        if let Meter::Sensor(watts) = meter {
+            let series = setup.series(Series::new(Metric::gauge("hw.power", "W", ""))).unwrap();
+            setup.source("meter", Interval::from_millis(100), Script::new(series, vec![watts; 21]));
+        } else if meter != Meter::None {
             let energy = Metric::counter("hw.energy", "J", "");
             let series = setup.series(Series::new(energy).label("hw.energy.domain", "package")).unwrap();
             let values = if meter == Meter::Working { vec![1.0; 21] } else { Vec::new() };
@@ -78,6 +83,8 @@ fn the_estimate_follows_the_load_interval_by_interval() {
 fn where_something_measures_nothing_is_estimated_unless_asked_for() {
     assert_eq!(estimated(&run(&[0.4; 10], Meter::Working, false).0), 0.0);
     close(estimated(&run(&[0.4; 10], Meter::Working, true).0), 210.0);
+    assert_eq!(estimated(&run(&[0.4; 10], Meter::Sensor(300.0), false).0), 0.0);
+    close(estimated(&run(&[0.4; 10], Meter::Sensor(0.0), false).0), 210.0);
 }
 
 #[test]

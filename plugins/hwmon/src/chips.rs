@@ -44,6 +44,21 @@ fn resource(hwmon: &str, chip: &str, device: &Path) -> (&'static str, String) {
     ("gpu", address.unwrap_or(hwmon).to_owned())
 }
 
+/// What the sensor of this name is about, where more is known of it than its chip: a socket, as AMD's CPUs (`Esocket0`,
+/// Documentation/hwmon/amd_energy of Linux 5.8) and NVIDIA's (`CPU Power Socket 0`) name it; or all of the machine, as an ACPI
+/// power meter of no socket measures it (Documentation/hwmon/acpi_power_meter.rst), and the rail through which a Jetson is fed.
+fn about(resource: &(&'static str, String), chip: &str, name: &str) -> (&'static str, String) {
+    let (kind, id) = resource;
+    let socket = name.to_lowercase().rsplit_once("socket").map(|(_, number)| number.trim().to_owned());
+    let socket = socket.filter(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()));
+    match socket {
+        _ if *kind != "sensor" => (kind, id.clone()),
+        Some(number) => ("cpu_package", number),
+        None if chip == "power_meter" || name == "VDD_IN" => ("machine", id.clone()),
+        None => (kind, id.clone()),
+    }
+}
+
 fn sensors(place: &Path, chip: &str, resource: &(&'static str, String)) -> Vec<Channel> {
     let mut files = BTreeMap::new();
     for file in names(place) {
@@ -59,15 +74,16 @@ fn sensors(place: &Path, chip: &str, resource: &(&'static str, String)) -> Vec<C
         }
     }
     if chip == "ina3221" && !files.keys().any(|(kind, _)| kind == "power") {
-        return rails(place, resource);
+        return rails(place, chip, resource);
     }
     let sensor = |((kind, number), file): ((String, u32), String)| {
         // An ACPI power meter says in `oem_info` what it measures (acpi_power_meter.rst).
         let labels = ["label", "oem_info"].map(|item| place.join(format!("{kind}{number}_{item}")));
+        let name = labels.iter().find_map(|file| word(file)).unwrap_or_else(|| format!("{kind}{number}"));
         Channel {
             quantity: if kind == "energy" { Quantity::EnergyUsed } else { Quantity::Power },
-            resource: resource.clone(),
-            name: labels.iter().find_map(|file| word(file)).unwrap_or_else(|| format!("{kind}{number}")),
+            resource: about(resource, chip, &name),
+            name,
             method: format!("hwmon {file}"),
             file: place.join(file),
             times: None,
@@ -80,13 +96,13 @@ fn sensors(place: &Path, chip: &str, resource: &(&'static str, String)) -> Vec<C
 
 /// The rails that an INA3221 watches (Documentation/hwmon/ina3221.rst): voltage and current of a channel have the same
 /// number. Only connected ones have a label; the other voltages are of shunts, in other units.
-fn rails(place: &Path, resource: &(&'static str, String)) -> Vec<Channel> {
+fn rails(place: &Path, chip: &str, resource: &(&'static str, String)) -> Vec<Channel> {
     let rail = |number: u32| {
         let (voltage, current) = (format!("in{number}_input"), format!("curr{number}_input"));
         let name = word(&place.join(format!("in{number}_label")))?;
         Some(Channel {
             quantity: Quantity::Power,
-            resource: resource.clone(),
+            resource: about(resource, chip, &name),
             name,
             method: format!("hwmon {voltage} * {current}"),
             file: place.join(voltage),

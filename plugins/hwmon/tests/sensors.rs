@@ -259,8 +259,30 @@ fn an_acpi_power_meter_keeps_its_files_in_its_device_and_is_named_by_its_maker()
     }
     machine.seconds(&[]);
     machine.expect(&[
-        ("hw.power sensor hwmon0 power_meter power_meter/Grace Power Socket 0", &[150.0]),
-        ("hw.power sensor hwmon1 power_meter power_meter/CPU Power Socket 0", &[125.0]),
+        ("hw.power cpu_package 0 power_meter/Grace Power Socket 0", &[150.0]),
+        ("hw.power cpu_package 0 power_meter/CPU Power Socket 0", &[125.0]),
+    ]);
+}
+
+#[test]
+fn what_measures_a_socket_or_the_whole_machine_is_about_that() {
+    let machine = Machine::new(&[
+        ("class/hwmon/hwmon0/name", "amd_energy"),
+        ("class/hwmon/hwmon0/energy1_input", "1000000"),
+        ("class/hwmon/hwmon0/energy1_label", "Ecore000"),
+        ("class/hwmon/hwmon0/energy2_input", "1000000"),
+        ("class/hwmon/hwmon0/energy2_label", "Esocket1"),
+        ("class/hwmon/hwmon1/name", "power_meter"),
+        ("class/hwmon/hwmon1/power1_average", "350000000"),
+    ]);
+    machine.seconds(&[&[
+        ("class/hwmon/hwmon0/energy1_input", "3000000"),
+        ("class/hwmon/hwmon0/energy2_input", "61000000"),
+    ]]);
+    machine.expect(&[
+        ("hw.energy sensor hwmon0 amd_energy amd_energy/Ecore000", &[2.0]),
+        ("hw.energy cpu_package 1 amd_energy/Esocket1", &[60.0]),
+        ("hw.power machine hwmon1 power_meter power_meter/power1", &[350.0, 350.0]),
     ]);
 }
 
@@ -287,7 +309,7 @@ fn a_jetson_has_the_power_of_its_labelled_rails() {
     let machine = Machine::new(&files.each_ref().map(|(name, text)| (name.as_str(), *text)));
     machine.seconds(&[&[(&file("curr1_input"), "500")]]);
     machine.expect(&[
-        ("hw.power sensor hwmon1 ina3221 ina3221/VDD_IN", &[9.584, 9.584]),
+        ("hw.power machine hwmon1 ina3221 ina3221/VDD_IN", &[9.584, 9.584]),
         ("hw.power sensor hwmon1 ina3221 ina3221/VDD_CPU_GPU_CV", &[-0.7664, -0.7664]),
     ]);
     assert_eq!(machine.collected.points()[0].0.method, "hwmon in1_input * curr1_input");

@@ -1,0 +1,91 @@
+//! The summary's rows of what a sensor has measured of the whole machine, or of a package, where no package has a RAPL
+//! counter. It is of everything that ran: nothing of it is attributed, and nothing is added up, as sensors overlap.
+
+use alumet::{Kind, Total};
+use alumet_plugin_estimate::measures_cpus;
+
+use crate::energy::{MachineEnergy, Part};
+use crate::units::watts;
+
+/// Label, value and the rest of each row; of what has both an energy and a power, the energy.
+pub fn rows(totals: &[Total], wall: f64) -> Vec<[String; 3]> {
+    if MachineEnergy::of(totals).is_some_and(|energy| energy.is_measured()) {
+        return Vec::new();
+    }
+    let measured = || totals.iter().filter(|total| measures_cpus(&total.series));
+    let energies = || measured().filter(|total| total.series.metric.kind == Kind::Counter);
+    let has_energy =
+        |power: &&Total| energies().any(|energy| energy.series.resource == power.series.resource);
+    let powers = measured().filter(|total| total.series.metric.kind == Kind::Gauge && !has_energy(total));
+    let energy = |total: &Total| {
+        let mean = if wall > 0.0 { format!(", {} mean", watts(total.value / wall)) } else { String::new() };
+        row(total, Part::of(totals, total).in_words(), &mean)
+    };
+    let power = |total: &Total| {
+        let peak = if total.points > 1 { format!(", {} peak", watts(total.max)) } else { String::new() };
+        row(total, format!("{} mean", watts(total.value)), &peak)
+    };
+    energies().map(energy).chain(powers.map(power)).collect()
+}
+
+/// A row of a sensor, by its own name.
+fn row(total: &Total, value: String, more: &str) -> [String; 3] {
+    let series = &total.series;
+    let label = |key| series.label_value(key);
+    let name = match (label("hw.sensor.chip"), label("hw.sensor.name")) {
+        (Some(chip), Some(name)) => format!("{name} of {chip}"),
+        _ => format!("{} {}", label("hw.energy.domain").unwrap_or(&series.resource.kind), series.resource.id),
+    };
+    let what = format!("{}, of all that ran: measured by {}{more}", name.trim_end(), series.method);
+    ["Sensor".to_owned(), value, what]
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::units::GLUE;
+    use alumet::{Batch, Metric, Output, Registry, Series, Totals};
+
+    const ENERGY: Metric = Metric::counter("hw.energy", "J", "");
+    const POWER: Metric = Metric::gauge("hw.power", "W", "");
+    const UNCERTAINTY: Metric = Metric::gauge("hw.energy.uncertainty", "J", "");
+
+    fn sensor(metric: Metric, resource: (&'static str, &str), name: &str) -> Series {
+        let series = Series::new(metric).resource(resource.0, resource.1).method("pm_counters");
+        series.label("hw.sensor.chip", "pm_counters").label("hw.sensor.name", name)
+    }
+
+    fn rows(points: &[(Series, f64)]) -> Vec<String> {
+        let registry = Registry::new();
+        let mut batch = Batch::new(std::sync::Arc::clone(&registry));
+        points
+            .iter()
+            .for_each(|(series, value)| batch.push(registry.series(series.clone()).unwrap(), *value));
+        let mut totals = Totals::new();
+        totals.write(&batch).unwrap();
+        super::rows(&totals.get(), 2.0).into_iter().map(|row| row.join(" | ").replace(GLUE, " ")).collect()
+    }
+
+    #[test]
+    fn a_node_and_its_cpus_are_shown_by_name_and_its_gpus_and_chips_are_not() {
+        let node = ("machine", "");
+        let mut points = vec![
+            (sensor(ENERGY, node, "energy"), 800.0),
+            (sensor(UNCERTAINTY, node, "energy"), 20.0),
+            (sensor(POWER, node, "power"), 400.0),
+            (sensor(ENERGY, ("gpu", "0"), "accel0_energy"), 200.0),
+            (sensor(POWER, ("sensor", "hwmon3 board"), "power1"), 9.0),
+            (sensor(POWER, ("cpu_package", "0"), "Esocket0"), 90.0),
+            (sensor(POWER, ("cpu_package", "0"), "Esocket0"), 110.0),
+        ];
+        assert_eq!(
+            rows(&points),
+            [
+                "Sensor | 800 J ± 20 | energy of pm_counters, of all that ran: measured by pm_counters, 400 W mean",
+                "Sensor | 100 W mean | Esocket0 of pm_counters, of all that ran: measured by pm_counters, 110 W peak",
+            ]
+        );
+        // RAPL tells the application's part as well.
+        points.push((Series::new(ENERGY).label("hw.energy.domain", "package"), 300.0));
+        assert_eq!(rows(&points), [""; 0]);
+    }
+}
