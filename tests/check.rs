@@ -82,7 +82,13 @@ fn what_is_no_profile_of_this_machine_is_refused_and_never_passes() {
     for run in no_metrics["runs"].as_array_mut().unwrap() {
         run["metrics"] = json!([]);
     }
-    let cases: [(String, &str); 14] = [
+    let mut leaving = base.clone();
+    leaving["runs"][2]["survivors"] = json!([{"pid": 7, "name": "daemon"}]);
+    let cases: [(String, &str); 15] = [
+        (
+            leaving.to_string(),
+            "there is nothing valid to compare: base.json: 1 of 10 runs left processes behind",
+        ),
         (
             with("/schema", json!("alumet.profile/0")),
             "has the format `alumet.profile/0`, but this alumet reads `alumet.profile/1`",
@@ -137,6 +143,11 @@ fn profiles_are_versions_too() {
         run.run()
     };
     done.refuses(2, "--adaptive is for commands");
+    let mut left: Value = serde_json::from_str(&base).unwrap();
+    left["runs"][9]["survivors"] = json!([{"pid": 7, "name": "daemon"}]);
+    let mut run = Alumet::new(["compare", "base.json", "left.json"]);
+    run.write("base.json", &base).write("left.json", &left.to_string());
+    run.run().refuses(125, "left.json: 1 of 10 runs left processes behind");
     compare(&["base.json", "none.json"]).refuses(125, "none.json: cannot be read");
 }
 

@@ -8,8 +8,8 @@ use super::Side;
 use crate::exit::Failure;
 use crate::measure::Measurement;
 use crate::repeat::progress::Progress;
-use crate::repeat::series::{Series, Stop};
-use crate::repeat::{Runner, Session};
+use crate::repeat::series::{Stop, note_missing};
+use crate::repeat::{Done, Runner, Session};
 
 /// How many pairs (or rounds, of more than two versions).
 #[derive(Debug, Clone, Copy)]
@@ -28,10 +28,6 @@ pub struct Interleaved {
     pub stopped: Option<Stop>,
     /// Whether the time was up before all pairs were made.
     pub is_out_of_time: bool,
-    /// For each version, in how many runs processes lived on.
-    pub left_behind: Vec<usize>,
-    /// For each version, how many runs have failed, which was accepted.
-    pub accepted_failures: Vec<usize>,
 }
 
 impl Interleaved {
@@ -50,50 +46,31 @@ pub async fn make(
 ) -> Result<Interleaved, Failure> {
     let session: &Session<'_> = runners[0].session;
     let quiet = measurement.config.general.quiet;
-    let mut series: Vec<Series> = runners.iter().map(|_| Series::default()).collect();
     let mut progress = Progress::new("pair", plan.pairs, quiet, &session.streams);
     let begun = Instant::now();
     let mut result = Interleaved {
-        sides: runners.iter().map(|runner| Side { title: runner.title.clone(), runs: Vec::new() }).collect(),
+        sides: runners.iter().map(|runner| Side { title: runner.title.clone(), ..Side::default() }).collect(),
         missing: Vec::new(),
         stopped: None,
         is_out_of_time: false,
-        left_behind: Vec::new(),
-        accepted_failures: Vec::new(),
     };
-    'pairs: for round in 0..plan.warmups.saturating_add(plan.pairs) {
+    for round in 0..plan.warmups.saturating_add(plan.pairs) {
         let pair = (round + 1).checked_sub(plan.warmups).filter(|pair| *pair > 0);
-        let mut order: Vec<usize> = (0..runners.len()).collect();
-        if round % 2 == 1 {
-            order.reverse();
-        }
-        let mut shown = Vec::new();
-        for i in order {
-            let done = match runners[i].run(measurement, None, false).await? {
-                Ok(done) => done,
-                Err(stop) => {
-                    result.stopped = Some(stop);
-                    break 'pairs;
-                }
-            };
-            let which = match pair {
-                Some(pair) => format!("run {pair} of {}", runners[i].title),
-                None => format!("warm-up {} of {}", round + 1, runners[i].title),
-            };
-            result.stopped = done.stop(measurement, &which);
-            if result.stopped.is_some() {
-                break 'pairs;
+        let made = match one_of_each(runners, round, pair, measurement).await? {
+            Ok(made) => made,
+            Err(stop) => {
+                result.stopped = Some(stop);
+                break;
             }
-            if i == 0 {
-                shown.clone_from(&done.readings);
-            }
-            if pair.is_some() {
-                series[i].add(done, false);
-            }
-        }
+        };
         let Some(pair) = pair else { continue };
-        take(&mut result, &series);
-        progress.step(&shown, plan.pairs);
+        progress.step(&made[0].readings, plan.pairs);
+        for (side, done) in result.sides.iter_mut().zip(made) {
+            side.accepted_failures += usize::from(done.is_accepted_failure());
+            side.left_behind += usize::from(!done.measured.run.survivors.is_empty());
+            side.runs.push(done.readings);
+            note_missing(&mut result.missing, done.measured.missing);
+        }
         if is_decided(&result)? {
             break;
         }
@@ -103,20 +80,38 @@ pub async fn make(
         }
     }
     progress.end();
-    take(&mut result, &series);
-    result.left_behind = series.iter().map(|series| series.left_behind).collect();
-    result.accepted_failures = series.iter().map(|series| series.accepted_failures).collect();
     Ok(result)
 }
 
-/// Takes the pairs that are complete.
-fn take(result: &mut Interleaved, series: &[Series]) {
-    let complete = series.iter().map(|series| series.readings.len()).min().unwrap_or(0);
-    for (side, series) in result.sides.iter_mut().zip(series) {
-        let new = &series.readings[side.runs.len().min(complete)..complete];
-        side.runs.extend(new.iter().cloned());
+/// Runs each version once, every other round in reverse. Returns why there are no such runs, if one fails or somebody
+/// interrupts.
+async fn one_of_each(
+    runners: &[Runner<'_>],
+    round: usize,
+    pair: Option<usize>,
+    measurement: &Measurement<'_>,
+) -> Result<Result<Vec<Done>, Stop>, Failure> {
+    let mut order: Vec<usize> = (0..runners.len()).collect();
+    if round % 2 == 1 {
+        order.reverse();
     }
-    let known: Vec<Missing> = series.iter().flat_map(|series| series.missing.iter().cloned()).collect();
-    result.missing = known;
-    result.missing.dedup();
+    let mut made = Vec::new();
+    for i in order {
+        let done = match runners[i].run(measurement, None, false).await? {
+            Ok(done) => done,
+            Err(stop) => return Ok(Err(stop)),
+        };
+        let which = match pair {
+            Some(pair) => format!("run {pair} of {}", runners[i].title),
+            None => format!("warm-up {} of {}", round + 1, runners[i].title),
+        };
+        if let Some(stop) = done.stop(measurement, &which) {
+            return Ok(Err(stop));
+        }
+        made.push(done);
+    }
+    if round % 2 == 1 {
+        made.reverse();
+    }
+    Ok(Ok(made))
 }

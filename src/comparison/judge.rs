@@ -7,6 +7,7 @@ use crate::comparison::words::threshold;
 use crate::exit::Failure;
 use crate::fingerprint::Fingerprint;
 use crate::quantity::{Quantity, Reading};
+use crate::repeat::table;
 use crate::statistics::decision::Decision;
 use crate::statistics::describe::{self, Description, describe};
 use crate::statistics::gate::Rule;
@@ -53,6 +54,7 @@ pub fn compare(
     alpha: f64,
     circumstances: Circumstances<'_>,
 ) -> Result<Comparison, Failure> {
+    nothing_left_behind([baseline, change])?;
     let columns: Vec<Column> = quantities(baseline, change)
         .into_iter()
         .map(|quantity| Column::of(quantity, baseline, change))
@@ -86,6 +88,10 @@ pub fn compare(
         remarks: Vec::new(),
     };
     comparison.remarks = remarks(&comparison, &columns, gates, circumstances.missing);
+    for side in [baseline, change].into_iter().filter(|side| side.accepted_failures > 0) {
+        let accepted = table::accepted(side.accepted_failures, side.runs.len());
+        comparison.remarks.push(format!("{}: {accepted}", side.title));
+    }
     Ok(comparison)
 }
 
@@ -96,6 +102,21 @@ impl Row {
             Judged::Decision(decision) => Some(decision),
             Judged::NotJudged(_) => None,
         }
+    }
+}
+
+/// Work that goes on after the run is not counted, and how much of it there is nobody knows, whichever version leaves it.
+///
+/// # Errors
+/// Which versions do, and in how many of their runs.
+fn nothing_left_behind(sides: [&Side; 2]) -> Result<(), Failure> {
+    let leaving = sides.iter().filter(|side| side.left_behind > 0);
+    let each: Vec<_> = leaving
+        .map(|side| format!("{}: {}", side.title, table::left_behind(side.left_behind, side.runs.len())))
+        .collect();
+    match each.as_slice() {
+        [] => Ok(()),
+        each => Err(Failure::failed(format!("there is nothing valid to compare: {}", each.join("; ")))),
     }
 }
 
@@ -371,7 +392,8 @@ mod tests {
 
     /// Ten runs, each with these quantities.
     fn side(title: &str, of_run: impl Fn(f64) -> Vec<(Quantity, Reading)>) -> Side {
-        Side { title: title.into(), runs: WOBBLE.iter().map(|wobble| of_run(*wobble)).collect() }
+        let runs = WOBBLE.iter().map(|wobble| of_run(*wobble)).collect();
+        Side { title: title.into(), runs, ..Side::default() }
     }
 
     fn auto() -> Gates {
@@ -459,7 +481,7 @@ mod tests {
                 refused.message
             );
         }
-        let nothing = Side { title: "x".into(), runs: vec![Vec::new(); 10] };
+        let nothing = Side { title: "x".into(), runs: vec![Vec::new(); 10], ..Side::default() };
         assert_eq!(judged(&nothing, &nothing, &auto()).unwrap_err().status, 125);
     }
 
@@ -481,6 +503,18 @@ mod tests {
         assert!(decides(above, "above 5.61 W ± 0.08 W of idle power, RAPL through perf of package 0"));
         assert!(!decides(above, "idle power included, RAPL through perf of package 0"));
         assert!(!decides(above, "above 5.52 W ± 0.11 W of idle power, RAPL through powercap of package 0"));
+    }
+
+    #[test]
+    fn work_that_either_version_leaves_behind_is_nothing_to_compare_whatever_the_other_does() {
+        let leaves = |n| Side { left_behind: n, ..side("v", measured(10.0, 1.0)) };
+        for (a, b) in [(0, 1), (1, 0), (1, 10), (10, 10)] {
+            let refused = judged(&leaves(a), &leaves(b), &auto()).unwrap_err();
+            assert_eq!(refused.status, 125);
+            let named = refused.message.matches("of 10 runs left processes behind").count();
+            assert_eq!(named, usize::from(a > 0) + usize::from(b > 0), "{}", refused.message);
+        }
+        assert!(judged(&leaves(0), &leaves(0), &auto()).is_ok());
     }
 
     #[test]

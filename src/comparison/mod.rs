@@ -34,6 +34,10 @@ pub struct Side {
     pub title: String,
     /// The readings of each run.
     pub runs: Vec<Vec<(Quantity, Reading)>>,
+    /// In how many runs processes lived on.
+    pub left_behind: usize,
+    /// How many runs have failed, which was accepted.
+    pub accepted_failures: usize,
 }
 
 /// How the runs came to be.

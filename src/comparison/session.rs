@@ -17,9 +17,9 @@ use crate::exit::{FAILED, Failure, TIMEOUT};
 use crate::fingerprint::Fingerprint;
 use crate::measure::Measurement;
 use crate::quantity::Quantity;
+use crate::repeat::auxiliary;
 use crate::repeat::series::{self, Stop};
 use crate::repeat::{Runner, Session, Streams};
-use crate::repeat::{auxiliary, table};
 use crate::signals::Signals;
 use crate::statistics::decision::Verdict;
 use crate::statistics::gate::Rule;
@@ -261,15 +261,8 @@ impl Bench<'_> {
             let text = format!("the time was up after {pairs} of at most {} pairs", settled.pairs);
             comparisons.iter_mut().for_each(|comparison| comparison.remarks.push(text.clone()));
         }
-        for (i, comparison) in (1..).zip(&mut comparisons) {
+        for comparison in &mut comparisons {
             comparison.is_decidable = pairs >= least_pairs(alpha, settled.gates.named.len());
-            let sides = [0, i].map(|side| Peculiar {
-                title: &runs.sides[side].title,
-                left_behind: runs.left_behind[side],
-                accepted: runs.accepted_failures[side],
-                of: pairs,
-            });
-            comparison.remarks.extend(peculiar(&sides)?);
         }
         Ok((comparisons, ended))
     }
@@ -307,7 +300,12 @@ impl Bench<'_> {
         if complete == 0 {
             return Err(Failure { status: ended.unwrap_or(FAILED), message: "no run is complete".into() });
         }
-        let side = Side { title: runner.title.clone(), runs: series.readings };
+        let side = Side {
+            title: runner.title.clone(),
+            runs: series.readings,
+            left_behind: series.left_behind,
+            accepted_failures: series.accepted_failures,
+        };
         let design = Design::Stored { baseline_runs: baseline.side.runs.len(), runs: side.runs.len() };
         let circumstances = Circumstances { design, host, missing: &series.missing };
         let mut comparison =
@@ -318,19 +316,6 @@ impl Bench<'_> {
             let text = format!("the time was up after {complete} of {} runs", self.settled.pairs);
             comparison.remarks.push(text);
         }
-        let now = Peculiar {
-            title: &runner.title,
-            left_behind: series.left_behind,
-            accepted: series.accepted_failures,
-            of: complete,
-        };
-        let then = Peculiar {
-            title: &baseline.side.title,
-            left_behind: baseline.left_behind,
-            accepted: 0,
-            of: baseline.side.runs.len(),
-        };
-        comparison.remarks.extend(peculiar(&[then, now])?);
         Ok((comparison, ended))
     }
 
@@ -395,35 +380,6 @@ impl Bench<'_> {
                 Err(Failure::failed(format!("there is nothing valid to compare: {why}{advice}")))
             }
         }
-    }
-}
-
-/// What is odd about the runs of one version.
-struct Peculiar<'a> {
-    title: &'a str,
-    left_behind: usize,
-    accepted: usize,
-    of: usize,
-}
-
-/// The remarks on both versions.
-///
-/// # Errors
-/// One of them leaves its work to processes that are not waited for, and the other does not.
-fn peculiar(sides: &[Peculiar<'_>; 2]) -> Result<Vec<String>, Failure> {
-    let mut remarks = Vec::new();
-    for side in sides {
-        if side.left_behind > 0 {
-            remarks.push(format!("{}: {}", side.title, table::left_behind(side.left_behind, side.of)));
-        }
-        if side.accepted > 0 {
-            remarks.push(format!("{}: {}", side.title, table::accepted(side.accepted, side.of)));
-        }
-    }
-    let [a, b] = sides.each_ref().map(|side| side.left_behind > 0);
-    match a == b {
-        true => Ok(remarks),
-        false => Err(Failure::failed(format!("there is nothing valid to compare: {}", remarks.join("; ")))),
     }
 }
 

@@ -54,8 +54,6 @@ enum ExitStatus {
 pub struct Stored {
     pub side: Side,
     pub host: Fingerprint,
-    /// In how many runs processes lived on.
-    pub left_behind: usize,
 }
 
 /// Reads a profile with runs to compare with.
@@ -81,6 +79,7 @@ pub fn read(path: &Path, events: &[Quantity], ignored: &IgnoreFailure) -> Result
     }
     let profile: Profile = serde_json::from_reader(BufReader::new(open()?))
         .map_err(|error| fail(format!("is no profile: {}", plain(&error))))?;
+    let mut accepted_failures = 0;
     for (number, run) in (1..).zip(&profile.runs) {
         let exit = match run.exit {
             Some(ExitStatus::Code(code)) => Exit::Code(code),
@@ -91,6 +90,7 @@ pub fn read(path: &Path, events: &[Quantity], ignored: &IgnoreFailure) -> Result
             let why = if run.timed_out { "was ended by a time limit".to_owned() } else { exit.to_string() };
             return Err(fail(format!("run {number} {why}, and is nothing to compare with")));
         }
+        accepted_failures += usize::from(!exit.is_success());
         if run.parameters != profile.runs[0].parameters {
             return Err(fail("has runs with different parameters: keep one set of them in a file".into()));
         }
@@ -107,9 +107,13 @@ pub fn read(path: &Path, events: &[Quantity], ignored: &IgnoreFailure) -> Result
         let of = |quantity: &Quantity| Some((quantity.clone(), quantity.of_run(run.wall_s, &run.metrics)?));
         quantities.iter().filter_map(of).collect()
     };
-    let side = Side { title: name.to_string(), runs: profile.runs.iter().map(readings).collect() };
-    let left_behind = profile.runs.iter().filter(|run| !run.survivors.is_empty()).count();
-    Ok(Stored { side, host: profile.host, left_behind })
+    let side = Side {
+        title: name.to_string(),
+        runs: profile.runs.iter().map(readings).collect(),
+        left_behind: profile.runs.iter().filter(|run| !run.survivors.is_empty()).count(),
+        accepted_failures,
+    };
+    Ok(Stored { side, host: profile.host })
 }
 
 /// Why it could not be read.

@@ -72,12 +72,7 @@ impl Series {
         self.accepted_failures += usize::from(done.is_accepted_failure());
         self.left_behind += usize::from(!done.measured.run.survivors.is_empty());
         self.readings.push(done.readings);
-        for gap in done.measured.missing {
-            // How long a gap was is no reason to say it again for each run.
-            if !self.missing.iter().any(|known| known.plugin == gap.plugin && known.reason == gap.reason) {
-                self.missing.push(gap);
-            }
-        }
+        note_missing(&mut self.missing, done.measured.missing);
         for trouble in done.measured.trouble {
             if !self.trouble.contains(&trouble) {
                 self.trouble.push(trouble);
@@ -86,6 +81,15 @@ impl Series {
         self.sources = done.measured.sources;
         if keep {
             self.runs.push(done.measured.run);
+        }
+    }
+}
+
+/// Adds what was missing in one more run. How long a gap was is no reason to say it again.
+pub fn note_missing(known: &mut Vec<Missing>, of_run: Vec<Missing>) {
+    for gap in of_run {
+        if !known.iter().any(|other| other.plugin == gap.plugin && other.reason == gap.reason) {
+            known.push(gap);
         }
     }
 }
