@@ -95,10 +95,24 @@ fn time_that_is_up_leaves_what_cannot_be_told_inconclusive() {
     let limited = ["compare", "--max-time", "1s", "--warmup", "0"];
     let (done, json) = run(&limited, &["sleep 0.3", "sleep 0.3"]);
     assert_eq!(json["verdict"], "inconclusive", "{json:#}");
-    assert!(words(&done.status(4).stdout).contains("the time was up after 2 of at most 10 pairs"));
-    // Two pairs can decide nothing: that passes for nothing.
-    let settled = run(&[&limited[..], &["--inconclusive", "pass"]].concat(), &["sleep 0.3", "sleep 0.3"]).0;
-    assert_eq!(settled.status, 4);
+    assert!(words(&done.stdout).contains("the time was up after 2 of at most 10 pairs"), "{done:?}");
+    // Two pairs can decide nothing: that is let through by no setting, and by no pipeline that allows status 4.
+    done.status(125).says("2 pairs could decide nothing, it takes 5 at least");
+    for settled in ["pass", "fail"] {
+        let words = [&limited[..], &["--inconclusive", settled]].concat();
+        run(&words, &["sleep 0.3", "sleep 0.3"]).0.status(125);
+    }
+}
+
+#[test]
+fn too_few_pairs_for_several_gates_pass_nothing() {
+    let enough_for_one =
+        ["--warmup", "0", "--max-time", "4s", "--gate", "time=90%,cpu=9000%", "--inconclusive", "pass"];
+    let version = "sh -c 'echo >> log; test $(wc -l < log) -lt 9 || sleep 2.5'";
+    let (done, json) = run(&[&QUICK[..], &enough_for_one].concat(), &[version, version]);
+    assert_eq!(json["design"]["pairs"], 5, "{json:#}");
+    assert_eq!((done.status, &json["verdict"]), (125, &"inconclusive".into()), "{json:#}");
+    assert_eq!((&json["needed"], &json["ended"]), (&6.into(), &"out_of_time".into()));
 }
 
 #[test]
@@ -158,10 +172,21 @@ fn an_interruption_compares_the_complete_pairs() {
     let script = "\"$@\" & pid=$!; until test \"$(cat log 2>/dev/null | wc -l)\" -ge 6; do sleep 0.05; done; \
                   kill -TERM $pid; wait $pid";
     let version = "sh -c 'echo >> log; exec sleep 0.2'";
-    let mut run = Alumet::sh(script, &[&QUICK[..], &["--warmup", "0", version, version]].concat());
+    let files = ["--json", "c.json", "--junit", "c.xml", "--markdown", "c.md"];
+    let mut run = Alumet::sh(script, &[&QUICK[..], &files, &["--warmup", "0", version, version]].concat());
     let done = run.run().status(143);
     assert!(done.stderr.contains("complete runs are compared"), "{done:?}");
-    assert!(words(&done.stdout).contains("INCONCLUSIVE"), "{done:?}");
+    assert!(words(&done.stdout).contains("INCONCLUSIVE: interrupted after"), "{done:?}");
+    // However clear the pairs are.
+    let script = script.replace("-ge 6", "-ge 15");
+    let gate = ["--gate", "time=900%", "--warmup", "0"];
+    let mut run = Alumet::sh(&script, &[&QUICK[..], &files, &gate, &[version, version]].concat());
+    run.run().status(143);
+    let json = run.profile("c.json");
+    assert!(json["design"]["pairs"].as_u64().unwrap() >= 5, "{json:#}");
+    assert_eq!((&json["verdict"], &json["ended"]), (&"inconclusive".into(), &"interrupted".into()));
+    assert!(run.read("c.xml").contains("<failure type=\"INCONCLUSIVE\" message=\"interrupted after"));
+    assert!(run.read("c.md").starts_with("**INCONCLUSIVE**: interrupted after"));
 }
 
 #[test]

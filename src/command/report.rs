@@ -99,11 +99,16 @@ pub fn write(
             note(&error.to_string());
         }
     }
-    Ok(match interrupted {
-        _ if !written => FAILED,
-        Some(status) => status,
-        None => comparing.status(comparisons),
-    })
+    let status = interrupted.unwrap_or_else(|| comparing.status(comparisons));
+    if let Some((comparison, needed)) = comparisons.iter().find_map(|one| Some((one, one.needed?)))
+        && status == FAILED
+    {
+        let (made, what) = comparison.design.size();
+        note(&format!(
+            "there is nothing valid to compare: {made} {what} could decide nothing, it takes {needed} at least"
+        ));
+    }
+    Ok(if written { status } else { FAILED })
 }
 
 fn document(comparison: &Comparison) -> io::Result<Vec<u8>> {

@@ -51,7 +51,7 @@ pub fn report(
 pub fn annotation(comparison: &Comparison, inconclusive_fails: bool) -> String {
     let level = match comparison.verdict {
         Verdict::Regression => "error",
-        Verdict::Inconclusive if inconclusive_fails => "error",
+        Verdict::Inconclusive if inconclusive_fails || comparison.is_void() => "error",
         Verdict::Inconclusive => "warning",
         Verdict::Pass => "notice",
     };
@@ -79,6 +79,7 @@ fn property(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Ended;
     use super::super::samples::{HOSTILE, comparison};
     use super::*;
 
@@ -100,6 +101,11 @@ mod tests {
         let of = |fails| annotation(&comparison(Verdict::Inconclusive), fails);
         assert!(of(false).starts_with("::warning title=INCONCLUSIVE of ./new --fast::energy changed by"));
         assert!(of(true).starts_with("::error title=INCONCLUSIVE"));
+        let interrupted = Comparison { ended: Ended::Interrupted, ..comparison(Verdict::Inconclusive) };
+        assert_eq!(
+            annotation(&interrupted, false),
+            "::error title=INCONCLUSIVE of ./new --fast::interrupted after 10 pairs, which is no verdict\n"
+        );
     }
 
     #[test]

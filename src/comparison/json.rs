@@ -30,8 +30,8 @@ pub fn write(comparison: &Comparison, to: &mut impl Write) -> io::Result<()> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::Design;
     use super::super::samples::{HOSTILE, comparison, several};
+    use super::super::{Design, Ended};
     use super::*;
     use crate::statistics::decision::Verdict;
 
@@ -56,6 +56,8 @@ mod tests {
         (hostile.baseline, hostile.change) = (HOSTILE.into(), HOSTILE.into());
         hostile.design = Design::Stored { baseline_runs: 20, runs: 10 };
         hostile.host.governor = None;
+        hostile.needed = Some(7);
+        hostile.ended = Ended::Interrupted;
         let empty = Comparison { rows: Vec::new(), ..comparison(Verdict::Inconclusive) };
         let verdicts = [Verdict::Pass, Verdict::Regression, Verdict::Inconclusive].map(comparison);
         for comparison in verdicts.iter().chain([&hostile, &empty]) {

@@ -2,13 +2,13 @@
 
 use alumet::Missing;
 
-use super::{Comparison, Design, Judged, Row, Side};
+use super::{Comparison, Design, Ended, Judged, Row, Side};
 use crate::comparison::words::threshold;
 use crate::exit::Failure;
 use crate::fingerprint::Fingerprint;
 use crate::quantity::{Quantity, Reading};
 use crate::repeat::table;
-use crate::statistics::decision::Decision;
+use crate::statistics::decision::{Decision, Verdict};
 use crate::statistics::describe::{self, Description, describe};
 use crate::statistics::gate::Rule;
 use crate::statistics::interval::Interval;
@@ -38,6 +38,7 @@ impl Gates {
 #[derive(Debug, Clone)]
 pub struct Circumstances<'a> {
     pub design: Design,
+    pub ended: Ended,
     pub host: Fingerprint,
     /// What was not measured: it says why there is no energy.
     pub missing: &'a [Missing],
@@ -74,17 +75,29 @@ pub fn compare(
     }
     let mut decisions: Vec<Decision> =
         rows.iter().filter(|row| row.decides).filter_map(Row::decision).collect();
-    let verdict = rule(gates.threshold, alpha)?.together(&mut decisions);
+    let whole = rule(gates.threshold, alpha)?;
+    let mut verdict = whole.together(&mut decisions);
+    if circumstances.ended == Ended::Interrupted {
+        verdict = Verdict::Inconclusive;
+        decisions.iter_mut().for_each(|decision| decision.verdict = verdict);
+    }
+    let metrics = decisions.len();
+    let needed = match circumstances.design {
+        _ if decisions.iter().all(|decision| decision.is_possible(alpha, metrics)) => None,
+        Design::Interleaved { .. } => Some(whole.fewest_pairs(metrics)),
+        Design::Stored { baseline_runs, .. } => Some(whole.fewest_runs(baseline_runs, metrics)),
+    };
     let judged = rows.iter_mut().filter(|row| row.decides).map(|row| &mut row.judged);
     judged.zip(decisions).for_each(|(judged, decision)| *judged = Judged::Decision(decision));
     let mut comparison = Comparison {
         baseline: baseline.title.clone(),
         change: change.title.clone(),
         design: circumstances.design,
+        ended: circumstances.ended,
         host: circumstances.host,
         rows,
         verdict,
-        is_decidable: true,
+        needed,
         remarks: Vec::new(),
     };
     comparison.remarks = remarks(&comparison, &columns, gates, circumstances.missing);
@@ -378,7 +391,7 @@ pub fn peculiarities(label: &str, title: &str, values: &[f64]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::statistics::decision::{Finding, Verdict};
+    use crate::statistics::decision::Finding;
 
     fn host() -> Fingerprint {
         Fingerprint::of(&alumet::Host::new("/nowhere", "/nowhere"))
@@ -404,7 +417,8 @@ mod tests {
         let missing =
             [Missing { plugin: "rapl".into(), reason: "no RAPL here".into(), ..Missing::default() }];
         let design = Design::Interleaved { pairs: 10, warmups: 1, adaptive: false };
-        compare(a, b, gates, 0.05, Circumstances { design, host: host(), missing: &missing })
+        let ended = Ended::Complete;
+        compare(a, b, gates, 0.05, Circumstances { design, ended, host: host(), missing: &missing })
     }
 
     fn measured(energy: f64, cpu: f64) -> impl Fn(f64) -> Vec<(Quantity, Reading)> {

@@ -54,10 +54,10 @@ impl Case {
         let outcome = match decision.verdict {
             Verdict::Pass => Outcome::Passed,
             Verdict::Regression => Outcome::Failed,
-            Verdict::Inconclusive if inconclusive_fails => Outcome::Failed,
+            Verdict::Inconclusive if inconclusive_fails || comparison.is_void() => Outcome::Failed,
             Verdict::Inconclusive => Outcome::Skipped,
         };
-        let reason = words::reason(row, &decision);
+        let reason = words::reason(comparison, row, &decision);
         let advice = words::advice(comparison).filter(|_| decision.verdict == Verdict::Inconclusive);
         let message: Vec<_> = std::iter::once(reason).chain(advice).collect();
         Self {
@@ -97,7 +97,7 @@ fn output(comparison: &Comparison, row: &Row, decision: &Decision) -> String {
     };
     let [change, interval] = words::change(decision);
     [
-        words::reason(row, decision),
+        words::reason(comparison, row, decision),
         format!("baseline: {} ({})", side(&row.baseline), words::plain(&comparison.baseline)),
         format!("change: {} ({})", side(&row.change), words::plain(&comparison.change)),
         format!("difference: {change} {interval}, threshold {}", words::threshold(decision.threshold)),
@@ -141,6 +141,7 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Ended;
     use super::super::samples::{HOSTILE, comparison, several};
     use super::*;
     use crate::quantity::Quantity;
@@ -182,6 +183,17 @@ Energy of ./new --fast: far from the others, and kept: run 4";
         let failed = render(&unclear, true);
         assert!(failed.contains("tests=\"1\" failures=\"1\" errors=\"0\" skipped=\"0\""), "{failed}");
         assert!(failed.contains(&format!("<failure type=\"INCONCLUSIVE\" {message}>")), "{failed}");
+    }
+
+    #[test]
+    fn what_could_decide_nothing_fails_whatever_is_wanted() {
+        let interrupted = Comparison { ended: Ended::Interrupted, ..comparison(Verdict::Inconclusive) };
+        let text = render(&interrupted, false);
+        let message = "message=\"interrupted after 10 pairs, which is no verdict\"";
+        assert!(text.contains(&format!("<failure type=\"INCONCLUSIVE\" {message}>")), "{text}");
+        let few = Comparison { needed: Some(11), ..comparison(Verdict::Inconclusive) };
+        let text = render(&few, false);
+        assert!(text.contains("<failure") && text.contains("at least 11 pairs are needed"), "{text}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Two versions of a program against each other: what their runs came to, and what may be said of it.
 //!
-//! [`interleave`] runs them in turn and [`stored`] reads runs that were kept, as [`session`] says; [`judge`] makes a
-//! [`Comparison`] of two [`Side`]s. Everything that a person or a pipeline reads is made from one:
+//! [`settle`] reads the arguments; [`interleave`] runs versions in turn and [`stored`] reads runs that were kept, as
+//! [`session`] says; [`judge`] makes a [`Comparison`] of two [`Side`]s. Everything that a person or a pipeline reads is made from one:
 //! [`table`] for the terminal, [`markdown`] for a pull request, [`junit`], [`github`] and [`openmetrics`] for pipelines,
 //! [`json`] for programs, all in the same [`words`].
 
@@ -15,6 +15,7 @@ pub mod openmetrics;
 #[cfg(test)]
 mod samples;
 pub mod session;
+pub mod settle;
 pub mod stored;
 pub mod table;
 mod words;
@@ -55,6 +56,30 @@ pub enum Design {
     Stored { baseline_runs: usize, runs: usize },
 }
 
+impl Design {
+    /// How many pairs, or runs of now, and what they are called.
+    pub fn size(&self) -> (usize, &'static str) {
+        match self {
+            Self::Interleaved { pairs, .. } => (*pairs, "pairs"),
+            Self::Stored { runs, .. } => (*runs, "runs"),
+        }
+    }
+}
+
+/// Why there are no more runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// All that were planned have been made.
+    Complete,
+    /// There was a verdict before.
+    Decided,
+    /// The time was up.
+    OutOfTime,
+    /// Somebody wanted it: then there is no verdict.
+    Interrupted,
+}
+
 /// The result.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
@@ -63,14 +88,15 @@ pub struct Comparison {
     /// B.
     pub change: String,
     pub design: Design,
+    pub ended: Ended,
     /// The machine that it was found on.
     pub host: Fingerprint,
     /// Every quantity that both have, the usual order.
     pub rows: Vec<Row>,
     pub verdict: Verdict,
-    /// Whether there are enough runs for any verdict.
-    #[serde(skip)]
-    pub is_decidable: bool,
+    /// How many pairs, or runs, it takes at least; there if there are fewer, which could decide nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub needed: Option<usize>,
     /// What nobody should overlook: what it was decided by if not by energy, runs that drift, outliers.
     pub remarks: Vec<String>,
 }
@@ -109,5 +135,10 @@ impl Comparison {
     /// The rows that the verdict rests on.
     pub fn deciding(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(|row| row.decides)
+    }
+
+    /// Whether nothing could be decided, whatever the runs had said: that is never to pass for anything.
+    pub fn is_void(&self) -> bool {
+        self.needed.is_some() || self.ended == Ended::Interrupted
     }
 }

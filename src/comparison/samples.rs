@@ -1,6 +1,6 @@
 //! Comparisons with numbers that are easy to recognise, for the tests of what is made from one.
 
-use super::{Comparison, Design, Judged, Row};
+use super::{Comparison, Design, Ended, Judged, Row};
 use crate::fingerprint::Fingerprint;
 use crate::quantity::Quantity;
 use crate::statistics::decision::{Decision, Finding, Verdict};
@@ -18,6 +18,7 @@ pub fn decision(change: f64, low: f64, high: f64) -> Decision {
         p_better: 0.6,
         p_not_worse: 0.2,
         p_not_better: 0.1,
+        least_p: 1.0 / 1024.0,
         verdict: Verdict::Inconclusive,
         finding: Finding::Unclear,
     }
@@ -79,6 +80,7 @@ pub fn comparison(verdict: Verdict) -> Comparison {
         baseline: "./old --fast".into(),
         change: "./new --fast".into(),
         design: Design::Interleaved { pairs: 10, warmups: 1, adaptive: false },
+        ended: Ended::Complete,
         host: Fingerprint {
             cpu_model: Some("AMD EPYC 9254".into()),
             cpus: 48,
@@ -94,7 +96,7 @@ pub fn comparison(verdict: Verdict) -> Comparison {
             row(Quantity::Memory, Judged::NotJudged("some runs lack it".into())),
         ],
         verdict,
-        is_decidable: true,
+        needed: None,
         remarks: vec!["Energy of ./new --fast: far from the others, and kept: run 4".into()],
     }
 }

@@ -2,11 +2,10 @@
 //!
 //! Between a number and its unit is [`GLUE`]; who prints the words as plain text replaces it by a space.
 
-use super::{Comparison, Design, Judged, Row};
+use super::{Comparison, Design, Ended, Judged, Row};
 use crate::fingerprint::Fingerprint;
 use crate::quantity::Quantity;
 use crate::statistics::decision::{Decision, Finding, Verdict};
-use crate::statistics::gate::Rule;
 use crate::units::GLUE;
 
 /// More runs than these are not worth an advice.
@@ -127,13 +126,15 @@ pub fn finding(row: &Row) -> String {
 /// `10 pairs in ABBA order, 1 warm-up each`.
 pub fn design(comparison: &Comparison) -> String {
     let of = |n: usize, one: &str, many: &str| format!("{n}{GLUE}{}", if n == 1 { one } else { many });
+    let ended = match (comparison.ended, &comparison.design) {
+        (Ended::Complete, Design::Interleaved { adaptive: true, .. }) => " (the most that were allowed)",
+        (Ended::Complete, _) => "",
+        (Ended::Decided, _) => " (no more were needed)",
+        (Ended::OutOfTime, _) => " (then the time was up)",
+        (Ended::Interrupted, _) => " (then interrupted)",
+    };
     match comparison.design {
-        Design::Interleaved { pairs, warmups, adaptive } => {
-            let ended = match (adaptive, comparison.verdict) {
-                (false, _) => "",
-                (true, Verdict::Inconclusive) => " (the most that were allowed)",
-                (true, _) => " (no more were needed)",
-            };
+        Design::Interleaved { pairs, warmups, .. } => {
             let warmups = match warmups {
                 0 => "no warm-up".into(),
                 n => format!("{} each", of(n, "warm-up", "warm-ups")),
@@ -141,7 +142,7 @@ pub fn design(comparison: &Comparison) -> String {
             format!("{} in ABBA order{ended}, {warmups}", of(pairs, "pair", "pairs"))
         }
         Design::Stored { baseline_runs, runs } => {
-            format!("{} against {} of another session", of(runs, "run", "runs"), baseline_runs)
+            format!("{}{ended} against {} of another session", of(runs, "run", "runs"), baseline_runs)
         }
     }
 }
@@ -215,11 +216,14 @@ pub fn verdict(verdict: Verdict) -> &'static str {
 
 /// Why the gate says so, naming the metrics that matter, and what to do where it cannot tell. Without the gate's word.
 pub fn because(comparison: &Comparison) -> String {
+    if let Some(interrupted) = interrupted(comparison) {
+        return interrupted;
+    }
     let reasons: Vec<_> = comparison
         .deciding()
         .filter_map(|row| row.decision().map(|decision| (row, decision)))
         .filter(|(_, decision)| decision.verdict == comparison.verdict)
-        .map(|(row, decision)| reason(row, &decision))
+        .map(|(row, decision)| reason(comparison, row, &decision))
         .collect();
     let advice = match comparison.verdict {
         Verdict::Inconclusive => advice(comparison),
@@ -229,8 +233,18 @@ pub fn because(comparison: &Comparison) -> String {
     if parts.is_empty() { "nothing was judged".into() } else { parts.join("; ") }
 }
 
+/// What there is to say where somebody has interrupted: of no row anything else.
+fn interrupted(comparison: &Comparison) -> Option<String> {
+    let (made, what) = comparison.design.size();
+    (comparison.ended == Ended::Interrupted)
+        .then(|| format!("interrupted after {made}{GLUE}{what}, which is no verdict"))
+}
+
 /// Why the gate says of this row what it says.
-pub fn reason(row: &Row, decision: &Decision) -> String {
+pub fn reason(comparison: &Comparison, row: &Row, decision: &Decision) -> String {
+    if let Some(interrupted) = interrupted(comparison) {
+        return interrupted;
+    }
     let what = subject(&row.quantity);
     let allowed = threshold(decision.threshold);
     let by = format!("{:.*}{GLUE}%", decimals(decision), 100.0 * decision.change.abs());
@@ -252,6 +266,9 @@ pub fn reason(row: &Row, decision: &Decision) -> String {
 
 /// What would lead to a verdict.
 pub fn advice(comparison: &Comparison) -> Option<String> {
+    if comparison.ended == Ended::Interrupted {
+        return None;
+    }
     let unclear: Vec<Decision> = comparison
         .deciding()
         .filter_map(Row::decision)
@@ -260,10 +277,11 @@ pub fn advice(comparison: &Comparison) -> Option<String> {
     let runs = unclear.iter().flat_map(|decision| decision.runs).min()?;
     let what = match comparison.design {
         Design::Interleaved { .. } => "pairs",
+        Design::Stored { .. } if comparison.needed.is_some() => "runs",
         Design::Stored { .. } => "runs of each",
     };
-    if runs < Rule::FEWEST_RUNS {
-        return Some(format!("at least {}{GLUE}{what} are needed", Rule::FEWEST_RUNS));
+    if let Some(needed) = comparison.needed {
+        return Some(format!("at least {needed}{GLUE}{what} are needed"));
     }
     let needed = unclear.iter().map(needed).fold(0.0, f64::max).max(1.2 * runs as f64);
     Some(if needed > MOST_RUNS {
@@ -368,10 +386,8 @@ mod tests {
             unclear.rows[0].judged = Judged::Decision(decision);
             words(advice(&unclear).unwrap())
         };
-        assert_eq!(
-            advised(Decision { runs: [4, 4], ..decision(0.1, 0.05, 0.15) }),
-            "at least 5 pairs are needed"
-        );
+        let few = Comparison { needed: Some(11), ..comparison(Verdict::Inconclusive) };
+        assert_eq!(words(advice(&few).unwrap()), "at least 11 pairs are needed");
         assert_eq!(
             advised(decision(0.0201, -0.03, 0.06)),
             "about 105 pairs, a quieter machine or a wider threshold would tell"
@@ -405,10 +421,13 @@ mod tests {
         let interleaved = |pairs, warmups, adaptive| Design::Interleaved { pairs, warmups, adaptive };
         assert_eq!(of(interleaved(10, 1, false), Verdict::Pass), "10 pairs in ABBA order, 1 warm-up each");
         assert_eq!(of(interleaved(1, 0, false), Verdict::Inconclusive), "1 pair in ABBA order, no warm-up");
-        assert_eq!(
-            of(interleaved(8, 2, true), Verdict::Regression),
-            "8 pairs in ABBA order (no more were needed), 2 warm-ups each"
-        );
+        let ended = |ended| {
+            let design_ = interleaved(8, 2, true);
+            words(design(&Comparison { design: design_, ended, ..comparison(Verdict::Regression) }))
+        };
+        assert_eq!(ended(Ended::Decided), "8 pairs in ABBA order (no more were needed), 2 warm-ups each");
+        assert_eq!(ended(Ended::OutOfTime), "8 pairs in ABBA order (then the time was up), 2 warm-ups each");
+        assert_eq!(ended(Ended::Interrupted), "8 pairs in ABBA order (then interrupted), 2 warm-ups each");
         assert_eq!(
             of(interleaved(40, 2, true), Verdict::Inconclusive),
             "40 pairs in ABBA order (the most that were allowed), 2 warm-ups each"

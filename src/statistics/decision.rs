@@ -51,8 +51,20 @@ pub struct Decision {
     pub p_not_worse: f64,
     /// p against "A costs at least the threshold more than B": small if B is no such improvement.
     pub p_not_better: f64,
+    /// The least p that so many runs can have, whatever they are.
+    #[serde(skip)]
+    pub least_p: f64,
     /// The gate's word.
     pub verdict: Verdict,
     /// The table's word.
     pub finding: Finding,
+}
+
+impl Decision {
+    /// Whether so many runs can find a regression at this error, in one of so many metrics (Holm's first step).
+    pub fn is_possible(&self, alpha: f64, metrics: usize) -> bool {
+        let enough = self.runs.iter().all(|runs| *runs >= super::gate::Rule::FEWEST_RUNS);
+        // Rounding errors are none of significance.
+        enough && self.least_p * metrics.max(1) as f64 <= alpha * (1.0 + 1e-9)
+    }
 }

@@ -62,11 +62,27 @@ impl Rule {
         Self { alpha, ..self }
     }
 
+    /// So many pairs it takes at least to find a regression in one of so many metrics.
+    pub fn fewest_pairs(self, metrics: usize) -> usize {
+        self.fewest(metrics, signed_rank::least)
+    }
+
+    /// So many runs it takes at least against so many of another session.
+    pub fn fewest_runs(self, stored: usize, metrics: usize) -> usize {
+        self.fewest(metrics, |runs| rank_sum::least(stored, runs))
+    }
+
+    fn fewest(self, metrics: usize, least: impl Fn(usize) -> f64) -> usize {
+        let error = self.alpha * (1.0 + 1e-9) / metrics.max(1) as f64;
+        (Self::FEWEST_RUNS..).find(|runs| least(*runs) <= error).unwrap_or(usize::MAX)
+    }
+
     /// Judges pairs of runs: the i-th of A and the i-th of B ran next to each other, in an order that alternates.
     pub fn paired(self, a: &[f64], b: &[f64]) -> Result<Decision, Invalid> {
         let differences = sample::log_ratios(a, b)?;
         let estimate = hodges_lehmann::one_sample(&differences, 1.0 - self.alpha)?;
-        self.decide([a.len(), b.len()], estimate, |shift| signed_rank::test(&differences, shift))
+        let least = signed_rank::least(a.len());
+        self.decide([a.len(), b.len()], least, estimate, |shift| signed_rank::test(&differences, shift))
     }
 
     /// Judges the runs B of now against the runs A of an earlier session, with a threshold of at least
@@ -75,12 +91,14 @@ impl Rule {
         let rule = Self { threshold: self.threshold.max(Self::STORED_THRESHOLD), ..self };
         let (first, second) = (sample::logarithms(a)?, sample::logarithms(b)?);
         let estimate = hodges_lehmann::shift(&first, &second, 1.0 - rule.alpha)?;
-        rule.decide([a.len(), b.len()], estimate, |shift| rank_sum::test(&first, &second, shift))
+        let least = rank_sum::least(a.len(), b.len());
+        rule.decide([a.len(), b.len()], least, estimate, |shift| rank_sum::test(&first, &second, shift))
     }
 
     fn decide(
         self,
         runs: [usize; 2],
+        least_p: f64,
         estimate: hodges_lehmann::Estimate,
         test: impl Fn(f64) -> Result<Tails, Invalid>,
     ) -> Result<Decision, Invalid> {
@@ -94,19 +112,21 @@ impl Rule {
             p_better: at_none.less,
             p_not_worse: test(margin)?.less,
             p_not_better: test(-margin)?.greater,
+            least_p,
             verdict: Verdict::Inconclusive,
             finding: Finding::Unclear,
         };
         if !decision.change.is_finite() || !decision.interval.high.is_finite() {
             return Err(Invalid::TooLarge);
         }
-        Ok(self.judged(decision))
+        Ok(self.judged(decision, 1))
     }
 
-    /// The decision with the words that its numbers deserve.
-    fn judged(self, mut decision: Decision) -> Decision {
+    /// The decision with the words that its numbers deserve, as one of so many.
+    fn judged(self, mut decision: Decision, metrics: usize) -> Decision {
         let rejects = |p: f64| p <= self.alpha;
-        let enough = decision.runs.iter().all(|runs| *runs >= Self::FEWEST_RUNS);
+        // What could not fail must not pass.
+        let enough = decision.is_possible(self.alpha, metrics);
         let change = decision.change.ln_1p();
         let margin = decision.threshold.ln_1p();
         let worse = enough && rejects(decision.p_worse) && change > margin;
@@ -135,12 +155,13 @@ impl Rule {
     ///
     /// "Pass" is a claim about all metrics, and false if a single one is over the threshold; that one passes with at
     /// most α. So no adjustment is due (intersection-union: Berger, "Multiparameter hypothesis testing and acceptance
-    /// sampling", 1982).
+    /// sampling", 1982). Only with fewer runs than could find a regression, nothing passes either.
     pub fn together(self, decisions: &mut [Decision]) -> Verdict {
         let worse = holm::adjusted(&decisions.iter().map(|decision| decision.p_worse).collect::<Vec<_>>());
         let better = holm::adjusted(&decisions.iter().map(|decision| decision.p_better).collect::<Vec<_>>());
+        let metrics = decisions.len();
         for ((decision, p_worse), p_better) in decisions.iter_mut().zip(worse).zip(better) {
-            *decision = self.judged(Decision { p_worse, p_better, ..*decision });
+            *decision = self.judged(Decision { p_worse, p_better, ..*decision }, metrics);
         }
         let all = |verdict| decisions.iter().all(|decision| decision.verdict == verdict);
         if decisions.iter().any(|decision| decision.verdict == Verdict::Regression) {
@@ -267,7 +288,31 @@ mod tests {
         let mut two = [five(1.05), five(1.0)];
         assert_eq!(rule.together(&mut two), Verdict::Inconclusive);
         assert_eq!((two[0].p_worse, two[0].verdict), (2.0 / 32.0, Verdict::Inconclusive));
-        assert_eq!(rule.together(&mut [five(1.0), five(1.0)]), Verdict::Pass);
+        let six = |factor| rule.paired(&A[..6], &changed(factor)[..6]).unwrap();
+        assert_eq!(rule.together(&mut [six(1.0), six(1.0)]), Verdict::Pass);
+    }
+
+    #[test]
+    fn what_could_not_find_a_regression_passes_nothing() {
+        let rule = Rule::default();
+        let five = |factor| rule.paired(&A[..5], &changed(factor)[..5]).unwrap();
+        assert_eq!(rule.together(&mut [five(1.0)]), Verdict::Pass);
+        let mut two = [five(1.0), five(1.0)];
+        assert_eq!(rule.together(&mut two), Verdict::Inconclusive);
+        assert!(two.iter().all(|decision| words(*decision) == (Verdict::Inconclusive, Finding::Unclear)));
+        // One order in 252 is as rare as it gets.
+        let strict = Rule::new(0.02, 0.003).unwrap();
+        let stored = |n: usize| strict.stored(&A[..n], &changed(1.0)[..n]).unwrap();
+        assert!(!stored(5).is_possible(0.003, 1) && stored(6).is_possible(0.003, 1));
+    }
+
+    #[test]
+    fn as_many_runs_are_needed_as_can_decide() {
+        let of = |alpha| Rule::new(0.02, alpha).unwrap();
+        assert_eq!([1, 2, 3, 6, 7].map(|metrics| of(0.05).fewest_pairs(metrics)), [5, 6, 6, 7, 8]);
+        assert_eq!((of(0.01).fewest_pairs(1), of(0.0625).fewest_pairs(2)), (7, 5));
+        assert_eq!([5, 10].map(|stored| of(0.05).fewest_runs(stored, 1)), [5, 5]);
+        assert_eq!([5, 10].map(|stored| of(0.001).fewest_runs(stored, 1)), [8, 5]);
     }
 
     #[test]

@@ -37,6 +37,11 @@ pub fn test(differences: &[f64], shift: f64) -> Result<Tails, Invalid> {
     Ok(Tails::normal(unit * observed as f64, mean, variance))
 }
 
+/// The least p-value that `n` differences can have: that of all on one side, 2⁻ⁿ.
+pub fn least(n: usize) -> f64 {
+    0.5_f64.powf(n as f64)
+}
+
 /// With how many of the 2ⁿ choices among the ranks their sum is s.
 fn null(ranks: &[usize]) -> Vec<f64> {
     let mut ways = vec![0.0; ranks.iter().sum::<usize>() + 1];

@@ -1,0 +1,186 @@
+//! What the arguments of `compare` and `check` mean, and which status the result deserves.
+
+use std::time::Duration;
+
+use super::judge::Gates;
+use super::stored::Stored;
+use super::{Comparison, Ended};
+use crate::cli::{Comparing, Outputs, Repeating};
+use crate::command::exec::within;
+use crate::config::Timeout;
+use crate::exit::{FAILED, Failure};
+use crate::quantity::Quantity;
+use crate::statistics::decision::Verdict;
+use crate::statistics::gate::Rule;
+
+/// A regression.
+pub const REGRESSION: u8 = 3;
+/// Neither a regression nor a pass.
+pub const INCONCLUSIVE: u8 = 4;
+
+const PAIRS: usize = 10;
+const ADAPTIVE_PAIRS: usize = 40;
+/// With a lower cap, early looks cost more than they gain.
+const FEWEST_ADAPTIVE_PAIRS: usize = 20;
+
+/// The arguments, resolved.
+pub struct Settled {
+    pub gates: Gates,
+    /// With the threshold of what has none of its own, and the error of one comparison.
+    pub rule: Rule,
+    pub pairs: usize,
+    pub adaptive: bool,
+    pub max_time: Option<Duration>,
+    pub warmups: usize,
+}
+
+impl Comparing {
+    /// What the arguments mean, for so many versions that are each compared to the first.
+    pub fn settle(&self, repeating: &Repeating, comparisons: usize) -> Result<Settled, Failure> {
+        let threshold = share("--threshold", &self.threshold)?;
+        let alpha: f64 = self.alpha.trim().parse().unwrap_or(f64::NAN);
+        if !(1e-6..0.5).contains(&alpha) {
+            return Err(Failure::usage(format!(
+                "--alpha: `{}` is no probability between 0.000001 and 0.5",
+                self.alpha
+            )));
+        }
+        let pairs = self.pairs.unwrap_or(if self.adaptive { ADAPTIVE_PAIRS } else { PAIRS });
+        let fewest = if self.adaptive { FEWEST_ADAPTIVE_PAIRS } else { Rule::FEWEST_RUNS };
+        if pairs < fewest {
+            let with = if self.adaptive { " with --adaptive" } else { "" };
+            return Err(Failure::usage(format!(
+                "--pairs: {pairs} cannot decide anything; it takes {fewest} at least{with}"
+            )));
+        }
+        within("--pairs", pairs)?;
+        within("--warmup", repeating.warmup.unwrap_or(0))?;
+        let max_time = self.max_time.clone().map(Timeout::try_from).transpose();
+        let max_time = max_time.map_err(|why| Failure::usage(format!("--max-time: {why}")))?;
+        let mut named: Vec<(Quantity, f64)> = Vec::new();
+        for gate in self.gate.iter().flat_map(|list| list.split(',')).map(str::trim) {
+            let (name, own) = match gate.split_once('=') {
+                Some((name, own)) => (name.trim(), share("--gate", own)?),
+                None => (gate, threshold),
+            };
+            if name.is_empty() {
+                return Err(Failure::usage(format!("--gate: `{gate}` names nothing")));
+            }
+            if named.iter().any(|(known, _)| known.name() == name) {
+                return Err(Failure::usage(format!("--gate: `{name}` is there twice")));
+            }
+            if let Some(usual) = Quantity::USUAL.iter().find(|usual| usual.name() == name.to_lowercase())
+                && usual.name() != name
+            {
+                return Err(Failure::usage(format!("--gate: `{name}`: it is written `{}`", usual.name())));
+            }
+            named.push((Quantity::parse(name), own));
+        }
+        if self.require_measured && named.iter().any(|(quantity, _)| *quantity != Quantity::Energy) {
+            return Err(Failure::usage(
+                "--require-measured wants energy to decide, and --gate something else",
+            ));
+        }
+        // Each further version is a further chance to err, and so is each further gate.
+        let alpha = alpha / comparisons.max(1) as f64;
+        let rule = Rule::new(threshold, alpha).map_err(|invalid| Failure::usage(invalid.to_string()))?;
+        Ok(Settled {
+            gates: Gates { named, threshold, require_measured: self.require_measured },
+            rule,
+            pairs,
+            adaptive: self.adaptive,
+            max_time: max_time.map(|time| time.0),
+            warmups: repeating.warmup.unwrap_or(1),
+        })
+    }
+
+    /// The outputs of each run: none but its totals.
+    pub fn outputs(&self) -> Outputs {
+        let named = self.gate.iter().flat_map(|list| list.split(','));
+        let named = named.map(|gate| gate.split('=').next().unwrap_or_default().trim());
+        // An event that is to decide is counted.
+        let gated: Vec<_> = named
+            .filter(|name| !name.is_empty() && matches!(Quantity::parse(name), Quantity::Event(_)))
+            .map(str::to_owned)
+            .collect();
+        let mut event = self.event.clone();
+        event.extend(
+            gated
+                .into_iter()
+                .filter(|name| !self.event.iter().any(|list| list.split(',').any(|e| e == name))),
+        );
+        Outputs {
+            event,
+            output: None,
+            json: None,
+            carbon: None,
+            price: None,
+            per_process: false,
+            per_thread: false,
+            top: 10,
+            quiet: self.quiet,
+            verbose: false,
+        }
+    }
+
+    /// The status of several comparisons: the worst verdict counts.
+    pub fn status(&self, comparisons: &[Comparison]) -> u8 {
+        let any = |verdict| comparisons.iter().any(|comparison| comparison.verdict == verdict);
+        let is_void = comparisons.iter().any(Comparison::is_void);
+        match (any(Verdict::Regression), any(Verdict::Inconclusive), self.inconclusive.as_deref()) {
+            (true, ..) => REGRESSION,
+            // Neither --inconclusive nor a pipeline that allows INCONCLUSIVE is to let it through.
+            _ if is_void => FAILED,
+            (false, true, None) => INCONCLUSIVE,
+            (false, true, Some("fail")) => REGRESSION,
+            _ => 0,
+        }
+    }
+}
+
+impl Settled {
+    /// Whether so many pairs can decide anything.
+    pub fn check_pairs(&self) -> Result<(), Failure> {
+        self.enough(self.rule.fewest_pairs(self.gates.named.len()), "")
+    }
+
+    /// Whether so many runs can, against a profile.
+    pub fn check_runs(&self, baseline: &Stored) -> Result<(), Failure> {
+        let stored = baseline.side.runs.len();
+        let against = format!(" against {stored} runs of {}", baseline.side.title);
+        self.enough(self.rule.fewest_runs(stored, self.gates.named.len()), &against)
+    }
+
+    fn enough(&self, least: usize, against: &str) -> Result<(), Failure> {
+        let pairs = self.pairs;
+        if pairs >= least {
+            return Ok(());
+        }
+        Err(Failure::usage(format!(
+            "--pairs: {pairs} cannot decide anything{against} with so many gates and versions, and this --alpha; it \
+             takes {least} at least"
+        )))
+    }
+
+    /// Says it if there are fewer runs than were planned.
+    pub fn remark_end(&self, comparison: &mut Comparison) {
+        let (made, what) = comparison.design.size();
+        let planned = self.pairs;
+        comparison.remarks.extend(match comparison.ended {
+            Ended::OutOfTime => Some(format!("the time was up after {made} of at most {planned} {what}")),
+            Ended::Interrupted => Some(format!("interrupted after {made} of at most {planned} {what}")),
+            Ended::Complete | Ended::Decided => None,
+        });
+    }
+}
+
+/// `2%`, `2` or `0.5 %` as a share.
+fn share(flag: &str, text: &str) -> Result<f64, Failure> {
+    let number = text.trim();
+    let number = number.strip_suffix('%').unwrap_or(number).trim_end();
+    match number.parse::<f64>() {
+        // A thousand times as much is no threshold.
+        Ok(percent) if (0.0..=1e5).contains(&percent) => Ok(percent / 100.0),
+        _ => Err(Failure::usage(format!("{flag}: `{text}` is no percentage; write it as in `2%`"))),
+    }
+}
