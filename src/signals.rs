@@ -1,7 +1,7 @@
 //! Signals sent to alumet, as events; and what the application must get back of all that alumet changes for itself.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -98,7 +98,8 @@ pub struct Received {
 
 /// The stream of signals. They are blocked in all threads, which changes no disposition.
 pub struct Signals {
-    fd: AsyncFd<OwnedFd>,
+    /// Open to the end of the process.
+    fd: AsyncFd<BorrowedFd<'static>>,
 }
 
 /// Blocks the signals, and raises the limit of open files; to be called before any thread is started. Returns what the
@@ -130,17 +131,15 @@ impl Signals {
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the descriptor is new and ours.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        let watched = fd.try_clone()?;
-        std::thread::Builder::new().name("alumet-signals".into()).stack_size(SMALL_STACK).spawn(
-            move || {
-                loop {
-                    end_if_not_taken(&watched);
-                }
-            },
-        )?;
-        // SAFETY: the descriptor is closed only when the registration is dropped.
+        // SAFETY: the descriptor is new, and never closed.
+        let fd = unsafe { BorrowedFd::<'static>::borrow_raw(fd) };
+        let watch = move || {
+            loop {
+                end_if_not_taken(fd);
+            }
+        };
+        std::thread::Builder::new().name("alumet-signals".into()).stack_size(SMALL_STACK).spawn(watch)?;
+        // SAFETY: the descriptor is never closed.
         Ok(Self { fd: unsafe { AsyncFd::register(fd)? } })
     }
 
@@ -148,7 +147,7 @@ impl Signals {
     pub async fn next(&self) -> io::Result<Received> {
         loop {
             let mut ready = self.fd.readable().await?;
-            match ready.try_io(|fd| read(fd.get_ref())) {
+            match ready.try_io(|fd| read(*fd.get_ref())) {
                 Ok(received) => return received,
                 Err(_would_block) => {}
             }
@@ -157,7 +156,7 @@ impl Signals {
 
     /// A signal that has come already, if there is one.
     pub fn pending(&self) -> io::Result<Option<Received>> {
-        match read(self.fd.get_ref()) {
+        match read(*self.fd.get_ref()) {
             Ok(received) => Ok(Some(received)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
@@ -166,7 +165,7 @@ impl Signals {
 }
 
 /// Waits for a signal, and ends the process if it is a termination and still there after [`PATIENCE`].
-fn end_if_not_taken(fd: &OwnedFd) {
+fn end_if_not_taken(fd: BorrowedFd<'_>) {
     if !is_ready(fd.as_raw_fd(), libc::POLLIN, -1) {
         return;
     }
@@ -199,7 +198,7 @@ fn is_ready(fd: RawFd, events: libc::c_short, timeout: libc::c_int) -> bool {
     unsafe { libc::poll(&raw mut fd, 1, timeout) == 1 }
 }
 
-fn read(fd: &OwnedFd) -> io::Result<Received> {
+fn read(fd: BorrowedFd<'_>) -> io::Result<Received> {
     // SAFETY: all-zero is a valid `signalfd_siginfo`.
     let mut info: libc::signalfd_siginfo = unsafe { std::mem::zeroed() };
     // SAFETY: the buffer is as long as is said and outlives the call.

@@ -153,7 +153,8 @@ fn context_switches_and_ended_processes_are_those_of_rusage() {
         ("storm=2000", 1.0),
     ] {
         let run = exec("-e context-switches", steps);
-        close(run.event("context-switches") + ended, run.switches(), 0.01, 5.0, steps);
+        // On a busy machine, some are preempted while they end.
+        close(run.event("context-switches") + ended, run.switches(), 0.03, 5.0, steps);
     }
 }
 

@@ -37,7 +37,7 @@ pub fn keep_only(keep: CapabilitySet) -> io::Result<CapabilitySet> {
     let no_more = set_no_new_privs(true);
     let before = capabilities(None)?;
     let kept = before.permitted & keep;
-    if before.permitted != kept || !before.inheritable.is_empty() {
+    if !before.permitted.is_empty() || !before.inheritable.is_empty() {
         no_more?;
         keep_here(keep)?;
         keep_in_others(keep)?;

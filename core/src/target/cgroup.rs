@@ -19,7 +19,6 @@ pub struct Cgroup {
     directory: File,
     procs: File,
     cpu_stat: File,
-    events: File,
     removed: AtomicBool,
 }
 
@@ -75,7 +74,6 @@ impl Cgroup {
             directory: File::open(&path)?,
             procs: File::open(path.join("cgroup.procs"))?,
             cpu_stat: File::open(path.join("cpu.stat"))?,
-            events: File::open(path.join("cgroup.events"))?,
             removed: AtomicBool::new(false),
             path,
         })
@@ -114,10 +112,11 @@ impl Cgroup {
 
     /// Whether anybody lives in it or below it (`cgroup.events`).
     pub(super) fn is_populated(&self) -> bool {
-        let mut text = [0; 64];
-        // One that is gone has nobody.
-        let n = self.events.read_at(&mut text, 0).unwrap_or(0);
-        text[..n].split(|byte| *byte == b'\n').any(|line| line == b"populated 1")
+        match fs::read_to_string(self.path.join("cgroup.events")) {
+            Ok(text) => text.lines().any(|line| line == "populated 1"),
+            // For want of descriptors nobody knows; one that is gone has nobody.
+            Err(error) => matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)),
+        }
     }
 
     /// An application that makes cgroups of its own is rare: a look at the link count (of the subdirectories) is enough.
