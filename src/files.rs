@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io;
+use std::os::fd::RawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use alumet::privilege::{self, CapabilitySet};
 use nix::unistd::Uid;
 
 use crate::exit::{FAILED, Failure};
+use crate::signals::was_closed;
 
 /// Checks that a file can be created, without creating it.
 pub fn check(path: &Path, what: &str) -> Result<(), Failure> {
@@ -17,6 +19,9 @@ pub fn check(path: &Path, what: &str) -> Result<(), Failure> {
         status: FAILED,
         message: format!("cannot write {what} to {}: {why}", path.display()),
     };
+    if descriptor(path).is_some_and(was_closed) {
+        return Err(fail("it is closed".into()));
+    }
     let directory = parent(path);
     match fs::metadata(directory) {
         Ok(metadata) if !metadata.is_dir() => {
@@ -41,6 +46,20 @@ pub fn check(path: &Path, what: &str) -> Result<(), Failure> {
     nix::unistd::access(parent(path), nix::unistd::AccessFlags::W_OK | nix::unistd::AccessFlags::X_OK)
         .or_else(|errno| if path.exists() { Ok(()) } else { Err(errno) })
         .map_err(|errno| fail(errno.desc().to_lowercase()))
+}
+
+/// The descriptor of this process that the path leads to, as /dev/stdout does.
+fn descriptor(path: &Path) -> Option<RawFd> {
+    let own = PathBuf::from(format!("/proc/{}/fd", std::process::id()));
+    let mut path = path.to_owned();
+    // Links that go round in a circle lead nowhere.
+    for _ in 0..8 {
+        if fs::canonicalize(parent(&path)).ok()? == own {
+            return path.file_name()?.to_str()?.parse().ok();
+        }
+        path = parent(&path).join(fs::read_link(&path).ok()?);
+    }
+    None
 }
 
 /// The capabilities that it takes, where the process has them, to [`replace`] the file later.

@@ -46,6 +46,11 @@ extern "C" fn note_start() {
     }
 }
 
+/// Whether this standard descriptor was closed, and is /dev/null only because the Rust runtime has opened that.
+pub fn was_closed(fd: RawFd) -> bool {
+    (0..=2).contains(&fd) && STARTED_WITH.load(Ordering::Relaxed) & (1 << fd) != 0
+}
+
 fn is_ignored(signal: libc::c_int) -> bool {
     // SAFETY: all-zero is a valid `sigaction`, which the call fills in; nothing is changed.
     unsafe {
@@ -113,7 +118,7 @@ pub fn block() -> anyhow::Result<Inherited> {
     Ok(Inherited {
         mask: Some(before),
         ignored: dispositions().filter(|(_, bit)| noted & bit != 0).map(|(signal, _)| signal).collect(),
-        closed: (0..=2).filter(|fd| noted & (1 << fd) != 0).collect(),
+        closed: (0..=2).filter(|fd| was_closed(*fd)).collect(),
         environment: environment::whole(),
         open_files: descriptors::raise_limit(),
     })

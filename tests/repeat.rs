@@ -128,7 +128,13 @@ fn a_run_that_fails_ends_the_series_with_its_number_and_status() {
         done.status(0);
         assert_eq!(runs(&run.profile("p.json")).len(), 5, "{ignore}");
     }
-    exec(&["--ignore-failure=1"]).0.status(7);
+    // What would help is said, unless it was tried or would not.
+    const ADVICE: &str = "--ignore-failure goes on";
+    assert!(done.stderr.contains(ADVICE), "{done:?}");
+    let mut full = Alumet::sh("ulimit -f 0; exec \"$@\"", &["exec", "-q", "-r", "3", "-o", "s.csv", "true"]);
+    for done in [exec(&["--ignore-failure=1"]).0.status(7), full.run().status(125)] {
+        assert!(done.stderr.contains("no further runs") && !done.stderr.contains(ADVICE), "{done:?}");
+    }
     let (done, _) = exec(&["--timeout", "5s", "-w", "3"]);
     assert!(text(&done.status(7)).contains("warm-up 3 ended with status 7"));
     exec(&["--ignore-failure=x"]).0.refuses(2, "--ignore-failure: `x` is no list of statuses");

@@ -29,7 +29,8 @@ pub trait Output: Send {
     /// Called once, after the last batch.
     ///
     /// # Errors
-    /// Reported as the output's failure.
+    /// Reported as the output's failure. A [`Lost`] says how many points that were taken for written did not arrive after
+    /// all.
     fn finish(&mut self) -> anyhow::Result<()> {
         Ok(())
     }
@@ -41,11 +42,11 @@ impl<F: FnMut(&Batch) -> anyhow::Result<()> + Send> Output for F {
     }
 }
 
-/// A failed write of which some points arrived all the same.
+/// A failed write, of a batch or at the end, of which some points arrived all the same.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", crate::file::reason(cause))]
 pub struct Lost {
-    /// How many points of the batch did not arrive.
+    /// How many points did not arrive.
     pub points: usize,
     /// Why.
     pub cause: std::io::Error,

@@ -4,7 +4,7 @@ use alumet::target::Inherited;
 use anyhow::Context;
 
 use crate::cli::Exec;
-use crate::config::Timeout;
+use crate::config::{IgnoreFailure, Timeout};
 use crate::exit::{FAILED, Failure, TIMEOUT};
 use crate::launching;
 use crate::measure::{Measurement, Outcome, block_on, write_profile};
@@ -146,7 +146,7 @@ async fn repeat(
             say(&table::render(&runner.title, parameters, &series, plan.warmups, Look::of_stderr()));
         }
         match (cleaned?, &series.stopped) {
-            (Some(Stop::Failed(_, why)), Some(_)) => note(&why),
+            (Some(Stop::Broken(_, why)), Some(_)) => note(&why),
             (Some(stop), None) => series.stopped = Some(stop),
             _ => {}
         }
@@ -158,13 +158,16 @@ async fn repeat(
     }
     let stopped = whole.stopped.take();
     match &stopped {
-        Some(Stop::Failed(status, why)) => {
+        Some(Stop::Failed(_, why) | Stop::Broken(_, why)) => {
             let hidden = match (&session.streams, &arguments.repeating.app_output) {
                 (Streams::Hidden(_), None) => "; its output was hidden: --show-output shows it",
                 _ => "",
             };
-            let advice =
-                if *status == TIMEOUT || why.starts_with("--") { "" } else { " (--ignore-failure goes on)" };
+            let is_asked = measurement.config.general.ignore_failure != IgnoreFailure::None;
+            let advice = match &stopped {
+                Some(Stop::Failed(..)) if !is_asked => " (--ignore-failure goes on)",
+                _ => "",
+            };
             note(&format!("{why}: no further runs are made{hidden}{advice}"));
         }
         Some(Stop::Interrupted(signal)) => {

@@ -13,7 +13,7 @@ use super::{Comparison, Design, Ended, Side};
 use crate::cli::{Comparing, Launching, Outputs, Repeating, Settings};
 use crate::command::exec::events;
 use crate::config::Config;
-use crate::exit::{FAILED, Failure, TIMEOUT};
+use crate::exit::{FAILED, Failure};
 use crate::fingerprint::Fingerprint;
 use crate::measure::Measurement;
 use crate::repeat::auxiliary;
@@ -209,7 +209,7 @@ impl Bench<'_> {
     async fn clean_up(&self, session: &Session<'_>) -> Result<Option<u8>, Failure> {
         let Some(cleanup) = &self.repeating.cleanup else { return Ok(None) };
         let stop = auxiliary::execute("--cleanup", cleanup, session).await?;
-        if let Some(Stop::Failed(_, why)) = &stop {
+        if let Some(Stop::Broken(_, why)) = &stop {
             note(why);
         }
         Ok(stop.as_ref().map(Stop::status))
@@ -223,13 +223,12 @@ impl Bench<'_> {
                 note(&format!("interrupted by {signal}: {complete} complete runs are compared"));
                 Ok(Some(stop.status()))
             }
-            Some(Stop::Failed(status, why)) => {
-                let advice = match *status == TIMEOUT || why.starts_with("--") {
-                    true => "",
-                    false => " (--show-output shows its output, --ignore-failure goes on)",
-                };
-                Err(Failure::failed(format!("there is nothing valid to compare: {why}{advice}")))
+            Some(Stop::Broken(_, why)) => {
+                Err(Failure::failed(format!("there is nothing valid to compare: {why}")))
             }
+            Some(Stop::Failed(_, why)) => Err(Failure::failed(format!(
+                "there is nothing valid to compare: {why} (--show-output shows its output, --ignore-failure goes on)"
+            ))),
         }
     }
 }

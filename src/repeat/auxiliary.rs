@@ -33,7 +33,7 @@ pub async fn execute(flag: &str, text: &str, session: &Session<'_>) -> Result<Op
     Ok(match (ending.asked(), target.exit()) {
         (Some(signal), _) => Some(Stop::Interrupted(signal)),
         (_, Some(exit)) if exit.is_success() => None,
-        (_, Some(exit)) => Some(Stop::Failed(FAILED, format!("{flag} `{text}` {exit}"))),
-        (_, None) => Some(Stop::Failed(FAILED, format!("{flag} `{text}` has not ended"))),
+        (_, Some(exit)) => Some(Stop::Broken(FAILED, format!("{flag} `{text}` {exit}"))),
+        (_, None) => Some(Stop::Broken(FAILED, format!("{flag} `{text}` has not ended"))),
     })
 }

@@ -16,7 +16,7 @@ use alumet::Command;
 use alumet::target::{Exit, Inherited};
 
 use crate::cli::{Launching, Repeating};
-use crate::exit::{FAILED, Failure};
+use crate::exit::{FAILED, Failure, TIMEOUT};
 use crate::launching;
 use crate::measure::{Measured, Measurement};
 use crate::quantity::{Quantity, Reading, derived};
@@ -127,29 +127,23 @@ impl Runner<'_> {
 impl Done {
     /// Why the runs cannot go on after this one, if so.
     pub fn stop(&self, measurement: &Measurement<'_>, which: &str) -> Option<Stop> {
-        let (status, why) = self.failure(measurement)?;
-        Some(Stop::Failed(status, format!("{which} {why}")))
+        let broken = |status, why: &str| Some(Stop::Broken(status, format!("{which} {why}")));
+        if !self.measured.is_written {
+            return broken(FAILED, "could not be written whole");
+        }
+        if let Some(limit) = self.timed_out {
+            let limit = humantime::format_duration(limit);
+            return broken(TIMEOUT, &format!("was ended by --timeout after {limit}"));
+        }
+        match self.exit {
+            Some(exit) if measurement.config.general.ignore_failure.accepts(exit) => None,
+            Some(exit) => Some(Stop::Failed(exit.status() as u8, format!("{which} {exit}"))),
+            None => broken(FAILED, "has not ended"),
+        }
     }
 
     /// Whether it has failed, which is accepted.
     pub fn is_accepted_failure(&self) -> bool {
         self.exit.is_some_and(|exit| !exit.is_success())
-    }
-
-    fn failure(&self, measurement: &Measurement<'_>) -> Option<(u8, String)> {
-        if !self.measured.is_written {
-            return Some((FAILED, "could not be written whole".into()));
-        }
-        if let Some(limit) = self.timed_out {
-            return Some((
-                crate::exit::TIMEOUT,
-                format!("was ended by --timeout after {}", humantime::format_duration(limit)),
-            ));
-        }
-        match self.exit {
-            Some(exit) if measurement.config.general.ignore_failure.accepts(exit) => None,
-            Some(exit) => Some((exit.status() as u8, exit.to_string())),
-            None => Some((FAILED, "has not ended".into())),
-        }
     }
 }

@@ -50,8 +50,10 @@ pub struct Series {
 /// Why no further run was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
-    /// This one failed: the status to end with, and in words.
+    /// The application failed: the status to end with, and in words.
     Failed(u8, String),
+    /// Something else did, and no --ignore-failure lets the runs go on.
+    Broken(u8, String),
     /// Somebody has asked for it, by this signal.
     Interrupted(Signal),
 }
@@ -60,7 +62,7 @@ impl Stop {
     /// The status to end with; never 0.
     pub fn status(&self) -> u8 {
         match self {
-            Self::Failed(status, _) => *status,
+            Self::Failed(status, _) | Self::Broken(status, _) => *status,
             Self::Interrupted(signal) => 128 + *signal as u8,
         }
     }

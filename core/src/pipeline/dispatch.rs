@@ -169,9 +169,12 @@ impl Lane {
                     ToOutput::Flush(done) => drop(done.send(())),
                 }
             }
-            if of_thread.is_active() {
+            if of_thread.is_active()
                 // The error is on record with the element.
-                let _ = of_thread.call(|| output.finish());
+                && let Err(error) = of_thread.call(|| output.finish())
+                && let Some(lost) = error.downcast_ref::<Lost>()
+            {
+                of_thread.recount_lost(lost.points);
             }
             drop(output);
         })?;

@@ -163,6 +163,14 @@ impl Element {
         self.health().lost += points as u64;
     }
 
+    /// So many points that were counted have not arrived after all.
+    pub(crate) fn recount_lost(&self, points: usize) {
+        let mut health = self.health();
+        let points = health.points.min(points as u64);
+        health.points -= points;
+        health.lost += points;
+    }
+
     pub(crate) fn report(&self) -> ElementReport {
         let health = self.health();
         ElementReport {

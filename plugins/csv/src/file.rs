@@ -8,6 +8,7 @@ use alumet::Lost;
 
 /// Collects lines and writes them with as few system calls as possible. Generic, so that faults can be tested.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct LineFile<W = File> {
     to: W,
     buffer: Vec<u8>,
@@ -56,6 +57,14 @@ impl<W: Write> LineFile<W> {
         Ok(())
     }
 
+    /// The same, for the last time: a line that is still half in the file stays so, and is none.
+    ///
+    /// # Errors
+    /// As for [`Self::write_lines`], with that line.
+    pub fn finish(&mut self) -> Result<(), Lost> {
+        self.write_lines().map_err(|lost| Lost { points: lost.points + usize::from(self.cut), ..lost })
+    }
+
     fn give_up(&mut self, written: usize, cause: io::Error) -> Lost {
         let in_line = if written > 0 { self.buffer[written - 1] != b'\n' } else { self.cut };
         let line_end = self.buffer[written..].iter().position(|b| *b == b'\n').map(|i| written + i + 1);
@@ -73,6 +82,7 @@ mod tests {
     use super::*;
 
     /// Takes `room` bytes, then is full.
+    #[derive(Clone)]
     struct Disk {
         content: Vec<u8>,
         room: usize,
@@ -102,6 +112,11 @@ mod tests {
             // Still full: whatever comes now is lost, and the line that was cut is not forgotten.
             file.buffer().extend(b"lost\n");
             lost += file.write_lines().unwrap_err().points - 1;
+            // If it ended now, what is whole and what is lost would be all.
+            let text = String::from_utf8(file.to.content.clone()).unwrap();
+            let at_the_end = LineFile { to: Disk { content: Vec::new(), room: 0 }, ..file.clone() }.finish();
+            let at_the_end = at_the_end.err().map_or(0, |lost| lost.points);
+            assert_eq!(text.matches('\n').count() + lost + at_the_end, 3, "{room}: {text:?}");
             // Room again: the line that was cut is completed, and later ones follow.
             file.to.room = 100;
             file.buffer().extend(b"four\n");

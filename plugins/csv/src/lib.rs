@@ -82,6 +82,6 @@ impl Output for CsvOutput {
     /// The header alone, if nothing was measured.
     fn finish(&mut self) -> anyhow::Result<()> {
         self.rows.header(self.file.buffer());
-        Ok(self.file.write_lines()?)
+        Ok(self.file.finish()?)
     }
 }
