@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use support::{Alumet, Done, binary, counter, is_root, workload};
+use support::{Alumet, Done, binary, counter, is_root, skip, soon, workload};
 use tempfile::TempDir;
 
 /// CPU time before and after the workload itself, in seconds.
@@ -352,6 +352,65 @@ fn a_daemon_that_lives_on_is_named_and_left_alone() {
         assert_eq!(cgroup_of(&pid.to_string()), cgroup_of("self"));
         done.says(&format!("still running, left alone: workload ({pid})"));
     }
+}
+
+/// The directory of the cgroup v2 that this process is in, if one can be made there; says that the test is skipped if not.
+fn delegated_cgroup(test: &str) -> Option<PathBuf> {
+    let probe = format!("probe-{test}-{}", std::process::id());
+    let can_be_made = |own: &PathBuf| {
+        fs::create_dir(own.join(&probe)).and_then(|()| fs::remove_dir(own.join(&probe))).is_ok()
+    };
+    let own = own_cgroup().filter(can_be_made);
+    if own.is_none() {
+        skip(test, "no cgroup can be made");
+    }
+    own
+}
+
+#[test]
+fn cgroups_of_the_application_do_not_outlive_it() {
+    let Some(own) = delegated_cgroup("cgroups_of_the_application_do_not_outlive_it") else { return };
+    let own = own.display().to_string();
+    let mount = own.strip_suffix(&cgroup_of("self").unwrap()).unwrap().trim_end_matches('/').to_owned();
+    // Two levels of them, and a process that lives on in one.
+    let script = "cd $MOUNT$(sed -n s/^0:://p /proc/self/cgroup) && mkdir a a/b c || exit 77; \
+        sh -c 'echo $$ >a/b/cgroup.procs && exec sleep 300' >/dev/null 2>&1 & \
+        until test \"$(cat a/b/cgroup.procs)\" = $!; do sleep 0.01; done; echo $!";
+    let mut run = Alumet::new(["exec", "-q", "--", "sh", "-c", script]).env("MOUNT", &mount);
+    let done = run_without_traces(&mut run).status(0);
+    let pid = done.stdout.trim();
+    assert_eq!(cgroup_of(pid), cgroup_of("self"), "{pid} was left alone");
+}
+
+#[test]
+fn cgroups_of_a_run_that_was_killed_are_removed_unless_somebody_lives_there() {
+    let test = "cgroups_of_a_run_that_was_killed_are_removed_unless_somebody_lives_there";
+    let Some(own) = delegated_cgroup(test) else { return };
+    let mut ended = Command::new("true").spawn().unwrap();
+    ended.wait().unwrap();
+    let [(left, mut first), (lived_in, mut second)] = [0, 1].map(|number| {
+        let path = own.join(format!("alumet-{}-{number}", ended.id()));
+        let sleep = Command::new("sleep").arg("300").spawn().unwrap();
+        // A run of another test may remove it as long as nobody lives there.
+        let settle = || {
+            fs::create_dir_all(path.join("a/b"))?;
+            fs::write(path.join("a/b/cgroup.procs"), sleep.id().to_string())
+        };
+        assert!(soon(|| settle().is_ok()));
+        fs::create_dir(path.join("c")).unwrap();
+        (path, sleep)
+    });
+    let ends = |sleep: &mut std::process::Child| {
+        sleep.kill().unwrap();
+        sleep.wait().unwrap();
+    };
+    let run = || Alumet::new(["exec", "-q", "true"]).run().status(0);
+    ends(&mut first);
+    run();
+    let (is_gone, is_whole) = (!left.exists(), lived_in.join("a/b").exists() && lived_in.join("c").exists());
+    ends(&mut second);
+    run();
+    assert!(is_gone && is_whole && !lived_in.exists(), "{is_gone} {is_whole}");
 }
 
 #[test]

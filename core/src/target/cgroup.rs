@@ -1,6 +1,7 @@
 //! A cgroup v2 of the application's own, where one can be made: then membership is exact, and so is the CPU time of
 //! all members, also of those that nobody waits for (cgroups(7); Documentation/admin-guide/cgroup-v2.rst).
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -110,13 +111,9 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Whether anybody lives in it or below it (`cgroup.events`).
+    /// Whether anybody lives in it or below it.
     pub(super) fn is_populated(&self) -> bool {
-        match fs::read_to_string(self.path.join("cgroup.events")) {
-            Ok(text) => text.lines().any(|line| line == "populated 1"),
-            // For want of descriptors nobody knows; one that is gone has nobody.
-            Err(error) => matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)),
-        }
+        is_populated(&self.path)
     }
 
     /// An application that makes cgroups of its own is rare: a look at the link count (of the subdirectories) is enough.
@@ -147,7 +144,8 @@ impl Drop for Cgroup {
 }
 
 impl Cgroup {
-    /// Whoever still lives goes back to where alumet is, and the cgroup is removed.
+    /// Whoever still lives goes back to where alumet is, and the cgroup is removed with those that the application has made
+    /// below it.
     pub(super) fn remove(&self) {
         if self.removed.swap(true, Ordering::Relaxed) {
             return;
@@ -160,12 +158,21 @@ impl Cgroup {
                     let _ = fs::write(parent.join("cgroup.procs"), pid.to_string());
                 }
             }
-            if fs::remove_dir(&self.path).is_ok() {
+            if remove_all(&self.path).is_ok() {
                 return;
             }
             // Those that are just ending are still in it for a moment.
             std::thread::sleep(Duration::from_micros(100 << attempt));
         }
+    }
+}
+
+/// Whether anybody lives in a cgroup or below it (`cgroup.events`).
+fn is_populated(path: &Path) -> bool {
+    match fs::read_to_string(path.join("cgroup.events")) {
+        Ok(text) => text.lines().any(|line| line == "populated 1"),
+        // For want of descriptors nobody knows; one that is gone has nobody.
+        Err(error) => matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)),
     }
 }
 
@@ -178,15 +185,25 @@ fn reason(error: &io::Error) -> String {
 }
 
 fn below(path: &Path, out: &mut Vec<i32>) {
-    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            if let Ok(procs) = File::open(entry.path().join("cgroup.procs")) {
-                // A cgroup that was just removed has no members.
-                let _ = read_pids(&procs, out);
-            }
-            below(&entry.path(), out);
+    for child in children(path) {
+        if let Ok(procs) = File::open(child.join("cgroup.procs")) {
+            // A cgroup that was just removed has no members.
+            let _ = read_pids(&procs, out);
         }
+        below(&child, out);
     }
+}
+
+/// The cgroups directly below this one.
+fn children(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
+}
+
+/// Removes a cgroup with those below it. One that has members cannot be removed and stays.
+fn remove_all(path: &Path) -> io::Result<()> {
+    children(path).try_for_each(|child| remove_all(&child))?;
+    fs::remove_dir(path)
 }
 
 fn read_pids(file: &File, out: &mut Vec<i32>) -> io::Result<()> {
@@ -249,13 +266,16 @@ fn mount_point(text: &str) -> Option<PathBuf> {
     })
 }
 
-/// Removes the empty cgroups of runs that were killed. One that still has members cannot be removed and stays.
+/// Removes the cgroups of runs that were killed. One in which somebody lives stays, with all that is below it.
 fn remove_leftovers(parent: &Path) {
-    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.strip_prefix("alumet-")?.split('-').next());
-        if pid.is_some_and(|pid| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists()) {
-            let _ = fs::remove_dir(entry.path());
+    for path in children(parent) {
+        let name = path.file_name().and_then(OsStr::to_str);
+        let pid = name.and_then(|name| name.strip_prefix("alumet-")?.split('-').next());
+        let is_dead =
+            pid.is_some_and(|pid| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists());
+        if is_dead && !is_populated(&path) {
+            // Another run may do the same.
+            let _ = remove_all(&path);
         }
     }
 }
