@@ -306,6 +306,41 @@ fn the_application_becomes_the_user_with_its_groups_and_without_capabilities() {
     assert!(counter(&profile, "perf.page-faults", "") > 0.0);
 }
 
+/// What root of a user namespace has there, the kernel does not ask for.
+#[test]
+fn in_a_user_namespace_no_capability_is_offered() {
+    let test = "in_a_user_namespace_no_capability_is_offered";
+    let Some(_restored) = Paranoid::set(test, 2) else { return };
+    let within = |words: &[&str]| Alumet::sh("exec unshare --user --map-root-user \"$@\"", words).run();
+    let done = within(&["exec", "-e", "context-switches", "true"]);
+    if done.stderr.starts_with("unshare:") {
+        return skip(test, "no user namespace can be made");
+    }
+    let why = "no capability of a user namespace, as of a rootless container, counts here (perf_event_paranoid is 2)";
+    done.refuses(125, why).says("run alumet outside of it");
+    let page = within(&["doctor", "--plugins", "perf"]).stdout;
+    let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(page.contains("user mode alone is counted in this user namespace"), "{page}");
+    assert!(page.contains("what users may count; in this user namespace, all are users"), "{page}");
+    assert!(!page.contains("setcap") && !page.contains("it has the right"), "{page}");
+}
+
+#[test]
+fn root_that_may_not_look_into_a_process_is_not_told_to_be_root() {
+    let test = "root_that_may_not_look_into_a_process_is_not_told_to_be_root";
+    if !is_root(test) {
+        return;
+    }
+    let script = "setpriv --reuid=4242 --clear-groups sleep 30 >/dev/null 2>&1 & until grep -q ^Uid:.4242 /proc/$!/status; do :; done; \
+                  exec setpriv --bounding-set=-sys_ptrace \"$@\" $!";
+    let mut run = Alumet::sh(script, &["attach", "--json", "p.json", "--duration", "100ms"]);
+    run.run().status(0);
+    let missing = run.profile("p.json")["missing"].clone();
+    let missing =
+        missing.as_array().unwrap().iter().find(|gap| gap["what"] == "storage I/O").cloned().unwrap();
+    assert_eq!(missing["remedy"], "in a container, run it with `--cap-add SYS_PTRACE`");
+}
+
 #[test]
 fn the_application_becomes_a_user_that_nobody_knows_with_one_group() {
     if !is_root("the_application_becomes_a_user_that_nobody_knows_with_one_group") {

@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::thread::capabilities;
 
-use crate::privilege::{CapabilitySet, permitted};
+use crate::privilege::{CapabilitySet, is_in_user_namespace, permitted};
 
 /// The command that gives that right to this binary alone (capabilities(7), since Linux 5.8).
 pub fn setcap() -> String {
@@ -41,13 +41,18 @@ fn has(capability: CapabilitySet) -> bool {
     capabilities(None).is_ok_and(|own| own.effective.contains(capability))
 }
 
-/// Whether this process may count more than users may: it has CAP_SYS_ADMIN, or CAP_PERFMON where that counts.
+/// Whether this process may count more than users may: it has CAP_SYS_ADMIN, or CAP_PERFMON where that counts. The kernel
+/// asks for them in the first user namespace (`perfmon_capable` in Linux): in another one, nobody has them.
 pub fn is_permitted() -> bool {
-    has(CapabilitySet::SYS_ADMIN) || (has(CapabilitySet::PERFMON) && !is_closed())
+    let has_any = has(CapabilitySet::SYS_ADMIN) || (has(CapabilitySet::PERFMON) && !is_closed());
+    has_any && !is_in_user_namespace()
 }
 
 /// What gives the right to count, with the least privilege.
 pub fn remedy() -> String {
+    if is_in_user_namespace() {
+        return "run alumet outside of it, where root or CAP_PERFMON has that right".into();
+    }
     let open = || format!("sudo sysctl kernel.perf_event_paranoid={HIGHEST}");
     match (is_closed(), has(CapabilitySet::PERFMON)) {
         (true, true) => open(),
@@ -64,6 +69,13 @@ pub fn hindrance() -> Option<(String, String)> {
             "a sandbox or security module forbids perf_event_open although the rights are there".into(),
             "in a container, run it with `--cap-add PERFMON` and a seccomp profile that allows perf_event_open".into(),
         ));
+    }
+    if is_in_user_namespace() {
+        let why = format!(
+            "no capability of a user namespace, as of a rootless container, counts here{}",
+            setting()
+        );
+        return Some((why, remedy()));
     }
     has(CapabilitySet::PERFMON).then(|| (format!("this kernel lets only root count{}", setting()), remedy()))
 }

@@ -1,5 +1,6 @@
 //! The findings as a person reads them: one screen.
 
+use alumet::privilege::is_in_user_namespace;
 use alumet_plugin_rapl::refusal::UDEV;
 
 use super::{Findings, Source, Status};
@@ -59,6 +60,9 @@ pub fn render(findings: &Findings, look: Look) -> String {
     if let Some(level) = findings.perf_event_paranoid {
         let rights = match (alumet::perfmon::is_permitted(), level) {
             (true, _) => "does not concern alumet: it has the right to count",
+            (false, _) if is_in_user_namespace() => {
+                "what users may count; in this user namespace, all are users"
+            }
             (false, 3..) => "users may count nothing, on Debian and Ubuntu not even with CAP_PERFMON",
             (false, _) => "what users may count",
         };

@@ -18,6 +18,7 @@ pub mod tally;
 
 use std::collections::HashSet;
 
+use alumet::privilege::is_in_user_namespace;
 use alumet::{Availability, Gaps, Host, Plugin, Setup, perfmon};
 use perf_event::Builder;
 use perf_event::events::Software;
@@ -165,7 +166,8 @@ fn report_gaps(outcome: &open::Outcome, asked: bool, gaps: &Gaps) {
     let user_only: Vec<_> = outcome.opened.iter().filter(|opened| opened.user_only).collect();
     if !user_only.is_empty() {
         let names: Vec<_> = user_only.iter().map(|opened| opened.event.name.trim_end_matches(":u")).collect();
-        let reason = format!("not permitted: user mode alone is counted{}", perfmon::setting());
+        let within = if is_in_user_namespace() { " in this user namespace" } else { "" };
+        let reason = format!("not permitted: user mode alone is counted{within}{}", perfmon::setting());
         gaps.add(format!("kernel mode of {}", names.join(", ")), reason, perfmon::remedy());
     }
     if let Some((threads, why)) = &outcome.left_out {

@@ -17,8 +17,9 @@ pub mod tree;
 
 use std::time::Duration;
 
-use alumet::privilege::CapabilitySet;
+use alumet::privilege::{CapabilitySet, is_in_user_namespace};
 use alumet::{Availability, Host, Interval, Plugin, Setup};
+use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 
 use machine::Machine;
@@ -79,7 +80,12 @@ impl Plugin for Procfs {
             }
             if target.is_attached() && !tree::may_read_io(target.pid()) {
                 let reason = "not permitted: this user may not look into the process";
-                setup.gaps().add("storage I/O", reason, "run alumet as the user of the process, or as root");
+                let remedy = match (is_in_user_namespace(), Uid::effective().is_root()) {
+                    (true, true) => "run alumet outside of this user namespace",
+                    (false, true) => "in a container, run it with `--cap-add SYS_PTRACE`",
+                    (_, false) => "run alumet as the user of the process, or as root",
+                };
+                setup.gaps().add("storage I/O", reason, remedy);
             }
             // The I/O of processes that are another user's, or have more capabilities (proc_pid_io(5), ptrace(2)), and all
             // of those that a mount option of /proc hides (proc(5), hidepid).
