@@ -23,7 +23,7 @@ use crate::exit::{FAILED, Failure};
 use crate::fingerprint::Fingerprint;
 use crate::followed::Followed;
 use crate::idle::{self, Found};
-use crate::profile::{Profile, Run, SCHEMA, SourceStatus, summarise};
+use crate::profile::{Profile, Run, Runs, SCHEMA, SourceStatus};
 use crate::signals::Signals;
 use crate::summary::{Summary, trouble};
 use crate::terminal::{Look, note, say};
@@ -312,8 +312,14 @@ impl<'a> Measurement<'a> {
     /// Returns whether that worked.
     fn write_profile(&self, path: &Path, report: &Report, outcome: &Outcome<'_>, followed: Followed) -> bool {
         let run = Run::of(report, &self.totals, self.config.rates(), outcome.timed_out.is_some(), followed);
-        write_profile(path, &self.config, outcome.command.clone(), &self.sources, &self.missing, vec![run])
+        let (command, runs) = (outcome.command.clone(), Runs::one(run));
+        write_profile(path, &self.config, command, &self.sources, &self.missing, runs)
     }
+}
+
+/// What there is to say if that is so.
+pub fn cannot_write_profile(path: &Path, error: &std::io::Error) -> String {
+    format!("cannot write the profile to {}: {}", path.display(), reason(error))
 }
 
 /// One of several runs.
@@ -334,7 +340,7 @@ pub fn write_profile(
     command: Vec<String>,
     sources: &[SourceStatus],
     missing: &[Missing],
-    runs: Vec<Run>,
+    runs: Runs,
 ) -> bool {
     let options: BTreeMap<_, _> =
         sources.iter().map(|source| (source.name.clone(), config.section(&source.name))).collect();
@@ -346,13 +352,13 @@ pub fn write_profile(
         options,
         sources: sources.to_vec(),
         missing: missing.to_vec(),
-        summary: summarise(&runs),
+        summary: runs.summary(),
         runs,
     };
     match profile.write(path) {
         Ok(()) => true,
         Err(error) => {
-            note(&format!("cannot write the profile to {}: {}", path.display(), reason(&error)));
+            note(&cannot_write_profile(path, &error));
             false
         }
     }

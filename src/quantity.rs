@@ -41,7 +41,40 @@ pub struct Reading {
     pub provenance: String,
     pub method: String,
     /// Why no verdict may rest on it.
-    pub unfit: Option<&'static str>,
+    pub unfit: Option<Unfit>,
+}
+
+/// Why no verdict may rest on a reading, or on those of several runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    /// It is CPU time in disguise.
+    Estimated,
+    /// A meter has lost a part.
+    Partial,
+    /// An event was counted for a part of the time.
+    Scaled,
+    /// It cannot be told from what alumet itself has.
+    Bound,
+    /// Energy in other units.
+    Derived,
+    /// Not every run has it.
+    Lacking,
+    /// Not every run has it by the same method.
+    Mixed,
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Estimated => "it is estimated",
+            Self::Partial => "a part of it was not measured",
+            Self::Scaled => "it is multiplexed: its counts are scaled",
+            Self::Bound => "it is too small, or the run too short, to be told from alumet's own",
+            Self::Derived => "it follows from the energy",
+            Self::Lacking => "some runs lack it",
+            Self::Mixed => "it was not obtained in the same way in all runs",
+        })
+    }
 }
 
 impl Quantity {
@@ -126,8 +159,7 @@ impl Quantity {
                 };
                 let peak = metrics.iter().find(|metric| is_peak(&metric.key))?;
                 let is_bound = peak.key.method == UPPER_BOUND;
-                let unfit =
-                    is_bound.then_some("it is too small, or the run too short, to be told from alumet's own");
+                let unfit = is_bound.then_some(Unfit::Bound);
                 Some(Reading { unfit, ..measured(peak.amount.most(), &peak.key.method) })
             }
             Self::Instructions => event(metrics, "instructions").or_else(|| event(metrics, "instructions:u")),
@@ -148,7 +180,7 @@ pub fn derived(run: &Run) -> Vec<(Quantity, Reading)> {
             "energy.cost" => Quantity::Cost,
             _ => return None,
         };
-        let unfit = Some("it follows from the energy");
+        let unfit = Some(Unfit::Derived);
         let (provenance, method) = (provenance.clone(), derived.method.clone());
         Some((quantity, Reading { value: derived.value, provenance, method, unfit }))
     };
@@ -220,12 +252,12 @@ fn energy(metrics: &[MetricTotal]) -> Option<Reading> {
                 if reading.provenance == "attributed" { vec![reading.method.clone()] } else { Vec::new() };
             method.extend(meters);
             Some(Reading {
-                unfit: (!is_whole).then_some("a part of it was not measured"),
+                unfit: (!is_whole).then_some(Unfit::Partial),
                 method: method.join(", "),
                 ..reading
             })
         }
-        None => Some(Reading { unfit: Some("it is estimated"), ..of(true)? }),
+        None => Some(Reading { unfit: Some(Unfit::Estimated), ..of(true)? }),
     }
 }
 
@@ -256,7 +288,7 @@ fn event(metrics: &[MetricTotal], name: &str) -> Option<Reading> {
             && metric.key.labels.get("perf.event").is_some_and(|event| event == name)
             && metric.amount.value() < 0.9995
     });
-    Some(Reading { unfit: is_scaled.then_some("it is multiplexed: its counts are scaled"), ..reading })
+    Some(Reading { unfit: is_scaled.then_some(Unfit::Scaled), ..reading })
 }
 
 #[cfg(test)]
@@ -297,13 +329,13 @@ mod tests {
         let estimate = metric("hw.energy", "target", "estimated", TARGET, 7.0);
         let whole = metric("hw.energy", "machine", "measured", PACKAGE, 50.0);
         let part = metric("hw.energy", "target", "attributed", TARGET, 20.0);
-        assert_eq!(read(std::slice::from_ref(&estimate)), Some((7.0, Some("it is estimated"))));
+        assert_eq!(read(std::slice::from_ref(&estimate)), Some((7.0, Some(Unfit::Estimated))));
         assert_eq!(read(&[estimate.clone(), whole.clone()]), Some((50.0, None)));
         assert_eq!(read(&[estimate, whole.clone(), part.clone()]), Some((20.0, None)));
         let method = Quantity::Energy.of_run(1.0, &[whole.clone(), part]).unwrap().method;
         assert_eq!(method, "m, m of package ");
         let lossy = MetricTotal { uncertainty: None, ..whole };
-        assert_eq!(read(&[lossy]), Some((50.0, Some("a part of it was not measured"))));
+        assert_eq!(read(&[lossy]), Some((50.0, Some(Unfit::Partial))));
         for domain in ["psys", "dram"] {
             let alone = metric("hw.energy", "machine", "measured", ("hw.energy.domain", domain), 90.0);
             assert_eq!(read(&[alone]), None, "{domain}");

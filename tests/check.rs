@@ -82,9 +82,22 @@ fn what_is_no_profile_of_this_machine_is_refused_and_never_passes() {
     for run in no_metrics["runs"].as_array_mut().unwrap() {
         run["metrics"] = json!([]);
     }
+    let of_cpu = |run: &mut Value| -> Vec<Value> {
+        let metrics = run["metrics"].as_array_mut().unwrap().iter();
+        metrics.filter(|m| m["metric"] == "process.cpu.time").cloned().collect()
+    };
+    let first_cpu = |key: &str, value: Value| {
+        let mut changed = base.clone();
+        let metrics = changed["runs"][0]["metrics"].as_array_mut().unwrap();
+        metrics.iter_mut().find(|m| m["metric"] == "process.cpu.time").unwrap()[key] = value;
+        changed.to_string()
+    };
+    let mut twice = base.clone();
+    let again = of_cpu(&mut twice["runs"][0]);
+    twice["runs"][0]["metrics"].as_array_mut().unwrap().extend(again);
     let mut leaving = base.clone();
     leaving["runs"][2]["survivors"] = json!([{"pid": 7, "name": "daemon"}]);
-    let cases: [(String, &str); 15] = [
+    let cases: [(String, &str); 22] = [
         (
             leaving.to_string(),
             "there is nothing valid to compare: base.json: 1 of 10 runs left processes behind",
@@ -107,7 +120,20 @@ fn what_is_no_profile_of_this_machine_is_refused_and_never_passes() {
         ),
         (parameters.to_string(), "has runs with different parameters"),
         (no_metrics.to_string(), "there is nothing valid to compare: "),
-        (every_cpu(json!(-1.0)), "cpu cannot be compared: run 1 has the value -2"),
+        (with("/runs/4/exit", Value::Null), "run 5 has not ended, and is nothing to compare with"),
+        (every_cpu(json!(-1.0)), "run 1 is none that alumet has written: process.cpu.time is negative"),
+        (
+            first_cpu("unit", json!("ms")),
+            "run 1 is none that alumet has written: process.cpu.time is in ms, not in s",
+        ),
+        (first_cpu("kind", json!("gauge")), "process.cpu.time is no counter"),
+        (first_cpu("provenance", json!("guessed")), "process.cpu.time is `guessed`"),
+        (
+            twice.to_string(),
+            "run 1 is none that alumet has written: process.cpu.time of the same thing is there twice",
+        ),
+        (format!("{whole} {{}}"), "base.json: is no profile: trailing characters"),
+        (whole.replacen("\"runs\":", "\"runs\":[],\"runs\":", 1), "is no profile"),
         (every_cpu(Value::Null), "it is JSON, but not what `exec --json` writes"),
     ];
     for (text, says) in cases {
@@ -148,6 +174,36 @@ fn profiles_are_versions_too() {
     let mut run = Alumet::new(["compare", "base.json", "left.json"]);
     run.write("base.json", &base).write("left.json", &left.to_string());
     run.run().refuses(125, "left.json: 1 of 10 runs left processes behind");
+    // Nothing is decided by too few of them, however clear they are.
+    let few = |text: &str| {
+        let mut few: Value = serde_json::from_str(text).unwrap();
+        few["runs"].as_array_mut().unwrap().truncate(5);
+        few.to_string()
+    };
+    for alpha in ["0.05", "0.001"] {
+        let words = [
+            "compare",
+            "--alpha",
+            alpha,
+            "--inconclusive",
+            "pass",
+            "--json",
+            "c.json",
+            "base.json",
+            "few.json",
+        ];
+        let mut run = Alumet::new(words);
+        run.write("base.json", &few(&base)).write("few.json", &few(&base));
+        let done = run.run();
+        let comparison = run.profile("c.json");
+        match alpha {
+            "0.05" => assert_eq!((done.status, &comparison["needed"]), (0, &Value::Null), "{done:?}"),
+            _ => {
+                let done = done.status(125).says("5 runs could decide nothing, it takes 8 at least");
+                assert_eq!(comparison["needed"], 8, "{done:?}");
+            }
+        }
+    }
     compare(&["base.json", "none.json"]).refuses(125, "none.json: cannot be read");
 }
 
@@ -164,6 +220,21 @@ fn a_profile_of_a_hundred_thousand_runs_is_read() {
     let text = text.replace("\"runs\":[]", &format!("\"runs\":[{runs}]"));
     let done = check(&text, &["--pairs", "5"], 40).status(3);
     assert!(done.stdout.contains("REGRESSION"), "{}", done.stdout);
+}
+
+#[test]
+fn a_baseline_can_come_through_a_pipe_and_that_of_another_command_is_named() {
+    let base = profile(30).to_string();
+    let script = "mkfifo pipe; cat base.json > pipe & exec \"$@\"";
+    let options = ["check", "--without", "perf,nvml,estimate,hwmon", "--pairs", "5", "--baseline", "pipe"];
+    let command = [workload().to_str().unwrap(), "burn=31"];
+    let mut run = Alumet::sh(script, &[&options[..], &command].concat());
+    run.write("base.json", &base);
+    let done = run.run();
+    assert!([0, 3, 4].contains(&done.status), "{done:?}");
+    let text = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("pipe is of another command: ") && text.contains(" burn=30"), "{text}");
+    assert!(!check(&base, &["--pairs", "5"], 30).stdout.contains("another command"));
 }
 
 /// The checkout is that of the change that is judged.

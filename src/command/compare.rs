@@ -14,7 +14,7 @@ use crate::signals;
 /// What was named.
 enum Version {
     Command(OsString),
-    Profile(Stored),
+    Profile(Box<Stored>),
 }
 
 pub fn run(arguments: &Compare) -> Result<u8, Failure> {
@@ -23,9 +23,11 @@ pub fn run(arguments: &Compare) -> Result<u8, Failure> {
     let events = super::exec::events(&arguments.comparing.outputs().event);
     let version = |word: &OsString| -> Result<Version, Failure> {
         match is_profile(Path::new(word)) {
-            true => {
-                Ok(Version::Profile(stored::read(Path::new(word), &events, &config.general.ignore_failure)?))
-            }
+            true => Ok(Version::Profile(Box::new(stored::read(
+                Path::new(word),
+                &events,
+                &config.general.ignore_failure,
+            )?))),
             false => Ok(Version::Command(word.clone())),
         }
     };

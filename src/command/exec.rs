@@ -1,5 +1,7 @@
 //! `alumet exec`: launches an application, measures it, reports, and ends with its status. Once, or again and again.
 
+use std::path::Path;
+
 use alumet::target::Inherited;
 use anyhow::Context;
 
@@ -7,10 +9,11 @@ use crate::cli::Exec;
 use crate::config::{IgnoreFailure, Timeout};
 use crate::exit::{FAILED, Failure, TIMEOUT};
 use crate::launching;
-use crate::measure::{Measurement, Outcome, block_on, write_profile};
+use crate::measure::{Measurement, Outcome, block_on, cannot_write_profile, write_profile};
+use crate::profile::{Run, Runs};
 use crate::quantity::Quantity;
 use crate::repeat::parameters::{combinations, fill};
-use crate::repeat::series::{self, Plan, Series, Stop};
+use crate::repeat::series::{self, Plan, Stop, note_missing};
 use crate::repeat::{Runner, Session, Streams, auxiliary, table};
 use crate::signals::{self, Signals};
 use crate::supervise::Ending;
@@ -119,7 +122,11 @@ async fn repeat(
         is_last: false,
     };
     let quiet = measurement.config.general.quiet;
-    let mut whole = Series::default();
+    let json = arguments.outputs.json.as_deref();
+    let no_profile =
+        |error: &std::io::Error| Failure::failed(cannot_write_profile(json.unwrap_or(Path::new("")), error));
+    let mut runs = json.map(Runs::beside).transpose().map_err(|error| no_profile(&error))?;
+    let (mut missing, mut sources, mut stopped) = (Vec::new(), Vec::new(), None);
     for (i, parameters) in combinations.iter().enumerate() {
         let filled: Vec<_> = match parameters.is_empty() {
             true => arguments.command.clone(),
@@ -135,7 +142,12 @@ async fn repeat(
         let prepare = arguments.repeating.prepare.as_ref().map(|prepare| fill(prepare, parameters));
         let runner = Runner { session: &session, title: command.display(), command, prepare };
         plan.is_last = i + 1 == combinations.len() && arguments.repeating.cleanup.is_none();
-        let series = series::make(&runner, plan, &measurement, arguments.outputs.json.is_some()).await;
+        let keep = |run: &mut Run| {
+            run.parameters.clone_from(parameters);
+            let kept = runs.as_mut().map_or(Ok(()), |runs| runs.add(run));
+            kept.map_err(|error| no_profile(&error))
+        };
+        let series = series::make(&runner, plan, &measurement, keep).await;
         // What was prepared is cleaned up, whatever became of the runs.
         let cleaned = match &arguments.repeating.cleanup {
             Some(cleanup) => auxiliary::execute("--cleanup", &fill(cleanup, parameters), &session).await,
@@ -150,13 +162,13 @@ async fn repeat(
             (Some(stop), None) => series.stopped = Some(stop),
             _ => {}
         }
-        merge(&mut whole, series, parameters);
-        plan.done = whole.readings.len();
-        if whole.stopped.is_some() {
+        plan.done += series.readings.len();
+        note_missing(&mut missing, series.missing);
+        (sources, stopped) = (series.sources, series.stopped);
+        if stopped.is_some() {
             break;
         }
     }
-    let stopped = whole.stopped.take();
     match &stopped {
         Some(Stop::Failed(_, why) | Stop::Broken(_, why)) => {
             let hidden = match (&session.streams, &arguments.repeating.app_output) {
@@ -171,17 +183,16 @@ async fn repeat(
             note(&format!("{why}: no further runs are made{hidden}{advice}"));
         }
         Some(Stop::Interrupted(signal)) => {
-            let complete = whole.readings.len();
+            let complete = plan.done;
             note(&format!("interrupted by {signal}: {complete} complete runs are reported"));
         }
         None => {}
     }
     let status = stopped.as_ref().map_or(0, Stop::status);
-    if let Some(path) = arguments.outputs.json.as_deref().filter(|_| !whole.runs.is_empty()) {
-        let Series { runs, sources, missing, .. } = whole;
-        if !write_profile(path, &measurement.config, words(arguments), &sources, &missing, runs) {
-            return Ok(FAILED);
-        }
+    if let Some((path, runs)) = json.zip(runs).filter(|(_, runs)| !runs.is_empty())
+        && !write_profile(path, &measurement.config, words(arguments), &sources, &missing, runs)
+    {
+        return Ok(FAILED);
     }
     Ok(status)
 }
@@ -199,19 +210,4 @@ pub fn within(flag: &str, number: usize) -> Result<(), Failure> {
 pub fn events(lists: &[String]) -> Vec<Quantity> {
     let names = lists.iter().flat_map(|list| list.split(',')).map(str::trim);
     names.filter(|name| *name != "instructions").map(|name| Quantity::Event(name.to_owned())).collect()
-}
-
-fn merge(whole: &mut Series, series: Series, parameters: &crate::profile::Parameters) {
-    whole.readings.extend(series.readings);
-    whole.runs.extend(series.runs.into_iter().map(|mut run| {
-        run.parameters.clone_from(parameters);
-        run
-    }));
-    for gap in series.missing {
-        if !whole.missing.contains(&gap) {
-            whole.missing.push(gap);
-        }
-    }
-    whole.sources = series.sources;
-    whole.stopped = series.stopped;
 }

@@ -68,7 +68,7 @@ pub async fn make(
         for (side, done) in result.sides.iter_mut().zip(made) {
             side.accepted_failures += usize::from(done.is_accepted_failure());
             side.left_behind += usize::from(!done.measured.run.survivors.is_empty());
-            side.runs.push(done.readings);
+            side.runs.add(done.readings);
             note_missing(&mut result.missing, done.measured.missing);
         }
         if is_decided(&result)? {

@@ -6,7 +6,8 @@ use super::{Comparison, Design, Ended, Judged, Row, Side};
 use crate::comparison::words::threshold;
 use crate::exit::Failure;
 use crate::fingerprint::Fingerprint;
-use crate::quantity::{Quantity, Reading};
+use crate::quantity::{Quantity, Unfit};
+use crate::repeat::readings::{self, Way};
 use crate::repeat::table;
 use crate::statistics::decision::{Decision, Verdict};
 use crate::statistics::describe::{self, Description, describe};
@@ -56,15 +57,12 @@ pub fn compare(
     circumstances: Circumstances<'_>,
 ) -> Result<Comparison, Failure> {
     nothing_left_behind([baseline, change])?;
-    let columns: Vec<Column> = quantities(baseline, change)
-        .into_iter()
-        .map(|quantity| Column::of(quantity, baseline, change))
-        .collect();
+    let columns = columns(baseline, change);
     let is_stored = matches!(circumstances.design, Design::Stored { .. });
     let is_about_energy =
         gates.named.is_empty() || gates.named.iter().any(|(name, _)| *name == Quantity::Energy);
     if is_stored && is_about_energy {
-        same_energy(&columns, baseline, change)?;
+        same_energy(&columns, [baseline, change])?;
     }
     let deciding = deciding(&columns, gates, circumstances.missing)?;
     let mut rows = Vec::new();
@@ -137,80 +135,73 @@ fn rule(threshold: f64, alpha: f64) -> Result<Rule, Failure> {
     Rule::new(threshold, alpha).map_err(|invalid| Failure::usage(invalid.to_string()))
 }
 
+/// A quantity of both versions.
+struct Column<'a> {
+    quantity: Quantity,
+    sides: [Option<&'a readings::Column>; 2],
+    /// Why no verdict may rest on it.
+    unfit: Option<Unfit>,
+}
+
 /// All quantities of any run: the usual ones first.
-fn quantities(baseline: &Side, change: &Side) -> Vec<Quantity> {
-    let runs = baseline.runs.iter().chain(&change.runs).flatten();
+fn columns<'a>(baseline: &'a Side, change: &'a Side) -> Vec<Column<'a>> {
+    let sides = [baseline, change];
+    let mut all: Vec<&Quantity> =
+        sides.iter().flat_map(|side| side.runs.columns()).map(|column| &column.quantity).collect();
     // What follows from the energy says nothing more.
-    let own = runs.map(|(quantity, _)| quantity).filter(|q| !matches!(q, Quantity::Carbon | Quantity::Cost));
-    let mut all: Vec<_> = own.cloned().collect();
+    all.retain(|quantity| !matches!(quantity, Quantity::Carbon | Quantity::Cost));
     all.sort();
     all.dedup();
-    all
+    all.into_iter().map(|quantity| Column::of(quantity, sides)).collect()
 }
 
-/// A quantity's values in all runs.
-struct Column {
-    quantity: Quantity,
-    values: [Vec<f64>; 2],
-    /// How each side was obtained, if a verdict may rest on it.
-    ways: [Option<String>; 2],
-    reading: Option<Reading>,
-    /// Why no verdict may rest on it.
-    unfit: Option<String>,
-}
-
-impl Column {
-    fn of(quantity: Quantity, baseline: &Side, change: &Side) -> Self {
-        let readings = |side: &Side| -> Vec<Option<Reading>> {
-            let of_run = |run: &Vec<(Quantity, Reading)>| {
-                run.iter().find(|(name, _)| *name == quantity).map(|(_, reading)| reading.clone())
-            };
-            side.runs.iter().map(of_run).collect()
-        };
-        let sides = [readings(baseline), readings(change)];
-        let all: Vec<&Reading> = sides.iter().flatten().flatten().collect();
-        let way = |reading: &Reading| match quantity {
-            // The rule and the meters; what an idle power was measured as may differ.
-            Quantity::Energy => (reading.provenance.clone(), without_numbers(&reading.method)),
-            _ => (reading.provenance.clone(), String::new()),
-        };
-        let is_mixed = all.windows(2).any(|pair| way(pair[0]) != way(pair[1]));
-        let unfit = if sides.iter().flatten().any(Option::is_none) {
-            Some("some runs lack it".to_owned())
+impl<'a> Column<'a> {
+    fn of(quantity: &Quantity, sides: [&'a Side; 2]) -> Self {
+        let columns = sides.map(|side| side.runs.column(quantity));
+        let ways: Vec<&Way> = columns.iter().flatten().flat_map(|column| &column.ways).collect();
+        let is_lacking = sides
+            .iter()
+            .zip(&columns)
+            .any(|(side, column)| column.is_none_or(|column| column.values.len() < side.runs.len()));
+        // The rule and the meters of an energy.
+        let skeleton = |way: &Way| if *quantity == Quantity::Energy { way.skeleton() } else { String::new() };
+        let is_mixed = ways
+            .windows(2)
+            .any(|pair| pair[0].provenance != pair[1].provenance || skeleton(pair[0]) != skeleton(pair[1]));
+        let unfit = if !ways.is_empty() && ways.iter().all(|way| way.unfit == Some(Unfit::Estimated)) {
+            // Even if every run had it.
+            Some(Unfit::Estimated)
+        } else if is_lacking {
+            Some(Unfit::Lacking)
         } else if is_mixed {
-            Some("it was not obtained in the same way in all runs".to_owned())
+            Some(Unfit::Mixed)
         } else {
-            all.iter().find_map(|reading| reading.unfit).map(str::to_owned)
+            ways.iter().find_map(|way| way.unfit)
         };
-        Self {
-            // Where some are estimates, none is shown without a mark.
-            reading: all
-                .iter()
-                .find(|reading| reading.provenance == "estimated")
-                .or(all.first())
-                .map(|reading| (*reading).clone()),
-            ways: sides.each_ref().map(|side| {
-                let is_fit = |reading: &Option<Reading>| reading.as_ref().is_some_and(|r| r.unfit.is_none());
-                let first = side.first().cloned().flatten();
-                first.filter(|_| side.iter().all(is_fit)).map(|reading| reading.method)
-            }),
-            values: sides.map(|side| side.iter().flatten().map(|reading| reading.value).collect()),
-            quantity,
-            unfit,
-        }
+        Self { quantity: quantity.clone(), sides: columns, unfit }
+    }
+
+    fn values(&self) -> [&'a [f64]; 2] {
+        self.sides.map(|column| column.map(|column| column.values.as_slice()).unwrap_or_default())
+    }
+
+    /// What is said of all of it. Where some are estimates, none is shown without a mark.
+    fn way(&self) -> Option<&'a Way> {
+        let ways = || self.sides.iter().flatten().flat_map(|column| &column.ways);
+        ways().find(|way| way.provenance == "estimated").or(ways().next())
     }
 
     /// The row, if there is anything to show.
     fn row(&self, rule: Rule, is_stored: bool, decides: bool) -> Result<Option<Row>, Failure> {
-        let [a, b] = &self.values;
-        let (Some(reading), false, false) = (&self.reading, a.is_empty(), b.is_empty()) else {
+        let [a, b] = self.values();
+        let (Some(way), false, false) = (self.way(), a.is_empty(), b.is_empty()) else {
             return Ok(None);
         };
         let describe = |values: &[f64]| -> Result<Description, Failure> {
             describe(values).map_err(|invalid| self.invalid(&invalid))
         };
-        let judged = match &self.unfit {
-            Some(why) => Judged::NotJudged(why.clone()),
+        let judged = match self.unfit {
+            Some(why) => Judged::NotJudged(why.to_string()),
             None => match if is_stored { rule.stored(a, b) } else { rule.paired(a, b) } {
                 Ok(decision) => Judged::Decision(decision),
                 // Who decides must be able to.
@@ -221,8 +212,8 @@ impl Column {
         Ok(Some(Row {
             quantity: self.quantity.clone(),
             unit: self.quantity.unit(),
-            provenance: reading.provenance.clone(),
-            method: reading.method.clone(),
+            provenance: way.provenance.clone(),
+            method: way.method.clone(),
             baseline: describe(a)?,
             change: describe(b)?,
             ratio_of_means: ratio_of_means(a, b, is_stored),
@@ -254,32 +245,31 @@ fn ratio_of_means(a: &[f64], b: &[f64], is_stored: bool) -> Option<Interval> {
 ///
 /// # Errors
 /// In what it differs.
-fn same_energy(columns: &[Column], baseline: &Side, change: &Side) -> Result<(), Failure> {
+fn same_energy(columns: &[Column<'_>], sides: [&Side; 2]) -> Result<(), Failure> {
     let Some(column) = columns.iter().find(|column| column.quantity == Quantity::Energy) else {
         return Ok(());
     };
-    let skeletons = column.ways.each_ref().map(|way| way.as_deref().map(without_numbers));
-    if skeletons[0] == skeletons[1] {
+    let ways = [0, 1].map(|i| {
+        let energy = column.sides[i].filter(|energy| energy.values.len() == sides[i].runs.len());
+        energy.filter(|energy| energy.ways.iter().all(|way| way.unfit.is_none()))?.ways.first()
+    });
+    if ways[0].map(Way::skeleton) == ways[1].map(Way::skeleton) {
         return Ok(());
     }
-    let [then, now] = column.ways.each_ref().map(|way| way.as_deref().unwrap_or("not measured"));
+    let [then, now] = ways.map(|way| way.map_or("not measured", |way| &way.method));
+    let [baseline, change] = sides.map(|side| &side.title);
     Err(Failure::failed(format!(
-        "energy was obtained in another way in {} than in {} ({then}; now {now}): --gate cpu compares without it",
-        baseline.title, change.title
+        "energy was obtained in another way in {baseline} than in {change} ({then}; now {now}): --gate cpu compares \
+         without it"
     )))
 }
 
-/// A text in which numbers are all the same.
-fn without_numbers(text: &str) -> String {
-    text.chars().filter(|c| !c.is_ascii_digit() && *c != '.').collect()
-}
-
 /// What the verdict rests on.
-fn deciding(columns: &[Column], gates: &Gates, missing: &[Missing]) -> Result<Vec<Quantity>, Failure> {
+fn deciding(columns: &[Column<'_>], gates: &Gates, missing: &[Missing]) -> Result<Vec<Quantity>, Failure> {
     let find = |quantity: &Quantity| columns.iter().find(|column| column.quantity == *quantity);
     let refused = |quantity: &Quantity| match find(quantity) {
         None => Some(format!("{quantity} was not measured{}", why(quantity, missing))),
-        Some(Column { unfit: Some(why_not), .. }) if why_not.contains("estimated") => {
+        Some(Column { unfit: Some(Unfit::Estimated), .. }) => {
             Some(format!("{quantity} was not measured but estimated{}", why(quantity, missing)))
         }
         Some(Column { unfit: Some(why), .. }) => Some(format!("{quantity} cannot decide: {why}")),
@@ -317,13 +307,18 @@ fn why(quantity: &Quantity, missing: &[Missing]) -> String {
     gap.map(|gap| format!(" ({})", gap.reason)).unwrap_or_default()
 }
 
-fn remarks(comparison: &Comparison, columns: &[Column], gates: &Gates, missing: &[Missing]) -> Vec<String> {
+fn remarks(
+    comparison: &Comparison,
+    columns: &[Column<'_>],
+    gates: &Gates,
+    missing: &[Missing],
+) -> Vec<String> {
     let mut remarks = Vec::new();
     let is_by_energy = comparison.deciding().any(|row| row.quantity == Quantity::Energy);
     if gates.named.is_empty() && !is_by_energy {
-        let unfit = columns.iter().find(|column| column.quantity == Quantity::Energy);
-        let how = match unfit.and_then(|column| column.unfit.as_deref()) {
-            Some("it is estimated") => "energy is only estimated",
+        let energy = columns.iter().find(|column| column.quantity == Quantity::Energy);
+        let how = match energy.and_then(|column| column.unfit) {
+            Some(Unfit::Estimated) => "energy is only estimated",
             Some(_) => "energy was not measured wholly",
             None => "energy was not measured",
         };
@@ -358,7 +353,7 @@ fn remarks(comparison: &Comparison, columns: &[Column], gates: &Gates, missing: 
     for column in
         columns.iter().filter(|column| comparison.deciding().any(|row| row.quantity == column.quantity))
     {
-        for (title, values) in [&comparison.baseline, &comparison.change].into_iter().zip(&column.values) {
+        for (title, values) in [&comparison.baseline, &comparison.change].into_iter().zip(column.values()) {
             for remark in peculiarities(column.quantity.label(), title, values) {
                 if !remarks.contains(&remark) {
                     remarks.push(remark);
@@ -370,7 +365,7 @@ fn remarks(comparison: &Comparison, columns: &[Column], gates: &Gates, missing: 
 }
 
 /// Outliers and drift in the runs of one version.
-pub fn peculiarities(label: &str, title: &str, values: &[f64]) -> Vec<String> {
+fn peculiarities(label: &str, title: &str, values: &[f64]) -> Vec<String> {
     let mut remarks = Vec::new();
     let flagged = outliers::flagged(values);
     if !flagged.is_empty() {
@@ -379,25 +374,29 @@ pub fn peculiarities(label: &str, title: &str, values: &[f64]) -> Vec<String> {
         let runs = format!("{} {}{more}", if flagged.len() == 1 { "run" } else { "runs" }, runs.join(", "));
         remarks.push(format!("{label} of {title}: far from the others, and kept: {runs}"));
     }
-    if let Ok(Some(drift)) = drift::notice(values) {
-        let way = if drift.change > 0.0 { "more" } else { "less" };
-        let by = percent(drift.change.abs());
-        remarks
-            .push(format!("{label} of {title}: the second half of the runs costs {by} {way} than the first"));
-    }
+    remarks.extend(drift_of(label, title, values));
     remarks
+}
+
+/// A drift in the runs of one version.
+pub fn drift_of(label: &str, title: &str, values: &[f64]) -> Option<String> {
+    let drift = drift::notice(values).ok()??;
+    let way = if drift.change > 0.0 { "more" } else { "less" };
+    let by = percent(drift.change.abs());
+    Some(format!("{label} of {title}: the second half of the runs costs {by} {way} than the first"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quantity::Reading;
     use crate::statistics::decision::Finding;
 
     fn host() -> Fingerprint {
         Fingerprint::of(&alumet::Host::new("/nowhere", "/nowhere"))
     }
 
-    fn reading(value: f64, provenance: &str, unfit: Option<&'static str>) -> Reading {
+    fn reading(value: f64, provenance: &str, unfit: Option<Unfit>) -> Reading {
         Reading { value, provenance: provenance.into(), method: "m".into(), unfit }
     }
 
@@ -405,8 +404,9 @@ mod tests {
 
     /// Ten runs, each with these quantities.
     fn side(title: &str, of_run: impl Fn(f64) -> Vec<(Quantity, Reading)>) -> Side {
-        let runs = WOBBLE.iter().map(|wobble| of_run(*wobble)).collect();
-        Side { title: title.into(), runs, ..Side::default() }
+        let mut side = Side { title: title.into(), ..Side::default() };
+        WOBBLE.iter().for_each(|wobble| side.runs.add(of_run(*wobble)));
+        side
     }
 
     fn auto() -> Gates {
@@ -447,7 +447,7 @@ mod tests {
         let estimated = |energy: f64| {
             side("x", move |wobble| {
                 vec![
-                    (Quantity::Energy, reading(energy * wobble, "estimated", Some("it is estimated"))),
+                    (Quantity::Energy, reading(energy * wobble, "estimated", Some(Unfit::Estimated))),
                     (Quantity::Cpu, reading(wobble, "measured", None)),
                 ]
             })
@@ -495,7 +495,7 @@ mod tests {
                 refused.message
             );
         }
-        let nothing = Side { title: "x".into(), runs: vec![Vec::new(); 10], ..Side::default() };
+        let nothing = side("x", |_| Vec::new());
         assert_eq!(judged(&nothing, &nothing, &auto()).unwrap_err().status, 125);
     }
 

@@ -23,7 +23,8 @@ mod words;
 use serde::Serialize;
 
 use crate::fingerprint::Fingerprint;
-use crate::quantity::{Quantity, Reading};
+use crate::quantity::Quantity;
+use crate::repeat::readings::Readings;
 use crate::statistics::decision::Verdict;
 use crate::statistics::describe::Description;
 use crate::statistics::interval::Interval;
@@ -33,8 +34,7 @@ use crate::statistics::interval::Interval;
 pub struct Side {
     /// The command as it was typed, or the name of the profile.
     pub title: String,
-    /// The readings of each run.
-    pub runs: Vec<Vec<(Quantity, Reading)>>,
+    pub runs: Readings,
     /// In how many runs processes lived on.
     pub left_behind: usize,
     /// How many runs have failed, which was accepted.

@@ -40,6 +40,15 @@ pub enum Typed {
     Words(Vec<OsString>),
 }
 
+impl Typed {
+    fn text(&self) -> String {
+        match self {
+            Self::Line(line) => line.to_string_lossy().into_owned(),
+            Self::Words(words) => words.join(&OsString::from(" ")).to_string_lossy().into_owned(),
+        }
+    }
+}
+
 impl Bench<'_> {
     /// Runs all versions in turn, and compares each to the first.
     pub async fn interleaved(
@@ -143,7 +152,7 @@ impl Bench<'_> {
             // Privileges may still be needed to write the result.
             is_last: false,
         };
-        let series = series::make(&runner, plan, &measurement, false).await;
+        let series = series::make(&runner, plan, &measurement, |_| Ok(())).await;
         let cleaned = self.clean_up(&session).await;
         let series = series?;
         let complete = series.readings.len();
@@ -167,6 +176,10 @@ impl Bench<'_> {
         let alpha = self.settled.rule.alpha();
         let mut comparison = compare(&baseline.side, &side, &self.settled.gates, alpha, circumstances)?;
         self.settled.remark_end(&mut comparison);
+        let then = baseline.command.join(" ");
+        if then != version.text() {
+            comparison.remarks.push(format!("{} is of another command: {then}", baseline.side.title));
+        }
         Ok((comparison, ended))
     }
 

@@ -1,34 +1,27 @@
 //! Runs that were kept: profiles that `exec --json` has written, as one side of a comparison.
+//!
+//! A profile is read once, for it may come through a pipe, and run by run, for it may be long: what is not compared is
+//! not kept. Nothing in it is believed that alumet would not have written.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
 use alumet::target::Exit;
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
 use super::Side;
 use crate::config::IgnoreFailure;
 use crate::exit::Failure;
 use crate::fingerprint::Fingerprint;
-use crate::profile::{MetricTotal, Parameters, SCHEMA};
+use crate::profile::{Amount, MetricTotal, Parameters, SCHEMA};
 use crate::quantity::Quantity;
 use crate::statistics::gate::Rule;
 
-/// What is read of a profile: later versions may have more.
-#[derive(Debug, Deserialize)]
-struct Profile {
-    host: Fingerprint,
-    runs: Vec<Run>,
-}
-
-/// To be read first: nothing else can be expected of another format.
-#[derive(Debug, Deserialize)]
-struct Head {
-    schema: String,
-}
-
+/// What is read of a run: later versions may have more.
 #[derive(Debug, Deserialize)]
 struct Run {
     wall_s: f64,
@@ -38,7 +31,7 @@ struct Run {
     #[serde(default)]
     parameters: Parameters,
     #[serde(default)]
-    survivors: Vec<serde::de::IgnoredAny>,
+    survivors: Vec<IgnoredAny>,
     metrics: Vec<MetricTotal>,
 }
 
@@ -54,6 +47,8 @@ enum ExitStatus {
 pub struct Stored {
     pub side: Side,
     pub host: Fingerprint,
+    /// The command whose runs they are.
+    pub command: Vec<String>,
 }
 
 /// Reads a profile with runs to compare with.
@@ -61,59 +56,187 @@ pub struct Stored {
 /// # Errors
 /// There is none to compare with: one line that names the file.
 pub fn read(path: &Path, events: &[Quantity], ignored: &IgnoreFailure) -> Result<Stored, Failure> {
-    let name = path.display();
+    let name = path.display().to_string();
     let fail = |why: String| Failure::failed(format!("{name}: {why}"));
-    let open = || {
-        File::open(path).map_err(|error| fail(format!("cannot be read: {}", alumet::file::reason(&error))))
-    };
     if path.is_dir() {
         return Err(fail("is a directory, no profile".into()));
     }
-    let head: Head = serde_json::from_reader(BufReader::new(open()?))
-        .map_err(|error| fail(format!("is no profile: {}", plain(&error))))?;
-    if head.schema != SCHEMA {
-        return Err(fail(format!(
-            "has the format `{}`, but this alumet reads `{SCHEMA}`: make it anew",
-            head.schema
-        )));
-    }
-    let profile: Profile = serde_json::from_reader(BufReader::new(open()?))
-        .map_err(|error| fail(format!("is no profile: {}", plain(&error))))?;
-    let mut accepted_failures = 0;
-    for (number, run) in (1..).zip(&profile.runs) {
-        let exit = match run.exit {
-            Some(ExitStatus::Code(code)) => Exit::Code(code),
-            Some(ExitStatus::Signal(signal)) => Exit::Signal(signal),
-            None => Exit::Code(0),
-        };
-        if run.timed_out || !ignored.accepts(exit) {
-            let why = if run.timed_out { "was ended by a time limit".to_owned() } else { exit.to_string() };
-            return Err(fail(format!("run {number} {why}, and is nothing to compare with")));
-        }
-        accepted_failures += usize::from(!exit.is_success());
-        if run.parameters != profile.runs[0].parameters {
-            return Err(fail("has runs with different parameters: keep one set of them in a file".into()));
-        }
-    }
-    let needed = Rule::FEWEST_RUNS;
-    if profile.runs.len() < needed {
-        let n = profile.runs.len();
+    let file = File::open(path)
+        .map_err(|error| fail(format!("cannot be read: {}", alumet::file::reason(&error))))?;
+    let quantities = Quantity::USUAL.iter().chain(events).cloned().collect();
+    let side = Side { title: name.clone(), ..Side::default() };
+    let mut profile = Profile { quantities, ignored, side, parameters: None, refused: None };
+    let mut document = serde_json::Deserializer::from_reader(BufReader::new(file));
+    let read = profile.deserialize(&mut document).and_then(|read| document.end().map(|()| read));
+    let (host, command) = match (read, profile.refused) {
+        (_, Some(why)) => return Err(fail(why)),
+        (Err(error), None) => return Err(fail(format!("is no profile: {}", plain(&error)))),
+        (Ok(read), None) => read,
+    };
+    let (n, needed) = (profile.side.runs.len(), Rule::FEWEST_RUNS);
+    if n < needed {
         return Err(fail(format!(
             "has {n} of the {needed} runs that it takes at least: `alumet exec -r 10 --json {name} ...` makes ten"
         )));
     }
-    let quantities: Vec<Quantity> = Quantity::USUAL.iter().chain(events).cloned().collect();
-    let readings = |run: &Run| {
+    Ok(Stored { side: profile.side, host, command })
+}
+
+/// A profile that is being read.
+struct Profile<'a> {
+    quantities: Vec<Quantity>,
+    ignored: &'a IgnoreFailure,
+    side: Side,
+    /// Of the first run.
+    parameters: Option<Parameters>,
+    /// Why it is none to compare with.
+    refused: Option<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Profile<'_> {
+    type Value = (Fingerprint, Vec<String>);
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Profile<'_> {
+    type Value = (Fingerprint, Vec<String>);
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a profile")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (mut schema, mut host, mut command, mut has_runs) = (None, None, Vec::new(), false);
+        while let Some(key) = map.next_key::<String>()? {
+            match &*key {
+                // Nothing else can be expected of another format.
+                "schema" => {
+                    let found: String = map.next_value()?;
+                    if found != SCHEMA {
+                        return Err(self.refuse(format!(
+                            "has the format `{found}`, but this alumet reads `{SCHEMA}`: make it anew"
+                        )));
+                    }
+                    schema = Some(found);
+                }
+                "host" => host = Some(map.next_value()?),
+                "command" => command = map.next_value()?,
+                "runs" if has_runs => return Err(A::Error::duplicate_field("runs")),
+                "runs" => {
+                    map.next_value_seed(Runs(self))?;
+                    has_runs = true;
+                }
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        schema.ok_or_else(|| A::Error::missing_field("schema"))?;
+        if !has_runs {
+            return Err(A::Error::missing_field("runs"));
+        }
+        Ok((host.ok_or_else(|| A::Error::missing_field("host"))?, command))
+    }
+}
+
+/// The list of its runs.
+struct Runs<'a, 'b>(&'a mut Profile<'b>);
+
+impl<'de> DeserializeSeed<'de> for Runs<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Runs<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a list of runs")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut runs: A) -> Result<(), A::Error> {
+        while let Some(run) = runs.next_element()? {
+            self.0.add(run).map_err(|why| self.0.refuse(why))?;
+        }
+        Ok(())
+    }
+}
+
+impl Profile<'_> {
+    fn refuse<E: Error>(&mut self, why: String) -> E {
+        let error = E::custom(&why);
+        self.refused = Some(why);
+        error
+    }
+
+    /// Takes up a run, or says why it is nothing to compare with.
+    fn add(&mut self, run: Run) -> Result<(), String> {
+        let number = self.side.runs.len() + 1;
+        let exit = match run.exit {
+            Some(ExitStatus::Code(code)) => Some(Exit::Code(code)),
+            Some(ExitStatus::Signal(signal)) => Some(Exit::Signal(signal)),
+            None => None,
+        };
+        let failed = match exit {
+            _ if run.timed_out => Some("was ended by a time limit".to_owned()),
+            None => Some("has not ended".into()),
+            Some(exit) if !self.ignored.accepts(exit) => Some(exit.to_string()),
+            Some(_) => None,
+        };
+        if let Some(why) = failed {
+            return Err(format!("run {number} {why}, and is nothing to compare with"));
+        }
+        if let Some(why) = unlikely(&run.metrics) {
+            return Err(format!("run {number} is none that alumet has written: {why}"));
+        }
+        if *self.parameters.get_or_insert_with(|| run.parameters.clone()) != run.parameters {
+            return Err("has runs with different parameters: keep one set of them in a file".into());
+        }
         let of = |quantity: &Quantity| Some((quantity.clone(), quantity.of_run(run.wall_s, &run.metrics)?));
-        quantities.iter().filter_map(of).collect()
-    };
-    let side = Side {
-        title: name.to_string(),
-        runs: profile.runs.iter().map(readings).collect(),
-        left_behind: profile.runs.iter().filter(|run| !run.survivors.is_empty()).count(),
-        accepted_failures,
-    };
-    Ok(Stored { side, host: profile.host })
+        self.side.runs.add(self.quantities.iter().filter_map(of).collect());
+        self.side.left_behind += usize::from(!run.survivors.is_empty());
+        self.side.accepted_failures += usize::from(exit.is_none_or(|exit| !exit.is_success()));
+        Ok(())
+    }
+}
+
+/// What no run of alumet has among the metrics that quantities are made of.
+fn unlikely(metrics: &[MetricTotal]) -> Option<String> {
+    let mut known = HashSet::new();
+    for MetricTotal { key, amount, .. } in metrics {
+        let (unit, kind) = match &*key.metric {
+            "hw.energy" => (Some("J"), "counter"),
+            "process.cpu.time" => (Some("s"), "counter"),
+            "process.memory.peak" => (Some("By"), "gauge"),
+            // An event has the unit of its PMU.
+            name if name.starts_with("perf.") => (None, "counter"),
+            _ => continue,
+        };
+        if !matches!(&*key.consumer, "target" | "machine") {
+            continue;
+        }
+        let (metric, is_counter) = (&key.metric, matches!(amount, Amount::Counter { .. }));
+        if let Some(unit) = unit.filter(|unit| *unit != key.unit) {
+            return Some(format!("{metric} is in {}, not in {unit}", key.unit));
+        }
+        if key.kind != kind || is_counter != (kind == "counter") {
+            return Some(format!("{metric} is no {kind}"));
+        }
+        if !matches!(&*key.provenance, "measured" | "attributed" | "estimated") {
+            return Some(format!("{metric} is `{}`", key.provenance));
+        }
+        if is_counter && amount.value() < 0.0 {
+            return Some(format!("{metric} is negative"));
+        }
+        if !known.insert(key.identity()) {
+            return Some(format!("{metric} of the same thing is there twice"));
+        }
+    }
+    None
 }
 
 /// Why it could not be read.

@@ -1,10 +1,11 @@
 //! One command run again and again: [`Runner`] makes a run, [`series`] many of them. [`parameters`] fills in what varies,
-//! [`auxiliary`] executes what is to happen around the runs, [`progress`] draws how far it is, and [`table`] says what the
-//! runs came to.
+//! [`auxiliary`] executes what is to happen around the runs, [`progress`] draws how far it is, [`readings`] keeps what was
+//! read, and [`table`] says what the runs came to.
 
 pub mod auxiliary;
 pub mod parameters;
 pub mod progress;
+pub mod readings;
 pub mod series;
 pub mod table;
 

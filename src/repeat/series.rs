@@ -6,11 +6,11 @@ use alumet::Missing;
 use nix::sys::signal::Signal;
 
 use super::progress::Progress;
+use super::readings::Readings;
 use super::{Done, Runner};
 use crate::exit::Failure;
 use crate::measure::Measurement;
 use crate::profile::{Run, SourceStatus};
-use crate::quantity::{Quantity, Reading};
 
 /// How many runs there are to be.
 #[derive(Debug, Clone, Copy)]
@@ -30,9 +30,7 @@ pub struct Plan {
 /// What the runs came to.
 #[derive(Default)]
 pub struct Series {
-    /// The whole of each run, if it is to be kept.
-    pub runs: Vec<Run>,
-    pub readings: Vec<Vec<(Quantity, Reading)>>,
+    pub readings: Readings,
     /// What was missing in any run.
     pub missing: Vec<Missing>,
     pub sources: Vec<SourceStatus>,
@@ -70,10 +68,10 @@ impl Stop {
 
 impl Series {
     /// Takes up a run.
-    pub fn add(&mut self, done: Done, keep: bool) {
+    pub fn add(&mut self, done: Done) {
         self.accepted_failures += usize::from(done.is_accepted_failure());
         self.left_behind += usize::from(!done.measured.run.survivors.is_empty());
-        self.readings.push(done.readings);
+        self.readings.add(done.readings);
         note_missing(&mut self.missing, done.measured.missing);
         for trouble in done.measured.trouble {
             if !self.trouble.contains(&trouble) {
@@ -81,9 +79,6 @@ impl Series {
             }
         }
         self.sources = done.measured.sources;
-        if keep {
-            self.runs.push(done.measured.run);
-        }
     }
 }
 
@@ -96,12 +91,13 @@ pub fn note_missing(known: &mut Vec<Missing>, of_run: Vec<Missing>) {
     }
 }
 
-/// Makes the runs. What is complete when one fails or somebody interrupts is kept.
+/// Makes the runs. What is complete when one fails or somebody interrupts is kept: the whole of each run where `keep`
+/// says so.
 pub async fn make(
     runner: &Runner<'_>,
     plan: Plan,
     measurement: &Measurement<'_>,
-    keep: bool,
+    mut keep: impl FnMut(&mut Run) -> Result<(), Failure>,
 ) -> Result<Series, Failure> {
     let mut series = Series::default();
     let quiet = measurement.config.general.quiet;
@@ -129,7 +125,7 @@ pub async fn make(
     loop {
         number += 1;
         let is_last = plan.is_last && number >= plan.runs && plan.min_time.is_none();
-        let done = match runner.run(measurement, Some(plan.done + number), is_last).await? {
+        let mut done = match runner.run(measurement, Some(plan.done + number), is_last).await? {
             Ok(done) => done,
             Err(stop) => {
                 series.stopped = Some(stop);
@@ -143,7 +139,11 @@ pub async fn make(
         if series.stopped.is_some() {
             break;
         }
-        series.add(done, keep);
+        if let Err(failure) = keep(&mut done.measured.run) {
+            series.stopped = Some(Stop::Failed(failure.status, failure.message));
+            break;
+        }
+        series.add(done);
         if number >= plan.runs && is_time_filled {
             break;
         }

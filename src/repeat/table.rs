@@ -2,10 +2,11 @@
 
 use comfy_table::{CellAlignment, ColumnConstraint, Table, presets};
 
+use super::readings::Column;
 use super::series::Series;
-use crate::comparison::judge::peculiarities;
+use crate::comparison::judge::drift_of;
 use crate::profile::Parameters;
-use crate::quantity::{Quantity, Reading};
+use crate::quantity::{Quantity, Unfit};
 use crate::statistics::describe::describe;
 use crate::statistics::outliers;
 use crate::summary::{FAINT, Page, WARNING, what_and_why};
@@ -30,27 +31,32 @@ pub fn render(title: &str, parameters: &Parameters, series: &Series, warmups: us
     let title = shortened(&format!("{title}{values}").replace(char::is_control, "\u{fffd}"), room);
     let gap = " ".repeat(room.saturating_sub(textwrap::core::display_width(&title)) + 3);
     page.text.push_str(&format!("  {title}{gap}{}\n\n", look.paint(FAINT, &about)));
-    let columns = columns(series);
+    let columns = series.readings.columns();
     if !columns.is_empty() {
         page.text.push_str(&table(&columns));
         page.text.push('\n');
     }
-    for (quantity, readings) in &columns {
-        let values: Vec<f64> = readings.iter().map(|reading| reading.value).collect();
-        let drifts = peculiarities(quantity.label(), title.trim(), &values);
-        drifts.iter().filter(|text| text.contains("second half")).for_each(|text| page.remark(text, WARNING));
+    for column in &columns {
+        let drift = drift_of(column.quantity.label(), title.trim(), &column.values);
+        drift.iter().for_each(|text| page.remark(text, WARNING));
     }
-    if columns
-        .iter()
-        .any(|(quantity, readings)| *quantity == Quantity::Time && readings.iter().all(|r| r.value < 0.005))
-    {
+    if series.readings.column(&Quantity::Time).is_some_and(|time| time.values.iter().all(|s| *s < 0.005)) {
         page.remark("the runs are shorter than 5 ms: what starts a process is a large part of them", FAINT);
     }
-    for (quantity, readings) in &columns {
-        let Some(reading) = readings.first().filter(|_| *quantity == Quantity::Energy) else { continue };
-        if reading.provenance != "measured" {
-            page.remark(&format!("energy is {}: {}", reading.provenance, reading.method), FAINT);
+    for column in &columns {
+        let doubts = column.ways.iter().filter_map(|way| way.unfit);
+        let mut doubts: Vec<_> =
+            doubts.filter(|unfit| !matches!(unfit, Unfit::Estimated | Unfit::Derived)).collect();
+        doubts.dedup();
+        for unfit in doubts {
+            page.remark(&format!("{}: {unfit}", column.quantity.label()), WARNING);
         }
+    }
+    let energy = series.readings.column(&Quantity::Energy);
+    if let Some(way) =
+        energy.and_then(|energy| energy.ways.first()).filter(|way| way.provenance != "measured")
+    {
+        page.remark(&format!("energy is {}: {}", way.provenance, way.method), FAINT);
     }
     if series.left_behind > 0 {
         page.remark(&left_behind(series.left_behind, series.readings.len()), WARNING);
@@ -77,27 +83,14 @@ pub fn accepted(n: usize, of: usize) -> String {
     format!("{n} of {of} runs failed, which --ignore-failure accepts")
 }
 
-/// The readings of each quantity.
-fn columns(series: &Series) -> Vec<(Quantity, Vec<Reading>)> {
-    let mut columns: Vec<(Quantity, Vec<Reading>)> = Vec::new();
-    for (quantity, reading) in series.readings.iter().flatten() {
-        match columns.iter_mut().find(|(name, _)| name == quantity) {
-            Some((_, readings)) => readings.push(reading.clone()),
-            None => columns.push((quantity.clone(), vec![reading.clone()])),
-        }
-    }
-    columns.sort_by(|a, b| a.0.cmp(&b.0));
-    columns
-}
-
-fn table(columns: &[(Quantity, Vec<Reading>)]) -> String {
+fn table(columns: &[&Column]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.add_row(["", "mean ± sd", "median", "min … max", "n", ""]);
-    for (quantity, readings) in columns {
-        let values: Vec<f64> = readings.iter().map(|reading| reading.value).collect();
-        let Ok(description) = describe(&values) else { continue };
-        let about = if readings[0].provenance == "estimated" { format!("~{GLUE}") } else { String::new() };
+    for Column { quantity, values, ways } in columns {
+        let Ok(description) = describe(values) else { continue };
+        let is_estimated = ways.iter().any(|way| way.provenance == "estimated");
+        let about = if is_estimated { format!("~{GLUE}") } else { String::new() };
         let words = |value| format!("{about}{}", quantity.in_words(value));
         let mean = match description.stddev {
             Some(stddev) => format!("{} ±{GLUE}{}", words(description.mean), quantity.in_words(stddev)),
@@ -109,7 +102,7 @@ fn table(columns: &[(Quantity, Vec<Reading>)]) -> String {
             words(description.median),
             format!("{} … {}", words(description.min), words(description.max)),
             description.n.to_string(),
-            flagged(&values),
+            flagged(values),
         ]);
     }
     for (i, column) in table.column_iter_mut().enumerate() {
@@ -135,6 +128,7 @@ fn flagged(values: &[f64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quantity::Reading;
 
     fn series(of_runs: &[(f64, f64)]) -> Series {
         let reading = |value, provenance: &str| Reading {
@@ -149,7 +143,9 @@ mod tests {
                 (Quantity::Time, reading(*time, "measured")),
             ]
         };
-        Series { readings: of_runs.iter().map(run).collect(), ..Series::default() }
+        let mut series = Series::default();
+        of_runs.iter().for_each(|of_run| series.readings.add(run(of_run)));
+        series
     }
 
     #[test]
@@ -166,6 +162,23 @@ mod tests {
         );
         assert!(lines[5].contains("Time") && !lines[5].contains("outlier"), "{text}");
         assert!(text.contains("energy is attributed: a rule"), "{text}");
+    }
+
+    #[test]
+    fn what_cannot_be_believed_is_said_once() {
+        let mut series = series(&[(1.0, 1.0), (1.1, 1.0)]);
+        for value in [2e6, 2.1e6] {
+            let memory = Reading {
+                value,
+                provenance: "measured".into(),
+                method: "m".into(),
+                unfit: Some(Unfit::Bound),
+            };
+            series.readings.add(vec![(Quantity::Memory, memory)]);
+        }
+        let text = render("x", &Parameters::new(), &series, 0, Look { width: 120, colours: false });
+        let doubt = "Memory: it is too small, or the run too short, to be told from alumet's own";
+        assert_eq!(text.matches(doubt).count(), 1, "{text}");
     }
 
     #[test]

@@ -1,8 +1,11 @@
-//! The profile: one JSON document with everything that a run came to. Its schema is `docs/src/profile.schema.json`.
+//! The profile: one JSON document with everything that runs came to. Its schema is `docs/src/profile.schema.json`.
+//! [`runs`] keeps the runs and sums them up.
+
+mod runs;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
-use std::io::{self, Write};
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
@@ -16,7 +19,8 @@ use crate::energy;
 use crate::fingerprint::Fingerprint;
 use crate::followed::Followed;
 use crate::footprint::Rates;
-use crate::statistics::describe::describe;
+
+pub use runs::Runs;
 
 /// The name of this version of the format.
 pub const SCHEMA: &str = "alumet.profile/1";
@@ -32,7 +36,7 @@ pub struct Profile {
     pub sources: Vec<SourceStatus>,
     /// What could not be measured, or not wholly.
     pub missing: Vec<Missing>,
-    pub runs: Vec<Run>,
+    pub runs: Runs,
     pub summary: Vec<Summary>,
 }
 
@@ -181,7 +185,7 @@ pub struct Summary {
 
 impl Key {
     /// What makes it the same in several runs: the method may tell how often it was sampled.
-    fn identity(&self) -> String {
+    pub fn identity(&self) -> String {
         let Self { metric, provenance, resource, resource_id, consumer, consumer_id, labels, .. } = self;
         format!("{metric}\0{provenance}\0{resource}\0{resource_id}\0{consumer}\0{consumer_id}\0{labels:?}")
     }
@@ -272,44 +276,14 @@ impl Run {
     }
 }
 
-/// The metrics of the application and the machine over all runs, those of each set of parameters on their own.
-pub fn summarise(runs: &[Run]) -> Vec<Summary> {
-    // In the order in which they first occur.
-    let mut columns: Vec<(Key, &Parameters, Vec<f64>)> = Vec::new();
-    let mut places: HashMap<(String, &Parameters), usize> = HashMap::new();
-    for run in runs {
-        let whole = |metric: &&MetricTotal| matches!(&*metric.key.consumer, "target" | "machine");
-        for metric in run.metrics.iter().filter(whole) {
-            let place = *places.entry((metric.key.identity(), &run.parameters)).or_insert_with(|| {
-                columns.push((metric.key.clone(), &run.parameters, Vec::new()));
-                columns.len() - 1
-            });
-            columns[place].2.push(metric.amount.value());
-        }
-    }
-    let summary = |(key, parameters, values): (Key, &Parameters, Vec<f64>)| {
-        // Sums of finite numbers may not be; then there is nothing to say.
-        let description = describe(&values).ok()?;
-        Some(Summary {
-            key,
-            parameters: parameters.clone(),
-            n: description.n,
-            mean: description.mean,
-            median: description.median,
-            min: description.min,
-            max: description.max,
-            stddev: description.stddev,
-            ci95: description.ci95.map(|interval| [interval.low, interval.high]),
-        })
-    };
-    columns.into_iter().filter_map(summary).collect()
-}
-
 impl Profile {
     /// Writes the document whole: a regular file is replaced at once, so that nobody ever reads half of it.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        let mut text = serde_json::to_vec_pretty(self)?;
-        text.push(b'\n');
-        crate::files::replace(path, |file| file.write_all(&text))
+        crate::files::replace(path, |file| {
+            let mut text = BufWriter::new(file);
+            serde_json::to_writer_pretty(&mut text, self)?;
+            text.write_all(b"\n")?;
+            text.flush()
+        })
     }
 }

@@ -1,0 +1,132 @@
+//! The readings of many runs in little memory: of each run a number for each quantity, and once what is said of them.
+//!
+//! alumet is what the next run is forked from: the more memory it has, the longer that takes, and the more of it shows
+//! in the run.
+
+use crate::quantity::{Quantity, Reading, Unfit};
+
+/// What runs have read.
+#[derive(Debug, Clone, Default)]
+pub struct Readings {
+    runs: usize,
+    columns: Vec<Column>,
+}
+
+/// One quantity in all runs that have it.
+#[derive(Debug, Clone)]
+pub struct Column {
+    pub quantity: Quantity,
+    /// In the order of the runs.
+    pub values: Vec<f64>,
+    /// The ways in which they were obtained, in the order in which they first occur; methods that differ in numbers
+    /// alone are one.
+    pub ways: Vec<Way>,
+}
+
+/// Where values come from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Way {
+    /// `measured`, `attributed` or `estimated`.
+    pub provenance: String,
+    pub method: String,
+    /// Why no verdict may rest on them.
+    pub unfit: Option<Unfit>,
+}
+
+impl Readings {
+    /// How many runs there are.
+    pub fn len(&self) -> usize {
+        self.runs
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.runs == 0
+    }
+
+    /// Adds a run.
+    pub fn add(&mut self, run: Vec<(Quantity, Reading)>) {
+        self.runs += 1;
+        for (quantity, reading) in run {
+            let place = self.columns.iter().position(|column| column.quantity == quantity);
+            let place = place.unwrap_or_else(|| {
+                self.columns.push(Column { quantity, values: Vec::new(), ways: Vec::new() });
+                self.columns.len() - 1
+            });
+            self.columns[place].add(reading);
+        }
+    }
+
+    /// The quantities, the usual ones first.
+    pub fn columns(&self) -> Vec<&Column> {
+        let mut columns: Vec<_> = self.columns.iter().collect();
+        columns.sort_by(|a, b| a.quantity.cmp(&b.quantity));
+        columns
+    }
+
+    /// A quantity, if any run has it.
+    pub fn column(&self, quantity: &Quantity) -> Option<&Column> {
+        self.columns.iter().find(|column| column.quantity == *quantity)
+    }
+}
+
+impl Column {
+    fn add(&mut self, reading: Reading) {
+        let Reading { value, provenance, method, unfit } = reading;
+        self.values.push(value);
+        let is_it = |way: &Way| {
+            way.provenance == provenance
+                && way.unfit == unfit
+                && (way.method == method || without_numbers(&way.method).eq(without_numbers(&method)))
+        };
+        if !self.ways.iter().any(is_it) {
+            self.ways.push(Way { provenance, method, unfit });
+        }
+    }
+}
+
+impl Way {
+    /// The method, in which numbers are all the same: as what an idle power was measured, for example.
+    pub fn skeleton(&self) -> String {
+        without_numbers(&self.method).collect()
+    }
+}
+
+fn without_numbers(text: &str) -> impl Iterator<Item = char> {
+    text.chars().filter(|c| !c.is_ascii_digit() && *c != '.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(value: f64, method: &str) -> Reading {
+        Reading { value, provenance: "measured".into(), method: method.into(), unfit: None }
+    }
+
+    #[test]
+    fn of_many_runs_a_number_each_is_kept_and_what_is_said_of_them_once() {
+        let mut readings = Readings::default();
+        for i in 0..10_000 {
+            let method = format!("above {}.{} W of idle power", i, i % 7);
+            let energy = Reading { provenance: "attributed".into(), ..reading(f64::from(i), &method) };
+            readings.add(vec![(Quantity::Time, reading(0.5, "clock")), (Quantity::Energy, energy)]);
+        }
+        let columns = readings.columns();
+        assert_eq!((readings.len(), columns.len()), (10_000, 2));
+        assert_eq!((&columns[0].quantity, columns[0].values[9_999]), (&Quantity::Energy, 9_999.0));
+        assert!(columns.iter().all(|column| column.ways.len() == 1 && column.values.len() == 10_000));
+    }
+
+    #[test]
+    fn every_way_and_every_gap_shows() {
+        let mut readings = Readings::default();
+        readings.add(vec![(Quantity::Cpu, reading(1.0, "a"))]);
+        readings.add(Vec::new());
+        readings.add(vec![(Quantity::Cpu, reading(2.0, "b"))]);
+        let unfit = Reading { unfit: Some(Unfit::Scaled), ..reading(3.0, "b") };
+        readings.add(vec![(Quantity::Cpu, unfit)]);
+        let cpu = readings.column(&Quantity::Cpu).unwrap();
+        assert_eq!((readings.len(), &*cpu.values, cpu.ways.len()), (4, &[1.0, 2.0, 3.0][..], 3));
+        assert!(readings.column(&Quantity::Time).is_none());
+    }
+}
