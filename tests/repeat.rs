@@ -347,6 +347,21 @@ fn a_program_that_prints_without_end_takes_no_memory() {
     assert!(most.unwrap() < 40_000_000, "{most:?}");
 }
 
+/// The next run is forked from alumet: what it remembers of the others would show in that one's time and memory.
+#[test]
+fn alumets_own_memory_does_not_grow_with_the_runs() {
+    let words = ["exec", "-q", "-r", "5000", "--plugins", "procfs", "--json", "p.json", "true"];
+    let mut run = Alumet::new(words);
+    run.run().status(0);
+    let profile = run.profile("p.json");
+    let resident = |at: usize| runs(&profile)[at]["self"]["rss_bytes"].as_f64().unwrap();
+    assert_eq!(runs(&profile).len(), 5000);
+    // The whole of a run is some 10 kB: all of them would be five times as much as alumet.
+    assert!(resident(4999) < 1.25 * resident(99), "{} of {}", resident(4999), resident(99));
+    let summary = profile["summary"].as_array().unwrap();
+    assert!(!summary.is_empty() && summary.iter().all(|metric| metric["n"] == 5000));
+}
+
 #[test]
 fn runs_that_are_shorter_than_it_takes_to_start_a_process_are_named() {
     let done = Alumet::new(["exec", "-r", "3", "true"]).run().status(0);
