@@ -86,17 +86,18 @@ impl Bench<'_> {
                 .collect()
         };
         let is_decided = |runs: &Interleaved| -> Result<bool, Failure> {
-            match looks.rule(runs.pairs()).filter(|_| settled.adaptive && runs.pairs() < settled.pairs) {
-                Some(rule) => {
-                    let comparisons = judge(runs, rule.alpha(), Ended::Complete)?;
-                    Ok(comparisons.iter().all(|comparison| comparison.verdict != Verdict::Inconclusive))
-                }
-                // What cannot be compared at all need not be run ten times.
-                None if runs.pairs() == 1 => {
-                    judge(runs, settled.rule.alpha(), Ended::Complete).map(|_| false)
-                }
-                None => Ok(false),
+            // What cannot be compared at all need not be run ten times.
+            if runs.pairs() == 1 {
+                judge(runs, settled.rule.alpha(), Ended::Complete)?;
             }
+            if !settled.adaptive {
+                return Ok(runs.pairs() >= settled.pairs);
+            }
+            looks.is_over(runs.pairs(), |rule| {
+                let comparisons = judge(runs, rule.alpha(), Ended::Complete)?;
+                let is_open = comparisons.iter().any(|one| one.verdict == Verdict::Inconclusive);
+                Ok(if is_open { Verdict::Inconclusive } else { Verdict::Pass })
+            })
         };
         let plan =
             interleave::Plan { warmups: settled.warmups, pairs: settled.pairs, max_time: settled.max_time };
@@ -112,7 +113,7 @@ impl Bench<'_> {
             });
         }
         let alpha = match settled.adaptive {
-            true => looks.rule(pairs).unwrap_or_else(|| looks.last_rule(pairs)).alpha(),
+            true => looks.last_rule(pairs).alpha(),
             false => settled.rule.alpha(),
         };
         let how = match &runs.stopped {

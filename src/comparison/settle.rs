@@ -12,6 +12,7 @@ use crate::exit::{FAILED, Failure};
 use crate::quantity::Quantity;
 use crate::statistics::decision::Verdict;
 use crate::statistics::gate::Rule;
+use crate::statistics::sequential::Plan;
 
 /// A regression.
 pub const REGRESSION: u8 = 3;
@@ -19,7 +20,6 @@ pub const REGRESSION: u8 = 3;
 pub const INCONCLUSIVE: u8 = 4;
 
 const PAIRS: usize = 10;
-const ADAPTIVE_PAIRS: usize = 40;
 /// With a lower cap, early looks cost more than they gain.
 const FEWEST_ADAPTIVE_PAIRS: usize = 20;
 
@@ -45,7 +45,7 @@ impl Comparing {
                 self.alpha
             )));
         }
-        let pairs = self.pairs.unwrap_or(if self.adaptive { ADAPTIVE_PAIRS } else { PAIRS });
+        let pairs = self.pairs.unwrap_or(if self.adaptive { Plan::CAP } else { PAIRS });
         let fewest = if self.adaptive { FEWEST_ADAPTIVE_PAIRS } else { Rule::FEWEST_RUNS };
         if pairs < fewest {
             let with = if self.adaptive { " with --adaptive" } else { "" };

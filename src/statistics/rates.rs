@@ -6,6 +6,7 @@
 
 use super::decision::{Decision, Finding, Verdict};
 use super::gate::Rule;
+use super::sequential::Plan;
 use super::simulation::{Session, adaptive, gate, rate, stored};
 use super::{drift, hodges_lehmann, signed_rank};
 
@@ -173,6 +174,8 @@ fn adaptive_share(sessions: u32, session: Session, effect: f64, verdict: Verdict
     rate(sessions, 1, |noise| adaptive(session, effect, noise).unwrap().verdict == verdict)
 }
 
+const DEFAULT: Session = Session { pairs: Plan::CAP, ..USUAL };
+
 fn up_to(pairs: usize, session: Session) -> Session {
     Session { pairs, ..session }
 }
@@ -182,6 +185,7 @@ fn looking_early_keeps_false_alarms_at_2_percent() {
     for session in [USUAL, CORRELATED, WILD] {
         at_most(0.02, adaptive_share(SESSIONS, up_to(26, session), 0.0, Verdict::Regression));
     }
+    at_most(0.02, adaptive_share(1000, DEFAULT, 0.0, Verdict::Regression));
 }
 
 #[test]
@@ -190,6 +194,8 @@ fn looking_early_finds_what_must_be_found() {
     at_least(0.90, adaptive_share(1000, up_to(20, WILDER), 0.05, Verdict::Regression));
     at_least(0.80, adaptive_share(1000, up_to(20, USUAL), 0.03, Verdict::Regression));
     at_least(0.50, adaptive_share(1000, up_to(20, NOISY), 0.0, Verdict::Inconclusive));
+    at_least(0.99, adaptive_share(1000, DEFAULT, 0.05, Verdict::Regression));
+    at_least(0.97, adaptive_share(1000, DEFAULT, 0.03, Verdict::Regression));
 }
 
 #[test]
@@ -197,6 +203,7 @@ fn looking_early_passes_a_regression_of_just_the_threshold_in_at_most_7_percent(
     for session in [USUAL, CORRELATED] {
         at_most(0.07, adaptive_share(1000, up_to(26, session), 0.02, Verdict::Pass));
     }
+    at_most(0.07, adaptive_share(1000, DEFAULT, 0.02, Verdict::Pass));
     // The control: every look believed at 5 %.
     let peeking = rate(1000, 1, |noise| {
         let (a, b) = up_to(26, USUAL).interleaved(0.02, noise);

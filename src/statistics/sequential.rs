@@ -16,8 +16,7 @@
 //! Turnbull 1989); with a high cap the first looks are too few pairs for such a level, and their interval says so. The
 //! estimate itself is somewhat extreme where a look ended early.
 
-#[cfg(test)]
-use super::decision::{Decision, Verdict};
+use super::decision::Verdict;
 use super::gate::Rule;
 use super::sample::Invalid;
 
@@ -28,20 +27,13 @@ pub struct Plan {
     looks: Vec<usize>,
 }
 
-/// What follows from a look at one metric, in simulations.
-#[cfg(test)]
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Step {
-    /// Nothing is decided: go on until there are so many pairs.
-    Continue(usize),
-    /// Decided, or undecided at the cap.
-    Done(Decision),
-}
-
 impl Plan {
     /// The first look is at so many pairs, if the cap is not lower: α = 5 % and a cap of up to 169 leave it enough to
     /// spend that it can decide.
     pub const FIRST_LOOK: usize = 8;
+
+    /// The usual cap.
+    pub const CAP: usize = 40;
 
     /// Looks at 8, 12, 18, 26, 38, ... pairs and at the cap, which is at least [`Rule::FEWEST_RUNS`]: each half as
     /// many again as the one before, even so that both orders of a pair occur equally often, and none so near to the
@@ -58,55 +50,35 @@ impl Plan {
 
     /// After how many pairs to look.
     #[cfg(test)]
-    pub fn looks(&self) -> &[usize] {
+    fn looks(&self) -> &[usize] {
         &self.looks
     }
 
-    /// The rule by which a look at so many pairs judges; none where no look is planned. For several metrics, whose
-    /// decisions [`Rule::together`] joins.
-    pub fn rule(&self, pairs: usize) -> Option<Rule> {
-        let at = self.looks.iter().position(|look| *look == pairs)?;
-        let before = if at == 0 { 0.0 } else { self.spent(self.looks[at - 1]) };
-        Some(self.rule.at(self.spent(pairs) - before))
-    }
-
-    /// The planned look after so many pairs.
-    #[cfg(test)]
-    pub fn next(&self, pairs: usize) -> Option<usize> {
-        self.looks.iter().copied().find(|look| *look > pairs)
-    }
-
-    /// Looks at the pairs so far. Between planned looks nothing is judged.
-    #[cfg(test)]
-    pub fn look(&self, a: &[f64], b: &[f64]) -> Result<Step, Invalid> {
-        let next = self.next(a.len());
-        match (self.rule(a.len()), next) {
-            (None, Some(next)) => Ok(Step::Continue(next)),
-            (None, None) => self.conclude(a, b).map(Step::Done),
-            (Some(rule), next) => {
-                let decision = rule.paired(a, b)?;
-                match (decision.verdict, next) {
-                    (Verdict::Inconclusive, Some(next)) => Ok(Step::Continue(next)),
-                    _ => Ok(Step::Done(decision)),
-                }
-            }
+    /// Whether the runs end after so many pairs: at the cap, or with the verdict of a planned look, which judges by this
+    /// rule. Between planned looks nothing is judged.
+    pub fn is_over<E>(&self, pairs: usize, look: impl FnOnce(Rule) -> Result<Verdict, E>) -> Result<bool, E> {
+        match self.look(pairs) {
+            _ if pairs >= self.cap() => Ok(true),
+            Some(rule) => Ok(look(rule)? != Verdict::Inconclusive),
+            None => Ok(false),
         }
     }
 
-    /// The last word when the runs have to end where no look was planned, for a reason that has nothing to do with
-    /// their values (a time limit): it spends all that the looks so far have left. Beyond the cap, that are the pairs
-    /// up to it.
-    #[cfg(test)]
-    pub fn conclude(&self, a: &[f64], b: &[f64]) -> Result<Decision, Invalid> {
-        let cap = self.cap();
-        let (a, b) = (&a[..a.len().min(cap)], &b[..b.len().min(cap)]);
-        self.last_rule(a.len()).paired(a, b)
+    /// The rule of the last word, after so many pairs: that of the planned look which ended the runs. Where they had to
+    /// end where none was planned, for a reason that has nothing to do with their values (a time limit), it spends all
+    /// that the looks so far have left.
+    pub fn last_rule(&self, pairs: usize) -> Rule {
+        self.look(pairs).unwrap_or_else(|| {
+            let before = self.looks.iter().rev().find(|look| **look < pairs);
+            self.rule.at(self.rule.alpha() - before.map_or(0.0, |look| self.spent(*look)))
+        })
     }
 
-    /// The rule of that last word, after so many pairs; as with [`Self::rule`], for several metrics.
-    pub fn last_rule(&self, pairs: usize) -> Rule {
-        let before = self.looks.iter().rev().find(|look| **look < pairs);
-        self.rule.at(self.rule.alpha() - before.map_or(0.0, |look| self.spent(*look)))
+    /// The rule by which a planned look judges.
+    fn look(&self, pairs: usize) -> Option<Rule> {
+        let at = self.looks.iter().position(|look| *look == pairs)?;
+        let before = if at == 0 { 0.0 } else { self.spent(self.looks[at - 1]) };
+        Some(self.rule.at(self.spent(pairs) - before))
     }
 
     fn cap(&self) -> usize {
@@ -123,6 +95,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statistics::decision::Decision;
     use crate::statistics::simulation::Noise;
 
     fn plan(cap: usize) -> Plan {
@@ -149,16 +122,30 @@ mod tests {
     fn the_looks_spend_the_whole_error_and_no_more() {
         for cap in [5, 10, 40, 100, 1000] {
             let plan = plan(cap);
-            let spent: f64 = plan.looks().iter().map(|look| plan.rule(*look).unwrap().alpha()).sum();
+            let spent: f64 = plan.looks().iter().map(|look| plan.look(*look).unwrap().alpha()).sum();
             assert!((spent - 0.05).abs() < 1e-12, "{cap}: {spent}");
         }
-        assert_eq!(plan(40).rule(9), None);
+        assert_eq!(plan(40).look(9), None);
     }
 
     #[test]
     fn the_first_look_has_enough_to_spend_for_a_decision() {
-        assert!(plan(169).rule(8).unwrap().alpha() >= 1.0 / 256.0);
-        assert!(plan(170).rule(8).unwrap().alpha() < 1.0 / 256.0);
+        assert!(plan(169).look(8).unwrap().alpha() >= 1.0 / 256.0);
+        assert!(plan(170).look(8).unwrap().alpha() < 1.0 / 256.0);
+    }
+
+    /// The pairs after which the runs end, where the looks were, and the last word.
+    fn run(plan: &Plan, a: &[f64], b: &[f64]) -> (Decision, Vec<usize>) {
+        let mut seen = Vec::new();
+        let is_over = |pairs: &usize| {
+            plan.is_over(*pairs, |rule| {
+                seen.push(*pairs);
+                Ok::<_, Invalid>(rule.paired(&a[..*pairs], &b[..*pairs])?.verdict)
+            })
+            .unwrap()
+        };
+        let pairs = (1..).find(is_over).unwrap();
+        (plan.last_rule(pairs).paired(&a[..pairs], &b[..pairs]).unwrap(), seen)
     }
 
     #[test]
@@ -166,38 +153,24 @@ mod tests {
         let plan = plan(40);
         let a = runs(40, 100.0, 0.002, 1);
         for (level, verdict) in [(100.0, Verdict::Pass), (110.0, Verdict::Regression)] {
-            let b = runs(40, level, 0.002, 2);
-            assert_eq!(plan.look(&a[..7], &b[..7]).unwrap(), Step::Continue(8));
-            let Step::Done(decision) = plan.look(&a[..8], &b[..8]).unwrap() else { panic!("{level}") };
-            assert_eq!((decision.verdict, decision.runs), (verdict, [8, 8]));
+            let (decision, seen) = run(&plan, &a, &runs(40, level, 0.002, 2));
+            assert_eq!((decision.verdict, decision.runs, seen), (verdict, [8, 8], vec![8]));
         }
-        let (a, b) = (runs(41, 100.0, 0.2, 3), runs(41, 100.0, 0.2, 4));
-        let mut seen = Vec::new();
-        let mut n = 8;
-        let decision = loop {
-            seen.push(n);
-            match plan.look(&a[..n], &b[..n]).unwrap() {
-                Step::Continue(next) => n = next,
-                Step::Done(decision) => break decision,
-            }
-        };
-        assert_eq!((decision.verdict, seen.as_slice()), (Verdict::Inconclusive, plan.looks()));
-        // Pairs beyond the cap are not a further look.
-        assert_eq!(plan.look(&a, &b).unwrap(), Step::Done(plan.conclude(&a[..40], &b[..40]).unwrap()));
+        let (decision, seen) = run(&plan, &runs(40, 100.0, 0.2, 3), &runs(40, 100.0, 0.2, 4));
+        assert_eq!((decision.verdict, decision.runs), (Verdict::Inconclusive, [40, 40]));
+        // That at the cap is the last word.
+        assert_eq!(seen, [8, 12, 18, 26]);
     }
 
     #[test]
     fn runs_that_must_end_early_are_judged_by_what_is_left_to_spend() {
         let plan = plan(40);
-        let (a, b) = (runs(14, 100.0, 0.02, 5), runs(14, 100.0, 0.02, 6));
-        let left = 0.05 - plan.rule(8).unwrap().alpha() - plan.rule(12).unwrap().alpha();
-        let expected = Rule::new(0.02, left).unwrap().paired(&a, &b).unwrap();
-        let concluded = plan.conclude(&a, &b).unwrap();
-        assert_eq!((concluded.verdict, concluded.p_worse), (expected.verdict, expected.p_worse));
-        // At the cap it is the last look.
-        let (a, b) = (runs(40, 100.0, 0.02, 5), runs(40, 100.0, 0.02, 6));
-        let last = plan.rule(40).unwrap().paired(&a, &b).unwrap();
-        assert_eq!(plan.conclude(&a, &b).unwrap().verdict, last.verdict);
-        assert!(plan.conclude(&[], &[]).is_err());
+        let left = 0.05 - plan.look(8).unwrap().alpha() - plan.look(12).unwrap().alpha();
+        assert!((plan.last_rule(14).alpha() - left).abs() < 1e-12);
+        assert_eq!(plan.last_rule(5).alpha(), 0.05);
+        // Where a look was planned it is that one.
+        for pairs in [8, 26, 40] {
+            assert_eq!(Some(plan.last_rule(pairs)), plan.look(pairs));
+        }
     }
 }

@@ -7,7 +7,7 @@
 use crate::statistics::decision::Decision;
 use crate::statistics::gate::Rule;
 use crate::statistics::sample::Invalid;
-use crate::statistics::sequential::{Plan, Step};
+use crate::statistics::sequential::Plan;
 
 /// Normally distributed numbers from a seed.
 #[derive(Debug)]
@@ -113,11 +113,9 @@ pub fn stored(session: Session, effect: f64, spread: f64, noise: &mut Noise) -> 
 pub fn adaptive(session: Session, effect: f64, noise: &mut Noise) -> Result<Decision, Invalid> {
     let (a, b) = session.interleaved(effect, noise);
     let plan = Plan::new(Rule::default(), session.pairs)?;
-    let mut pairs = plan.looks()[0];
-    loop {
-        match plan.look(&a[..pairs], &b[..pairs])? {
-            Step::Continue(next) => pairs = next,
-            Step::Done(decision) => return Ok(decision),
-        }
+    let mut pairs = 1;
+    while !plan.is_over(pairs, |rule| Ok(rule.paired(&a[..pairs], &b[..pairs])?.verdict))? {
+        pairs += 1;
     }
+    plan.last_rule(pairs).paired(&a[..pairs], &b[..pairs])
 }
