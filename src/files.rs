@@ -99,11 +99,7 @@ fn can_be_replaced(path: &Path) -> bool {
 /// Whether two paths lead to the same regular file, which may not exist yet.
 pub fn same(a: &Path, b: &Path) -> bool {
     let place = |path: &Path| -> Option<PathBuf> {
-        if let Ok(place) = fs::canonicalize(path) {
-            return Some(place);
-        }
-        // Of a link to nothing, the file that writing to it would create.
-        let path = fs::read_link(path).map_or_else(|_| path.to_owned(), |to| parent(path).join(to));
+        let path = leads_to(path);
         Some(fs::canonicalize(parent(&path)).ok()?.join(path.file_name()?))
     };
     let special = fs::metadata(a).is_ok_and(|metadata| !metadata.is_file());
@@ -123,17 +119,27 @@ pub fn numbered(path: &Path, number: usize) -> PathBuf {
 
 /// Behind a link, the file that it leads to is what is replaced.
 fn behind(place: &Place) -> PathBuf {
-    let path = place.path().to_owned();
-    if place.is_held() { path } else { fs::canonicalize(&path).unwrap_or(path) }
+    if place.is_held() { place.path().to_owned() } else { leads_to(place.path()) }
 }
 
-/// Removes a regular file, if there is one.
-pub fn remove(path: &Path) -> io::Result<()> {
-    let Ok(place) = Place::of(path) else { return Ok(()) };
-    match fs::symlink_metadata(place.path()) {
-        Ok(metadata) if metadata.is_file() => fs::remove_file(place.path()),
-        _ => Ok(()),
-    }
+/// What a path stands for; of a link to nothing, the file that writing to it would create.
+fn leads_to(path: &Path) -> PathBuf {
+    let link = || fs::read_link(path).map_or_else(|_| path.to_owned(), |to| parent(path).join(to));
+    fs::canonicalize(path).unwrap_or_else(|_| link())
+}
+
+/// Removes what an earlier run has left in a file that is to be written, lest anybody takes it for this one's. Where a
+/// name cannot be taken away, the file is emptied.
+pub fn remove(path: &Path) -> Result<(), Failure> {
+    // What is open already, such as /dev/stdout, was emptied by whoever has opened it, or is to be written on.
+    let is_open = |path: &Path| {
+        let link = fs::read_link(path).map_or_else(|_| path.to_owned(), |to| parent(path).join(to));
+        fs::canonicalize(parent(&link)).is_ok_and(|directory| directory.starts_with("/proc"))
+    };
+    let old = Place::of(path).ok().filter(|_| !is_open(path)).map(|place| (behind(&place), place));
+    let Some((path_of_old, place)) = old.filter(|(old, _)| old.is_file()) else { return Ok(()) };
+    let removed = fs::remove_file(path_of_old).or_else(|_| place.create().map(drop));
+    removed.map_err(|error| Failure::failed(format!("cannot replace {}: {}", path.display(), reason(&error))))
 }
 
 /// Writes a file: a regular one through a temporary file beside it that then takes its name.
@@ -176,6 +182,23 @@ mod tests {
         .unwrap_err();
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_left_of_an_earlier_run_is_removed_behind_a_link_too_and_the_link_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        std::os::unix::fs::symlink("old", path("link")).unwrap();
+        for name in ["link", "old"] {
+            fs::write(path("old"), "pass").unwrap();
+            remove(&path(name)).unwrap();
+            assert!(!path("old").exists());
+        }
+        remove(&path("old")).unwrap();
+        remove(Path::new("/dev/null")).unwrap();
+        replace(&path("link"), |file| file.write_all(b"new")).unwrap();
+        assert_eq!(fs::read(path("old")).unwrap(), b"new");
+        assert!(fs::symlink_metadata(path("link")).unwrap().is_symlink());
     }
 
     #[test]

@@ -91,6 +91,8 @@ impl<'a> Measurement<'a> {
         }
         config.notices.iter().for_each(|notice| note(&notice.0));
         let csv = csv_config(&config, outputs)?;
+        // Whatever becomes of this run, the profile of an earlier one must not stand for it.
+        outputs.json.as_deref().map_or(Ok(()), files::remove)?;
         Ok(Self {
             config,
             outputs,

@@ -1,5 +1,6 @@
 //! What stderr can show: its width, and whether colours are wanted.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 
@@ -45,7 +46,24 @@ impl Look {
 
 /// Prints on stderr. Nobody may be there to read it: that is no failure.
 pub fn say(text: &str) {
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    let _ = std::io::stderr().lock().write_all(without_commands(text).as_bytes());
+}
+
+/// The text, for a log. That of GitHub Actions takes what programs write for commands, which a name must not become: `::`
+/// at the beginning of a line, after any space, and `##[` anywhere (`ActionCommand.cs` of actions/runner).
+pub fn without_commands(text: &str) -> Cow<'_, str> {
+    let is_actions = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
+    if is_actions { Cow::Owned(defused(text)) } else { Cow::Borrowed(text) }
+}
+
+fn defused(text: &str) -> String {
+    let line = |line: &str| {
+        let start = line.len() - line.trim_start().len();
+        let (space, rest) = line.split_at(start);
+        let rest = if rest.starts_with("::") { rest.replacen("::", ": :", 1) } else { rest.to_owned() };
+        format!("{space}{}", rest.replace("##[", "## ["))
+    };
+    text.split_inclusive('\n').map(line).collect()
 }
 
 /// Prints one line of alumet's own on stderr.
@@ -67,4 +85,18 @@ pub fn shortened(text: &str, room: usize) -> String {
         short.push(c);
     }
     short + "…"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_into_the_log_of_github_actions_is_no_command() {
+        assert_eq!(
+            defused("::error::x\n  \u{a0}::add-mask::y  z::w\n a ##[set-env name=X;]y ##[x]\n\n"),
+            ": :error::x\n  \u{a0}: :add-mask::y  z::w\n a ## [set-env name=X;]y ## [x]\n\n"
+        );
+        assert_eq!(defused("a::b: c\n  # d [e]"), "a::b: c\n  # d [e]");
+    }
 }

@@ -274,6 +274,45 @@ fn no_file_is_written_over_another_and_none_of_an_earlier_verdict_stays() {
     run.write("old.xml", "<pass/>");
     run.run().status(125);
     assert!(!run.path("old.xml").exists());
+    // However early it fails, and behind a link too.
+    let files = ["--junit", "link.xml", "--json", "old.json"];
+    for (words, status) in [
+        (&["compare", "none.json", "true"][..], 125),
+        (&["compare", "--pairs", "2", "true", "true"], 2),
+        (&["compare", "base.json", "base.json"], 125),
+        (&["check", "--baseline", "none.json", "true"], 125),
+        (&["check", "true"], 2),
+    ] {
+        let mut run = Alumet::new([&words[..1], &files, &words[1..]].concat());
+        run.write("old.xml", "<pass/>").write("old.json", "{}").write("base.json", "{}");
+        std::os::unix::fs::symlink("old.xml", run.path("link.xml")).unwrap();
+        run.run().status(status);
+        assert!(!run.path("old.xml").exists() && !run.path("old.json").exists(), "{words:?}");
+        assert_eq!(run.read("base.json"), "{}");
+    }
+}
+
+/// The names in the table are those of the change that is judged.
+#[test]
+fn no_name_becomes_a_command_of_the_pipeline_and_no_stdout_takes_the_summary_with_it() {
+    let evil = "::error::pwned ##[add-mask]x";
+    let words = ["check", "--without", "perf,nvml,estimate,hwmon", "--pairs", "5", "--baseline-cmd", evil];
+    let run = |to: &str| {
+        let script = format!("cp /bin/true ./::error::pwned; PATH=.:$PATH exec \"$@\" {to}");
+        let mut run = Alumet::sh(&script, &words).env("GITHUB_ACTIONS", "true");
+        let summary = run.path("summary.md");
+        run.command.args(["--", "::error::pwned"]).env("GITHUB_STEP_SUMMARY", &summary);
+        (run.run(), fs::read_to_string(summary).unwrap())
+    };
+    let (done, _) = run("");
+    assert!([0, 3, 4].contains(&done.status), "{done:?}");
+    assert!(done.stdout.contains(": :error::pwned"), "{done:?}");
+    let lines = done.stdout.lines().chain(done.stderr.lines());
+    let is_command = |line: &&str| line.trim_start().starts_with("::") || line.contains("##[");
+    assert_eq!(lines.filter(is_command).count(), 1, "one annotation: {done:?}");
+    let (done, summary) = run("> /dev/full");
+    done.status(125).says("cannot write to stdout");
+    assert!(summary.contains("### alumet"), "{summary}");
 }
 
 #[test]

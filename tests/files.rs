@@ -344,6 +344,22 @@ fn nothing_is_written_that_was_not_asked_for() {
     assert_eq!(names(&run), ["p.json", "s.csv"]);
 }
 
+/// Whoever reads the file after a failure must not take an earlier run for this one.
+#[test]
+fn the_profile_of_an_earlier_run_does_not_stay_when_this_one_fails() {
+    for words in [&["exec", "/no/such/program"][..], &["exec", "-r", "3", "/no/such/program"]] {
+        let mut run = Alumet::new([&words[..1], &["--json", "p.json"], &words[1..]].concat());
+        run.write("p.json", "{}");
+        run.run().status(127);
+        assert!(!run.path("p.json").exists(), "{words:?}");
+    }
+    // What the shell has opened is written into, not taken away.
+    let mut run = Alumet::sh("\"$@\" > out.json", &["exec", "-q", "--json", "/dev/stdout", "true"]);
+    run.run().status(0);
+    assert_eq!(run.profile("out.json")["schema"], "alumet.profile/1");
+    assert_eq!(std::fs::read_dir(run.path("")).unwrap().count(), 1);
+}
+
 #[test]
 fn quiet_means_that_nothing_is_on_stderr() {
     for options in [&["-q"][..], &["--quiet", "-o", "s.csv", "--json", "p.json", "--per-process"]] {

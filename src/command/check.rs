@@ -2,18 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use super::report;
 use crate::cli::Check;
 use crate::comparison::session::{Bench, Typed, configuration};
 use crate::comparison::stored;
+use crate::comparison::written;
 use crate::exit::Failure;
 use crate::measure::block_on;
 use crate::signals;
 
 pub fn run(arguments: &Check) -> Result<u8, Failure> {
-    let settled = arguments.comparing.settle(&arguments.repeating, 1)?;
     let read: Vec<&Path> = arguments.baseline.iter().map(PathBuf::as_path).collect();
-    report::check(&arguments.comparing, &arguments.repeating, 1, &read)?;
+    written::prepare(&arguments.comparing, &arguments.repeating, 1, &read)?;
+    let settled = arguments.comparing.settle(&arguments.repeating, 1)?;
     let config = configuration(&arguments.settings, &arguments.launching, true)?;
     let bench = Bench {
         settled,
@@ -46,5 +46,5 @@ pub fn run(arguments: &Check) -> Result<u8, Failure> {
             ));
         }
     };
-    report::write(&comparisons, &arguments.comparing, interrupted)
+    written::write(&comparisons, &arguments.comparing, interrupted)
 }

@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::report;
 use crate::cli::Compare;
 use crate::comparison::session::{Bench, Typed, configuration, profiles};
 use crate::comparison::stored::{self, Stored};
+use crate::comparison::written;
 use crate::exit::Failure;
 use crate::measure::block_on;
 use crate::signals;
@@ -18,7 +18,10 @@ enum Version {
 }
 
 pub fn run(arguments: &Compare) -> Result<u8, Failure> {
-    let settled = arguments.comparing.settle(&arguments.repeating, arguments.versions.len() - 1)?;
+    let files = arguments.versions.iter().map(Path::new).filter(|word| word.is_file()).collect::<Vec<_>>();
+    let comparisons = arguments.versions.len() - 1;
+    written::prepare(&arguments.comparing, &arguments.repeating, comparisons, &files)?;
+    let settled = arguments.comparing.settle(&arguments.repeating, comparisons)?;
     let config = configuration(&arguments.settings, &arguments.launching, false)?;
     let events = super::exec::events(&arguments.comparing.outputs().event);
     let version = |word: &OsString| -> Result<Version, Failure> {
@@ -32,17 +35,10 @@ pub fn run(arguments: &Compare) -> Result<u8, Failure> {
         }
     };
     let versions = arguments.versions.iter().map(version).collect::<Result<Vec<_>, _>>()?;
-    let profiles_read: Vec<&Path> = arguments
-        .versions
-        .iter()
-        .zip(&versions)
-        .filter(|(_, version)| matches!(version, Version::Profile(_)))
-        .map(|(word, _)| Path::new(word))
-        .collect();
-    if arguments.comparing.adaptive && !profiles_read.is_empty() {
+    let has_profiles = versions.iter().any(|version| matches!(version, Version::Profile(_)));
+    if arguments.comparing.adaptive && has_profiles {
         return Err(Failure::usage("--adaptive is for commands: stored runs are no pairs"));
     }
-    report::check(&arguments.comparing, &arguments.repeating, versions.len() - 1, &profiles_read)?;
     let bench = Bench {
         settled,
         comparing: &arguments.comparing,
@@ -90,7 +86,7 @@ pub fn run(arguments: &Compare) -> Result<u8, Failure> {
             ));
         }
     };
-    report::write(&comparisons, &arguments.comparing, interrupted)
+    written::write(&comparisons, &arguments.comparing, interrupted)
 }
 
 /// A file that cannot be executed and looks like JSON.

@@ -7,7 +7,6 @@ mod config;
 mod doctor;
 pub mod exec;
 mod plugins;
-mod report;
 
 use alumet::perfmon::setcap;
 use nix::unistd::{Gid, Uid};
@@ -59,7 +58,7 @@ fn refuse_foreign_proc() -> Result<(), Failure> {
 }
 
 /// Prints on stdout. A reader who leaves early is no failure.
-fn print(text: &str) -> Result<(), Failure> {
+pub fn print(text: &str) -> Result<(), Failure> {
     use std::io::Write;
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure {

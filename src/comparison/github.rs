@@ -19,32 +19,31 @@ pub struct Environment<'a> {
     pub summary: Option<&'a Path>,
 }
 
-/// Annotates and appends to the step's summary, if this is a run by GitHub Actions. The log takes commands from stdout
-/// and stderr, at the beginning of a line.
-///
-/// # Errors
-/// Either could not be written; the other is written in any case. That is for a warning: the verdict stands.
-pub fn report(
-    comparison: &Comparison,
-    inconclusive_fails: bool,
-    environment: Environment<'_>,
-    log: &mut dyn Write,
-) -> io::Result<()> {
-    if environment.actions != Some("true") {
-        return Ok(());
+impl Environment<'_> {
+    fn is_actions(self) -> bool {
+        self.actions == Some("true")
     }
-    let logged =
-        log.write_all(annotation(comparison, inconclusive_fails).as_bytes()).and_then(|()| log.flush());
-    // A runner without a summary sets no file.
-    if let Some(path) = environment.summary.filter(|path| !path.as_os_str().is_empty()) {
-        append(path, &summary(comparison)).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("cannot write the step's summary to {}: {error}", path.display()),
-            )
-        })?;
+
+    /// Appends to the step's summary, if this is a run by GitHub Actions.
+    ///
+    /// # Errors
+    /// It could not be written. That is for a warning: the verdict stands.
+    pub fn summarise(self, comparisons: &[Comparison]) -> io::Result<()> {
+        // A runner without a summary sets no file.
+        let path = self.summary.filter(|path| self.is_actions() && !path.as_os_str().is_empty());
+        let Some(path) = path else { return Ok(()) };
+        append(path, &comparisons.iter().map(summary).collect::<String>()).map_err(|error| {
+            let why = format!("cannot write the step's summary to {}: {error}", path.display());
+            io::Error::new(error.kind(), why)
+        })
     }
-    logged
+
+    /// A line for each, if this is a run by GitHub Actions: for stdout, from which, as from stderr, the log takes commands
+    /// at the beginning of a line.
+    pub fn annotations(self, comparisons: &[Comparison], inconclusive_fails: bool) -> String {
+        let all = comparisons.iter().filter(|_| self.is_actions());
+        all.map(|comparison| annotation(comparison, inconclusive_fails)).collect()
+    }
 }
 
 /// One line: an error for a regression, a warning where nothing can be told, else a notice.
@@ -124,11 +123,11 @@ mod tests {
     fn outside_of_github_actions_nothing_is_written() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("summary.md");
+        let pass = [comparison(Verdict::Pass)];
         for actions in [None, Some(""), Some("false")] {
-            let mut log = Vec::new();
             let environment = Environment { actions, summary: Some(&path) };
-            report(&comparison(Verdict::Pass), false, environment, &mut log).unwrap();
-            assert!(log.is_empty() && !path.exists());
+            environment.summarise(&pass).unwrap();
+            assert!(environment.annotations(&pass, false).is_empty() && !path.exists());
         }
     }
 
@@ -138,22 +137,19 @@ mod tests {
         let path = directory.path().join("summary.md");
         std::fs::write(&path, "before\n").unwrap();
         let environment = Environment { actions: Some("true"), summary: Some(&path) };
-        let (pass, mut log) = (comparison(Verdict::Pass), Vec::new());
-        report(&pass, false, environment, &mut log).unwrap();
-        let expected = format!("before\n### alumet\n\n{}\n", markdown::render(&pass));
+        let pass = [comparison(Verdict::Pass)];
+        environment.summarise(&pass).unwrap();
+        let expected = format!("before\n### alumet\n\n{}\n", markdown::render(&pass[0]));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
-        assert_eq!(String::from_utf8(log).unwrap(), annotation(&pass, false));
-        let without = Environment { summary: Some(Path::new("")), ..environment };
-        report(&pass, false, without, &mut Vec::new()).unwrap();
+        assert_eq!(environment.annotations(&pass, false), annotation(&pass[0], false));
+        Environment { summary: Some(Path::new("")), ..environment }.summarise(&pass).unwrap();
     }
 
     #[test]
-    fn a_summary_that_cannot_be_written_is_said_and_the_annotation_stays() {
+    fn a_summary_that_cannot_be_written_is_said() {
         let directory = tempfile::tempdir().unwrap();
         let environment = Environment { actions: Some("true"), summary: Some(directory.path()) };
-        let mut log = Vec::new();
-        let error = report(&comparison(Verdict::Pass), false, environment, &mut log).unwrap_err();
+        let error = environment.summarise(&[comparison(Verdict::Pass)]).unwrap_err();
         assert!(error.to_string().starts_with("cannot write the step's summary to /"), "{error}");
-        assert!(log.starts_with(b"::notice"));
     }
 }

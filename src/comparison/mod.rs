@@ -3,7 +3,7 @@
 //! [`settle`] reads the arguments; [`interleave`] runs versions in turn and [`stored`] reads runs that were kept, as
 //! [`session`] says; [`judge`] makes a [`Comparison`] of two [`Side`]s. Everything that a person or a pipeline reads is made from one:
 //! [`table`] for the terminal, [`markdown`] for a pull request, [`junit`], [`github`] and [`openmetrics`] for pipelines,
-//! [`json`] for programs, all in the same [`words`].
+//! [`json`] for programs, all in the same [`words`], and [`written`] where it belongs.
 
 pub mod github;
 pub mod interleave;
@@ -19,6 +19,7 @@ pub mod settle;
 pub mod stored;
 pub mod table;
 mod words;
+pub mod written;
 
 use serde::Serialize;
 

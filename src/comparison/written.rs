@@ -1,18 +1,19 @@
-//! Where comparisons are written to: the terminal, files, and the pipeline that alumet runs in.
+//! Where comparisons are written to: files, the pipeline that alumet runs in, and the terminal.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use alumet::file::reason;
 
+use super::{Comparison, github, json, junit, markdown, openmetrics, table};
 use crate::cli::{Comparing, Repeating};
-use crate::comparison::{Comparison, github, json, junit, markdown, openmetrics, table};
 use crate::exit::{FAILED, Failure};
 use crate::files;
-use crate::terminal::{Look, note};
+use crate::terminal::{Look, note, without_commands};
 
-/// Checks the files that were asked for, before anything runs. `read` are those that must not be written over.
-pub fn check(
+/// Checks the files that were asked for and takes away what an earlier comparison has left in them, before anything else
+/// can fail. `read` are those that must not be written over.
+pub fn prepare(
     comparing: &Comparing,
     repeating: &Repeating,
     comparisons: usize,
@@ -40,15 +41,8 @@ pub fn check(
     if comparisons > 1 && (comparing.junit.is_some() || comparing.openmetrics.is_some()) {
         return Err(Failure::usage("--junit and --openmetrics are for two versions"));
     }
-    // The verdict of an earlier comparison must not stand for this one, whatever becomes of it.
-    for path in
-        [&comparing.json, &comparing.markdown, &comparing.junit, &comparing.openmetrics].into_iter().flatten()
-    {
-        files::remove(path).map_err(|error| {
-            Failure::failed(format!("cannot replace {}: {}", path.display(), reason(&error)))
-        })?;
-    }
-    Ok(())
+    let written = [&comparing.json, &comparing.markdown, &comparing.junit, &comparing.openmetrics];
+    written.into_iter().flatten().try_for_each(|path| files::remove(path))
 }
 
 /// Writes everything. Returns the status to end with.
@@ -82,21 +76,26 @@ pub fn write(
         let metrics = || Ok(openmetrics::render(comparison).into_bytes());
         file(&comparing.openmetrics, "the metrics", &metrics);
     }
+    let actions = std::env::var("GITHUB_ACTIONS").ok();
+    let summary = std::env::var_os("GITHUB_STEP_SUMMARY").map(PathBuf::from);
+    let pipeline = github::Environment { actions: actions.as_deref(), summary: summary.as_deref() };
+    // The verdict stands whatever becomes of this.
+    if let Err(error) = pipeline.summarise(comparisons) {
+        note(&error.to_string());
+    }
     // Last: a stdout that fails takes nothing else with it.
     if !comparing.quiet {
         let look = Look::of_stdout();
         let text: String = comparisons.iter().map(|comparison| table::render(comparison, look)).collect();
-        super::print(&text)?;
+        if let Err(failure) = crate::command::print(&without_commands(&text)) {
+            note(&failure.message);
+            written = false;
+        }
     }
-    let actions = std::env::var("GITHUB_ACTIONS").ok();
-    let summary = std::env::var_os("GITHUB_STEP_SUMMARY").map(PathBuf::from);
-    let environment = github::Environment { actions: actions.as_deref(), summary: summary.as_deref() };
-    for comparison in comparisons {
-        // The verdict stands whatever becomes of this.
-        if let Err(error) =
-            github::report(comparison, inconclusive_fails, environment, &mut io::stdout().lock())
-        {
-            note(&error.to_string());
+    if written {
+        let annotations = pipeline.annotations(comparisons, inconclusive_fails);
+        if let Err(failure) = crate::command::print(&annotations) {
+            note(&failure.message);
         }
     }
     let status = interrupted.unwrap_or_else(|| comparing.status(comparisons));
