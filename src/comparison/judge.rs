@@ -223,7 +223,16 @@ impl<'a> Column<'a> {
     }
 
     fn invalid(&self, invalid: &Invalid) -> Failure {
-        Failure::failed(format!("{} cannot be compared: {invalid}", self.quantity))
+        let remedy = match (invalid, &self.quantity) {
+            (Invalid::NotPositive { value: 0.0, .. }, Quantity::Energy | Quantity::Gpu) => {
+                "; a run is too short for the meter: let it do its work several times, or --gate cpu decide"
+            }
+            (Invalid::NotPositive { value: 0.0, .. }, _) => {
+                "; let a run do its work several times, or --gate name something else"
+            }
+            _ => "",
+        };
+        Failure::failed(format!("{} cannot be compared: {invalid}{remedy}", self.quantity))
     }
 }
 
@@ -467,6 +476,18 @@ mod tests {
     }
 
     #[test]
+    fn an_estimate_that_some_runs_lack_is_still_an_estimate() {
+        let estimated = side("x", |wobble| {
+            let energy = (Quantity::Energy, reading(wobble, "estimated", Some(Unfit::Estimated)));
+            let cpu = (Quantity::Cpu, reading(wobble, "measured", None));
+            if wobble > 1.0 { vec![energy, cpu] } else { vec![cpu] }
+        });
+        let comparison = judged(&estimated, &estimated, &auto()).unwrap();
+        assert!(comparison.remarks[0].contains("energy is only estimated"), "{:?}", comparison.remarks);
+        assert!(matches!(&comparison.rows[0].judged, Judged::NotJudged(why) if why == "it is estimated"));
+    }
+
+    #[test]
     fn what_was_named_must_be_there_and_any_regression_of_it_counts() {
         let (a, b) = (side("old", measured(10.0, 1.0)), side("new", measured(10.0, 1.3)));
         let named = |names: &[&str]| Gates {
@@ -495,6 +516,9 @@ mod tests {
                 refused.message
             );
         }
+        let idle = side("x", |_| vec![(Quantity::Energy, reading(0.0, "measured", None))]);
+        let refused = judged(&idle, &idle, &auto()).unwrap_err();
+        assert!(refused.message.ends_with("several times, or --gate cpu decide"), "{}", refused.message);
         let nothing = side("x", |_| Vec::new());
         assert_eq!(judged(&nothing, &nothing, &auto()).unwrap_err().status, 125);
     }

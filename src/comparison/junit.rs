@@ -93,14 +93,14 @@ fn output(comparison: &Comparison, row: &Row, decision: &Decision) -> String {
     let side = |side: &crate::statistics::describe::Description| {
         let spread =
             side.stddev.map(|stddev| format!(", standard deviation {}", row.quantity.in_words(stddev)));
-        format!("{}{}", words::value(row, side.mean), spread.unwrap_or_default())
+        format!("{}{}", words::value(row, side.median), spread.unwrap_or_default())
     };
-    let [change, interval] = words::change(decision);
+    let change = words::change_and_interval(decision);
     [
         words::reason(comparison, row, decision),
         format!("baseline: {} ({})", side(&row.baseline), words::plain(&comparison.baseline)),
         format!("change: {} ({})", side(&row.change), words::plain(&comparison.change)),
-        format!("difference: {change} {interval}, threshold {}", words::threshold(decision.threshold)),
+        format!("difference: {change}, threshold {}", words::threshold(decision.threshold)),
         format!("{} by {}", row.provenance, row.method),
         words::design(comparison),
         words::machine(&comparison.host),

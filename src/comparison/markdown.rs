@@ -42,11 +42,13 @@ fn line(row: &Row) -> String {
         "measured" if !row.decides => String::new(),
         provenance => format!(" ({})", prose(&words::plain(provenance))),
     };
-    let change = match row.decision().map(|decision| words::change(&decision)) {
-        Some([estimate, interval]) => format!("{} {}", bold(&estimate), prose(&interval)),
-        None => String::new(),
-    };
-    let [before, after] = [&row.baseline, &row.change].map(|side| prose(&words::value(row, side.mean)));
+    let change = row.decision().map(|decision| {
+        let interval = words::interval(&decision).map(|interval| prose(&interval));
+        let parts: Vec<_> = std::iter::once(bold(&words::change(&decision))).chain(interval).collect();
+        parts.join(" ")
+    });
+    let change = change.unwrap_or_default();
+    let [before, after] = [&row.baseline, &row.change].map(|side| prose(&words::value(row, side.median)));
     format!("| {label}{provenance} | {before} | {after} | {change} | {} |\n", prose(&words::finding(row)))
 }
 

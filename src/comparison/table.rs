@@ -84,14 +84,20 @@ fn rows(comparison: &Comparison, look: Look) -> String {
     lines
 }
 
-/// Both titles with their beginnings, or with their ends where the beginnings are the same.
+/// Both titles with their beginnings; with their ends where the beginnings are the same; from where they differ on where
+/// the ends are, too.
 fn titles(titles: [&str; 2], room: usize) -> [String; 2] {
     let plain = titles.map(words::plain);
     let reversed = |text: &str| text.chars().rev().collect::<String>();
-    let begin = plain.each_ref().map(|title| shortened(title, room));
-    let end = plain.each_ref().map(|title| reversed(&shortened(&reversed(title), room)));
-    let best = if begin[0] == begin[1] { end } else { begin };
-    best.map(|title| title.replace(' ', &GLUE.to_string()))
+    let common = plain[0].chars().zip(plain[1].chars()).take_while(|(a, b)| a == b).count();
+    let differing = |title: &String| format!("…{}", title.chars().skip(common).collect::<String>());
+    let ways: [&dyn Fn(&String) -> String; 3] =
+        [&|title| shortened(title, room), &|title| reversed(&shortened(&reversed(title), room)), &|title| {
+            shortened(&differing(title), room)
+        }];
+    let all = ways.map(|way| plain.each_ref().map(way));
+    let best = all.iter().find(|both| both[0] != both[1]).unwrap_or(&all[0]);
+    best.each_ref().map(|title| title.replace(' ', &GLUE.to_string()))
 }
 
 fn label(row: &Row, width: usize) -> String {
@@ -169,16 +175,14 @@ fn padding(beside: bool) -> (u16, u16) {
 }
 
 fn values(row: &Row) -> [String; 2] {
-    [&row.baseline, &row.change].map(|side| words::value(row, side.mean))
+    [&row.baseline, &row.change].map(|side| words::value(row, side.median))
 }
 
 /// The lines of the cell of the change.
 fn changes(row: &Row, beside: bool) -> Vec<String> {
-    match row.decision().map(|decision| words::change(&decision)) {
-        Some([estimate, interval]) if beside => vec![format!("{estimate}{GLUE}{GLUE}{interval}")],
-        Some(lines) => lines.into(),
-        None => vec!["-".into()],
-    }
+    let Some(decision) = row.decision() else { return vec!["-".into()] };
+    let lines: Vec<_> = std::iter::once(words::change(&decision)).chain(words::interval(&decision)).collect();
+    if beside { vec![lines.join(&format!("{GLUE}{GLUE}"))] } else { lines }
 }
 
 fn verdict(comparison: &Comparison, look: Look) -> String {
@@ -313,6 +317,10 @@ mod tests {
         let both = ["/build/one/app", "/build/two/app"];
         assert_eq!(titles(both, 8), ["…one/app", "…two/app"]);
         assert_eq!(titles(both, 14), both);
+        // Or by where they differ, if that is in the middle.
+        let middle = ["/build/x/one/release/app", "/build/x/two/release/app"];
+        assert_eq!(titles(middle, 9), ["…one/rel…", "…two/rel…"]);
+        assert_eq!(titles(["/build/app", "/build/app"], 6), ["/buil…", "/buil…"]);
     }
 
     #[test]

@@ -77,12 +77,21 @@ fn signed(share: f64, decimals: usize) -> String {
     }
 }
 
-/// The estimate and its interval: `+6.9 %` and `[+5.8, +8.1]`.
-pub fn change(decision: &Decision) -> [String; 2] {
-    let digits = decimals(decision);
-    let [estimate, low, high] =
-        [decision.change, decision.interval.low, decision.interval.high].map(|share| signed(share, digits));
-    [format!("{estimate}{GLUE}%"), format!("[{low},{GLUE}{high}]")]
+/// The estimate: `+6.9 %`.
+pub fn change(decision: &Decision) -> String {
+    format!("{}{GLUE}%", signed(decision.change, decimals(decision)))
+}
+
+/// Its interval: `[+5.8, +8.1]`. None that is no likelier to hold the change than not, as of one or two runs.
+pub fn interval(decision: &Decision) -> Option<String> {
+    let interval = decision.interval;
+    let [low, high] = [interval.low, interval.high].map(|share| signed(share, decimals(decision)));
+    (interval.level > 0.5).then(|| format!("[{low},{GLUE}{high}]"))
+}
+
+/// Both, if there are both.
+pub fn change_and_interval(decision: &Decision) -> String {
+    std::iter::once(change(decision)).chain(interval(decision)).collect::<Vec<_>>().join(" ")
 }
 
 /// `p = 0.012`.
@@ -102,7 +111,7 @@ fn p_of(decision: &Decision) -> String {
     }
 }
 
-/// A mean of a row: `11.3 J`, `~ 96 J` if it is estimated.
+/// A value of a row: `11.3 J`, `~ 96 J` if it is estimated.
 pub fn value(row: &Row, value: f64) -> String {
     let estimated = if row.provenance == "estimated" { format!("~{GLUE}") } else { String::new() };
     format!("{estimated}{}", row.quantity.in_words(value))
@@ -256,10 +265,8 @@ pub fn reason(comparison: &Comparison, row: &Row, decision: &Decision) -> String
         (Verdict::Pass, Finding::Better) => format!("{what} is {by} lower ({p})"),
         (Verdict::Pass, _) => format!("{what} is not more than {allowed} higher ({p})"),
         (Verdict::Inconclusive, _) => {
-            let [change, interval] = change(decision);
-            format!(
-                "{what} changed by {change} {interval}, which neither shows nor excludes more than {allowed}"
-            )
+            let change = change_and_interval(decision);
+            format!("{what} changed by {change}, which neither shows nor excludes more than {allowed}")
         }
     }
 }
@@ -319,12 +326,15 @@ mod tests {
 
     #[test]
     fn a_change_has_a_real_sign_and_as_many_digits_as_its_interval_needs() {
-        let of = |change_, low, high| change(&decision(change_, low, high)).map(words).join(" ");
+        let of = |change_, low, high| words(change_and_interval(&decision(change_, low, high)));
         assert_eq!(of(0.069, 0.058, 0.081), "+6.9 % [+5.8, +8.1]");
         assert_eq!(of(-0.005, -0.009, 0.001), "−0.5 % [−0.9, +0.1]");
         assert_eq!(of(0.0002, -0.0001, 0.0004), "+0.020 % [−0.010, +0.040]");
         assert_eq!(of(1.204, 0.9, 1.5), "+120 % [+90, +150]");
         assert_eq!(of(0.0, -0.000_001, 0.02), "0.0 % [0.0, +2.0]");
+        let mut single = decision(0.069, 0.069, 0.069);
+        single.interval.level = 0.0;
+        assert_eq!(words(change_and_interval(&single)), "+6.9 %");
     }
 
     #[test]
