@@ -91,8 +91,8 @@ pub struct Launching {
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
 
-    /// Run the command through a shell (sh unless said otherwise)
-    #[arg(short = 'S', long, value_name = "SHELL", num_args = 0..=1, require_equals = true, default_missing_value = "sh")]
+    /// Run the command through this shell, as in `-S sh` or `--shell 'bash --norc'`; none is what happens without
+    #[arg(short = 'S', long, value_name = "SHELL")]
     pub shell: Option<OsString>,
 
     /// Measure for so long what the machine uses when nothing runs, before the application starts

@@ -34,13 +34,14 @@ impl Launching {
 
     /// The command of these words, through a shell if that was asked for.
     pub fn command(&self, words: &[OsString], inherited: &Inherited) -> Result<Command, Failure> {
-        if words.first().is_none_or(|word| word.is_empty())
-            || self.shell.as_ref().is_some_and(|s| s.is_empty())
-        {
+        if words.first().is_none_or(|word| word.is_empty()) {
             return Err(Failure::usage("a command is empty"));
         }
-        let mut command = match &self.shell {
-            Some(shell) => Command::new([shell.clone(), "-c".into(), words.join(&OsString::from(" "))]),
+        let mut command = match self.shell()? {
+            Some(mut shell) => {
+                shell.extend(["-c".into(), words.join(&OsString::from(" "))]);
+                Command::new(shell)
+            }
             None => Command::new(words.iter().cloned()),
         };
         command.inherited(inherited.clone());
@@ -50,9 +51,25 @@ impl Launching {
         Ok(command)
     }
 
+    /// The words of the shell that was asked for, if one was; `none` and `default` as hyperfine has them.
+    fn shell(&self) -> Result<Option<Vec<OsString>>, Failure> {
+        let Some(shell) = &self.shell else { return Ok(None) };
+        let Some(text) = shell.to_str() else { return Ok(Some(vec![shell.clone()])) };
+        let words = match text {
+            "none" => return Ok(None),
+            "default" => vec!["sh".to_owned()],
+            text => shell_words::split(text)
+                .map_err(|_| Failure::usage(format!("--shell: `{text}`: a quote is not closed")))?,
+        };
+        match words.first().is_none_or(String::is_empty) {
+            true => Err(Failure::usage("--shell: it is empty; `none` is none")),
+            false => Ok(Some(words.into_iter().map(OsString::from).collect())),
+        }
+    }
+
     /// The command of this text: a shell's, or words that are quoted as for one.
     pub fn command_line(&self, text: &OsString, inherited: &Inherited) -> Result<Command, Failure> {
-        if self.shell.is_some() {
+        if self.shell()?.is_some() {
             return self.command(std::slice::from_ref(text), inherited);
         }
         let Some(line) = text.to_str() else {

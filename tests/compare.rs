@@ -202,7 +202,8 @@ fn everything_is_done_around_the_runs_and_the_output_is_hidden() {
     let expected = "papb".to_owned() + "pbpa" + "papb" + "pbpa" + "papb" + "pbpa" + "papb" + "c";
     assert_eq!(run.read("log").replace('\n', ""), expected);
     let shell =
-        Alumet::new([&QUICK[..], &["--pairs", "5", "--shell", "true | true", "true && true"]].concat()).run();
+        Alumet::new([&QUICK[..], &["--pairs", "5", "--shell", "sh", "true | true", "true && true"]].concat())
+            .run();
     assert!([0, 3, 4].contains(&shell.status), "{shell:?}");
 }
 

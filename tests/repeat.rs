@@ -294,6 +294,12 @@ fn parameters_are_put_into_the_command_in_all_combinations() {
     let of_y: Vec<_> = profile["summary"].as_array().unwrap().iter().filter(of_y).map(|s| &s["n"]).collect();
     assert_eq!(of_y, [2, 2]);
     assert!(text(&done).contains("a = y n = 2"), "{}", done.stderr);
+    // A backslash keeps a comma, as in hyperfine.
+    let list = r"a\,b,c\\,\d,";
+    let mut run =
+        Alumet::new(["exec", "-q", "-r", "1", "-L", "v", list, "--", "sh", "-c", "echo '{v}' >> log"]);
+    run.run().status(0);
+    assert_eq!(run.read("log"), "a,b\nc\\\n\\d\n\n");
     for (options, says) in [
         (&["-L", "n", "1", "-P", "n", "1", "2"][..], "the parameter `n` is there twice"),
         (&["-P", "n", "2", "1"], "from 2 to 1 in steps of 1 are no numbers"),
@@ -305,10 +311,21 @@ fn parameters_are_put_into_the_command_in_all_combinations() {
 
 #[test]
 fn a_shell_understands_what_a_command_does_not() {
-    let mut run = Alumet::new(["exec", "-r", "2", "--show-output", "--shell", "--", "echo a | tr a b"]);
+    let mut run = Alumet::new(["exec", "-r", "2", "--show-output", "-S", "sh", "--", "echo a | tr a b"]);
     assert_eq!(run.run().status(0).stdout, "b\nb\n");
     let mut run = Alumet::new(["exec", "--shell=bash", "--", "echo", "${BASH_VERSION:+bash}"]);
     assert_eq!(run.run().status(0).stdout, "bash\n");
+    // As in hyperfine: with options of its own, by the default, and without.
+    let script = "echo $0 ${BASH_VERSION:+bash} $-";
+    for (shell, says) in [("bash --norc -u", "bash bash"), ("default", "sh"), ("sh", "sh")] {
+        let done = Alumet::new(["exec", "-q", "--shell", shell, "--", script]).run().status(0);
+        assert!(done.stdout.starts_with(says), "{shell}: {done:?}");
+        assert_eq!(done.stdout.contains('u'), shell.ends_with("-u"), "{done:?}");
+    }
+    Alumet::new(["exec", "-S", "none", "--", "echo a | tr a b"]).run().refuses(127, "not found");
+    Alumet::new(["exec", "-S", "'", "--", "true"]).run().refuses(2, "--shell: `'`: a quote is not closed");
+    Alumet::new(["exec", "-S", "", "--", "true"]).run().refuses(2, "--shell: it is empty");
+    Alumet::new(["exec", "--shell", "--", "true"]).run().refuses(2, "--shell");
     Alumet::new(["exec", "--", "echo a | tr a b"]).run().refuses(127, "not found");
 }
 

@@ -1,6 +1,7 @@
-//! The comparison for programs: one JSON document. Its schema is `docs/src/comparison.schema.json`.
+//! The comparison for programs: one JSON document, of more than two versions a list. Its schema is
+//! `docs/src/comparison.schema.json`.
 
-use std::io::{self, Write};
+use std::io;
 
 use serde::Serialize;
 
@@ -18,12 +19,15 @@ struct Document<'a> {
     comparison: &'a Comparison,
 }
 
-/// Writes the document.
-pub fn write(comparison: &Comparison, to: &mut impl Write) -> io::Result<()> {
-    let document = Document { schema: SCHEMA, alumet: env!("CARGO_PKG_VERSION"), comparison };
-    let mut text = serde_json::to_vec_pretty(&document)?;
+/// The document.
+pub fn render(comparisons: &[Comparison]) -> io::Result<Vec<u8>> {
+    let document = |comparison| Document { schema: SCHEMA, alumet: env!("CARGO_PKG_VERSION"), comparison };
+    let mut text = match comparisons {
+        [comparison] => serde_json::to_vec_pretty(&document(comparison))?,
+        several => serde_json::to_vec_pretty(&several.iter().map(document).collect::<Vec<_>>())?,
+    };
     text.push(b'\n');
-    to.write_all(&text)
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -36,10 +40,13 @@ mod tests {
     use crate::statistics::decision::Verdict;
 
     fn document(comparison: &Comparison) -> Value {
-        let mut text = Vec::new();
-        write(comparison, &mut text).unwrap();
+        let text = render(std::slice::from_ref(comparison)).unwrap();
         assert!(text.ends_with(b"}\n"));
         serde_json::from_slice(&text).unwrap()
+    }
+
+    fn verdicts() -> [Comparison; 3] {
+        [Verdict::Pass, Verdict::Regression, Verdict::Inconclusive].map(comparison)
     }
 
     fn complaints(document: &Value) -> Vec<String> {
@@ -59,11 +66,18 @@ mod tests {
         hostile.needed = Some(7);
         hostile.ended = Ended::Interrupted;
         let empty = Comparison { rows: Vec::new(), ..comparison(Verdict::Inconclusive) };
-        let verdicts = [Verdict::Pass, Verdict::Regression, Verdict::Inconclusive].map(comparison);
-        for comparison in verdicts.iter().chain([&hostile, &empty]) {
+        for comparison in verdicts().iter().chain([&hostile, &empty]) {
             assert_eq!(complaints(&document(comparison)), [""; 0], "{comparison:?}");
         }
         assert_eq!(document(&hostile)["change"], HOSTILE);
+    }
+
+    #[test]
+    fn of_three_versions_there_is_a_list_of_two_that_is_valid_too() {
+        let all: Value = serde_json::from_slice(&render(&verdicts()).unwrap()).unwrap();
+        assert_eq!(complaints(&all), [""; 0]);
+        assert_eq!(all[2]["verdict"], "inconclusive");
+        assert!(!complaints(&json!([all[0]])).is_empty() && !complaints(&json!([all[0], {}])).is_empty());
     }
 
     #[test]

@@ -60,13 +60,7 @@ pub fn write(
             written = false;
         }
     };
-    file(&comparing.json, "the comparison", &|| match comparisons {
-        [comparison] => document(comparison),
-        several => {
-            let documents = several.iter().map(document).collect::<io::Result<Vec<_>>>()?;
-            Ok([b"[\n".as_slice(), &documents.join(&b",\n"[..]), b"]\n"].concat())
-        }
-    });
+    file(&comparing.json, "the comparison", &|| json::render(comparisons));
     file(&comparing.markdown, "the table", &|| {
         Ok(comparisons.iter().map(markdown::render).collect::<Vec<_>>().join("\n").into_bytes())
     });
@@ -108,10 +102,4 @@ pub fn write(
         ));
     }
     Ok(if written { status } else { FAILED })
-}
-
-fn document(comparison: &Comparison) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    json::write(comparison, &mut text)?;
-    Ok(text)
 }

@@ -13,7 +13,7 @@ const LARGEST: f64 = 1e15;
 pub fn combinations(arguments: &Exec) -> Result<Vec<Parameters>, Failure> {
     let mut all: Vec<(String, Vec<String>)> = Vec::new();
     for list in arguments.parameter_list.chunks_exact(2) {
-        all.push((list[0].clone(), list[1].split(',').map(str::to_owned).collect()));
+        all.push((list[0].clone(), values(&list[1])));
     }
     for scan in arguments.parameter_scan.chunks_exact(3) {
         all.push((scan[0].clone(), numbers(&scan[1], &scan[2], &arguments.parameter_step_size)?));
@@ -35,6 +35,24 @@ pub fn combinations(arguments: &Exec) -> Result<Vec<Parameters>, Failure> {
         }
     }
     Ok(combinations)
+}
+
+/// The values of a list: between commas, of which `\,` is none; `\\` is a backslash, and any other stands for itself.
+fn values(list: &str) -> Vec<String> {
+    let mut values = vec![String::new()];
+    let mut chars = list.chars().peekable();
+    while let Some(c) = chars.next() {
+        let c = match c {
+            ',' => {
+                values.push(String::new());
+                continue;
+            }
+            '\\' => chars.next_if(|next| matches!(next, ',' | '\\')).unwrap_or(c),
+            c => c,
+        };
+        values.last_mut().expect("there is one").push(c);
+    }
+    values
 }
 
 /// The numbers of a scan, with as many decimals as the most exact of the three.
@@ -104,6 +122,14 @@ mod tests {
         ] {
             assert!(numbers(min, max, step).is_err(), "{min} {max} {step}");
         }
+    }
+
+    #[test]
+    fn a_comma_that_is_escaped_parts_no_values() {
+        assert_eq!(values("a,b"), ["a", "b"]);
+        assert_eq!(values(r"a\,b,c"), ["a,b", "c"]);
+        assert_eq!(values(r"a\\,b\"), [r"a\", r"b\"]);
+        assert_eq!(values(r"C:\dir,"), [r"C:\dir", ""]);
     }
 
     #[test]
