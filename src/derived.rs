@@ -1,7 +1,7 @@
 //! What counts say together: CPUs used, instructions per cycle, frequency, miss ratios. Each only where both of its parts
 //! were counted, over the same modes of the CPU and on one type of cores.
 
-use alumet::{Consumer, Total};
+use alumet::{Consumer, Provenance, Total};
 use serde::Serialize;
 
 use crate::energy::MachineEnergy;
@@ -14,11 +14,41 @@ pub struct Derived {
     /// UCUM code.
     pub unit: &'static str,
     pub value: f64,
+    /// Where it comes from: the weakest of what it is made of.
+    pub provenance: &'static str,
+    /// One standard deviation, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uncertainty: Option<f64>,
+    /// Whether something is missing in it, so that it is at least so much.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub at_least: bool,
     /// The two, as in `perf.instructions / perf.cycles`.
     pub method: String,
     /// The event that a person reads it beside, with its modifiers.
     #[serde(skip)]
     pub event: String,
+}
+
+impl Derived {
+    /// Of counts, which are exact.
+    fn of_counts(
+        metric: impl Into<String>,
+        unit: &'static str,
+        value: f64,
+        method: String,
+        event: &str,
+    ) -> Self {
+        Self {
+            metric: metric.into(),
+            unit,
+            value,
+            provenance: Provenance::Measured.as_str(),
+            uncertainty: None,
+            at_least: false,
+            method,
+            event: event.to_owned(),
+        }
+    }
 }
 
 /// Everything that these totals, of a run that took so many seconds, make up.
@@ -27,19 +57,17 @@ pub fn derive(totals: &[Total], wall: f64) -> Vec<Derived> {
     if let Some(clock) = of_target(totals, "task-clock")
         && wall > 0.0
     {
-        all.push(Derived {
-            metric: "perf.cpus_used".into(),
-            unit: "1",
-            value: clock / wall,
-            method: "perf.task-clock / wall_s".into(),
-            event: "task-clock".into(),
-        });
+        let method = "perf.task-clock / wall_s".to_owned();
+        all.push(Derived::of_counts("perf.cpus_used", "1", clock / wall, method, "task-clock"));
     }
     all.extend(MachineEnergy::of(totals).and_then(|energy| energy.above_idle()).map(|above| Derived {
         metric: "energy.above_idle".into(),
         unit: "J",
-        value: above,
-        method: "hw.energy of the machine - hw.energy of what was idle".into(),
+        value: above.joules,
+        provenance: above.provenance.as_str(),
+        uncertainty: above.uncertainty,
+        at_least: above.is_lacking(),
+        method: above.method,
         event: String::new(),
     }));
     // Counted in user mode alone, cycles do not fill the time of the clock.
@@ -95,13 +123,7 @@ fn of_target(totals: &[Total], event: &str) -> Option<f64> {
 
 fn ratio(totals: &[Total], part: &str, whole: &str, metric: &str, unit: &'static str) -> Option<Derived> {
     let value = of_target(totals, part)? / of_target(totals, whole).filter(|whole| *whole > 0.0)?;
-    Some(Derived {
-        metric: metric.to_owned(),
-        unit,
-        value,
-        method: format!("perf.{part} / perf.{whole}"),
-        event: part.to_owned(),
-    })
+    Some(Derived::of_counts(metric, unit, value, format!("perf.{part} / perf.{whole}"), part))
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! What a run has cost in energy: of the machine's CPUs and memory, and the application's part of it.
 
-use alumet::{Consumer, Provenance, Series, Total};
+use alumet::{Consumer, Missing, Provenance, Series, Total};
 use alumet_plugin_rapl::metrics::{DOMAIN, ENERGY, POWER, UNCERTAINTY};
 use alumet_plugin_rapl::{is_machine_energy, is_package_energy};
 
-use crate::units::{GLUE, joules, uncertain, watts};
+use crate::units::{GLUE, joules, percent, uncertain, watts};
 
-/// Below this, the counters' steps of about 1 ms are more than 1 % of the run.
+/// A run of less, in seconds, has no peak of its own: it has one interval.
 const SHORT: f64 = 0.1;
+/// An energy that is less sure than this share of itself is too short for the sensor.
+const COARSE: f64 = 0.01;
 /// The label of the parts that energy was split into.
 const PART: &str = "hw.energy.part";
 
@@ -48,6 +50,11 @@ impl Part {
             provenance: total.series.provenance,
             method: total.series.method.to_string(),
         }
+    }
+
+    /// Whether something of it was not measured, so that it is at least so much.
+    pub fn is_lacking(&self) -> bool {
+        self.uncertainty.is_none() && self.provenance != Provenance::Estimated
     }
 
     /// `12.4 J ± 0.2`, or `~ 12 J` if it is estimated.
@@ -144,18 +151,46 @@ impl MachineEnergy {
 
     /// The application's part, or all of it where it is not told apart.
     pub fn headline(&self) -> Part {
-        self.target.clone().unwrap_or_else(|| Part {
+        self.target.clone().unwrap_or_else(|| self.whole())
+    }
+
+    /// All of it.
+    fn whole(&self) -> Part {
+        Part {
             joules: self.joules,
             uncertainty: self.uncertainty,
             provenance: self.provenance,
             method: self.method.clone(),
+        }
+    }
+
+    /// What the machine has used above its idle power, if that is known. It is as unsure as the one and the other are,
+    /// which do not err together.
+    pub fn above_idle(&self) -> Option<Part> {
+        let idle = self.idle.as_ref()?;
+        Some(Part {
+            // Not a rounding error below nothing.
+            joules: (self.joules - idle.joules).max(0.0),
+            uncertainty: self.uncertainty.zip(idle.uncertainty).map(|(all, idle)| all.hypot(idle)),
+            provenance: Provenance::Attributed,
+            method: "hw.energy of the machine - hw.energy of what was idle".into(),
         })
     }
 
-    /// What the machine has used above its idle power, in joules, if that is known.
-    pub fn above_idle(&self) -> Option<f64> {
-        // Not a rounding error below nothing.
-        self.idle.as_ref().map(|idle| self.joules - idle.joules).map(|above| above.max(0.0))
+    /// Whether the machine used less than its idle power says: then nothing was above it, and nobody has a part.
+    fn is_below_idle(&self) -> bool {
+        self.above_idle().is_some_and(|above| above.joules <= 1e-9 * self.joules)
+    }
+
+    /// What is to be said of it, if its meter is too coarse for so short a run or so little energy.
+    pub fn too_short(&self) -> Option<Missing> {
+        let share = self.uncertainty.filter(|_| self.joules > 0.0)? / self.joules;
+        (share > COARSE).then(|| Missing {
+            what: format!("energy to better than {} of it", percent(share)),
+            reason: "too short for the sensor".into(),
+            remedy: "lengthen or repeat the run".into(),
+            ..Missing::default()
+        })
     }
 
     /// Label, value, and the rest of each row.
@@ -163,29 +198,17 @@ impl MachineEnergy {
         if self.provenance == Provenance::Estimated {
             return self.estimated().into();
         }
-        let value = match self.uncertainty {
-            Some(uncertainty) => uncertain(self.joules, uncertainty),
-            None => format!("at least {}", joules(self.joules)),
-        };
-        let is_short = wall < SHORT;
-        let short = if is_short {
-            "; too short for the sensor (less than 100 ms): repeat or lengthen the run"
+        let value = self.whole().in_words();
+        let idle = self.idle.as_ref().zip(self.above_idle());
+        let idle = idle.map_or_else(String::new, |(idle, above)| {
+            format!(", of which {} idle and {} above", idle.in_words(), above.in_words())
+        });
+        let below = if self.is_below_idle() {
+            ": it used no more than the idle power, so nobody has a part"
         } else {
             ""
         };
-        let idle = self.idle.as_ref().map(|idle| {
-            format!(
-                ", of which {} idle and {} above",
-                idle.in_words(),
-                joules(self.above_idle().unwrap_or_default())
-            )
-        });
-        let measured = format!(
-            "{} measured: {}{}{short}",
-            self.domains.join(" + "),
-            self.method,
-            idle.unwrap_or_default()
-        );
+        let measured = format!("{} measured: {}{idle}{below}", self.domains.join(" + "), self.method);
         let mut rows = match &self.target {
             Some(target) => vec![
                 [
@@ -205,7 +228,7 @@ impl MachineEnergy {
                 machine.push(format!("machine {}", mean(self.joules)));
             }
             // In one interval there is no peak.
-            if !is_short {
+            if wall >= SHORT {
                 machine.push(if is_of_one { format!("{peak} peak") } else { format!("peak at most {peak}") });
             }
             rows.push(["Power".to_owned(), mean(self.headline().joules), machine.join(", ")]);
@@ -227,7 +250,7 @@ mod tests {
     use super::*;
     use alumet::{Batch, Metric, Output, Registry, Totals};
 
-    fn rows(series: &[(Series, f64)], wall: f64) -> Vec<String> {
+    fn totals(series: &[(Series, f64)]) -> Vec<Total> {
         let registry = Registry::new();
         let mut batch = Batch::new(std::sync::Arc::clone(&registry));
         for (series, value) in series {
@@ -235,7 +258,11 @@ mod tests {
         }
         let mut totals = Totals::new();
         totals.write(&batch).unwrap();
-        let energy = MachineEnergy::of(&totals.get());
+        totals.get()
+    }
+
+    fn rows(series: &[(Series, f64)], wall: f64) -> Vec<String> {
+        let energy = MachineEnergy::of(&totals(series));
         let rows = energy.iter().flat_map(|energy| energy.rows(wall));
         rows.map(|row| row.join(" | ").replace(GLUE, " ")).collect()
     }
@@ -292,19 +319,43 @@ mod tests {
             rows(&all, 8.0),
             [
                 "Energy | 412 J ± 3 | attributed to this application: by a rule",
-                "Machine | 520 J ± 1 | package measured: RAPL through perf, of which 84 J ± 2 idle and 436 J above",
+                "Machine | 520 J ± 1 | package measured: RAPL through perf, of which 84 J ± 2 idle and 436 J ± 3 above",
             ]
         );
     }
 
     #[test]
-    fn what_is_not_whole_is_at_least_so_much_and_short_runs_are_named() {
+    fn who_runs_below_the_idle_power_is_told_why_there_is_no_part_of_it() {
+        let all = [
+            of(&ENERGY, "package", "0", 30.0),
+            of(&UNCERTAINTY, "package", "0", 1.0),
+            part(&ENERGY, Consumer::Target, "target", 0.0),
+            part(&UNCERTAINTY, Consumer::Target, "target", 1.0),
+            part(&ENERGY, Consumer::Machine, "idle", 30.0),
+            part(&UNCERTAINTY, Consumer::Machine, "idle", 1.0),
+        ];
+        let machine = &rows(&all, 8.0)[1];
+        let says =
+            "30 J ± 1 idle and 0 J ± 2 above: it used no more than the idle power, so nobody has a part";
+        assert!(machine.ends_with(says), "{machine}");
+    }
+
+    #[test]
+    fn what_is_not_whole_is_at_least_so_much() {
         assert_eq!(
             rows(&[of(&ENERGY, "package", "0", 0.52), of(&POWER, "package", "0", 60.0)], 0.01),
-            [
-                "Energy | at least 520 mJ | machine: package measured: RAPL through perf; too short for the sensor (less than 100 ms): repeat or lengthen the run"
-            ]
+            ["Energy | at least 520 mJ | machine: package measured: RAPL through perf"]
         );
+    }
+
+    #[test]
+    fn an_energy_that_is_less_sure_than_a_hundredth_is_too_short_for_the_sensor() {
+        let too_short = |uncertainty: f64| {
+            let all = [of(&ENERGY, "package", "0", 50.0), of(&UNCERTAINTY, "package", "0", uncertainty)];
+            MachineEnergy::of(&totals(&all)).unwrap().too_short().map(|gap| gap.what.replace(GLUE, " "))
+        };
+        assert_eq!(too_short(1.5).as_deref(), Some("energy to better than 3.0 % of it"));
+        assert_eq!(too_short(0.5), None);
     }
 
     #[test]

@@ -65,12 +65,22 @@ impl Rates {
     /// As numbers for files.
     pub fn derive(&self, totals: &[Total]) -> Vec<Derived> {
         let parts = parts(totals);
+        let at_least = parts.iter().any(|(_, part)| part.is_lacking()) || gpu::lacks_some(totals);
+        // An estimate in it makes an estimate of it, and what is attributed is not measured.
+        let provenances = parts.iter().map(|(_, part)| part.provenance);
+        let weakest = provenances.max_by_key(|provenance| *provenance as u8).unwrap_or(Provenance::Measured);
+        let provenance = weakest.as_str();
+        let uncertainties = parts.iter().map(|(_, part)| part.uncertainty);
+        let uncertainty = uncertainties.sum::<Option<f64>>().filter(|_| !at_least);
         let joules: f64 = parts.iter().map(|(_, part)| part.joules).sum();
         let derived = |rate: Option<Rate>, metric: &str, unit, per: &str| {
             rate.filter(|_| !parts.is_empty()).map(|Rate(rate)| Derived {
                 metric: metric.to_owned(),
                 unit,
                 value: joules / JOULES_PER_KWH * rate,
+                provenance,
+                uncertainty: uncertainty.map(|joules| joules / JOULES_PER_KWH * rate),
+                at_least,
                 method: format!("hw.energy of {} × {rate} {per}", whose(&parts)),
                 event: String::new(),
             })
@@ -83,8 +93,7 @@ impl Rates {
     /// Label, value and the rest of each row.
     pub fn rows(&self, totals: &[Total]) -> Vec<[String; 3]> {
         let parts = parts(totals);
-        let is_estimated = parts.iter().any(|(_, part)| part.provenance == Provenance::Estimated);
-        let about = if is_estimated { format!("~{GLUE}") } else { String::new() };
+        let lacks_gpu = if gpu::lacks_some(totals) { "; the energy of a GPU is not known" } else { "" };
         let derived = self.derive(totals).into_iter().map(|derived| {
             let (label, value, rate) = match derived.unit {
                 "g" => ("Carbon", format!("{} CO2e", grams(derived.value)), self.carbon),
@@ -92,7 +101,13 @@ impl Rates {
             };
             let per = if derived.unit == "g" { " g CO2e per kWh" } else { " per kWh" };
             let rate = rate.map_or(0.0, f64::from);
-            [label.to_owned(), format!("{about}{value}"), format!("at {rate}{per}, for {}", whose(&parts))]
+            let about = match (derived.provenance, derived.at_least) {
+                ("estimated", _) => format!("~{GLUE}"),
+                (_, true) => "at least ".to_owned(),
+                _ => String::new(),
+            };
+            let what = format!("at {rate}{per}, for {}{lacks_gpu}", whose(&parts));
+            [label.to_owned(), format!("{about}{value}"), what]
         });
         derived.collect()
     }
@@ -123,16 +138,26 @@ mod tests {
     use super::*;
     use alumet::{Batch, Consumer, Metric, Output, Registry, Series, Totals};
 
-    fn totals(joules: f64, provenance: Provenance) -> Vec<Total> {
+    /// Half a kilowatt hour of the CPUs, and as much of a GPU that the application has used.
+    fn totals(provenance: Provenance, is_whole: bool, is_mig: bool) -> Vec<Total> {
         let registry = Registry::new();
-        let energy = Series::new(Metric::counter("hw.energy", "J", "")).provenance(provenance);
-        let package = energy.clone().label("hw.energy.domain", "package");
-        let gpu = |metric| Series::new(metric).resource("gpu", "0");
-        let all = [
-            (package, joules),
-            (gpu(Metric::gauge("hw.gpu.used_by_target", "1", "")).consumer(Consumer::Target), 1.0),
-            (gpu(Metric::counter("hw.energy", "J", "")), 1.8e6),
+        let energy = || Series::new(Metric::counter("hw.energy", "J", ""));
+        let uncertainty = || Series::new(Metric::gauge("hw.energy.uncertainty", "J", ""));
+        let package = |series: Series| series.provenance(provenance).label("hw.energy.domain", "package");
+        let gpu = |series: Series| {
+            let series = series.resource("gpu", "0");
+            if is_mig { series.label("hw.gpu.mig", "enabled") } else { series }
+        };
+        let used = Series::new(Metric::gauge("hw.gpu.used_by_target", "1", "")).consumer(Consumer::Target);
+        let mut all = vec![
+            (package(energy()), 1.8e6),
+            (gpu(used), 1.0),
+            (gpu(energy()), 1.8e6),
+            (gpu(uncertainty()), 18e3),
         ];
+        if is_whole {
+            all.push((package(uncertainty()), 18e3));
+        }
         let mut batch = Batch::new(std::sync::Arc::clone(&registry));
         all.into_iter().for_each(|(series, value)| batch.push(registry.series(series).unwrap(), value));
         let mut totals = Totals::new();
@@ -143,23 +168,35 @@ mod tests {
     #[test]
     fn a_kilowatt_hour_costs_what_was_said_and_estimates_stay_estimates() {
         let rates = Rates { carbon: Some(Rate(56.0)), price: Some(Rate(0.25)) };
-        let rows = |provenance| -> Vec<String> {
-            let rows = rates.rows(&totals(1.8e6, provenance)).into_iter();
+        let rows = |provenance, is_whole, is_mig| -> Vec<String> {
+            let rows = rates.rows(&totals(provenance, is_whole, is_mig)).into_iter();
             rows.map(|row| row.join(" | ").replace(GLUE, " ")).collect()
         };
         assert_eq!(
-            rows(Provenance::Measured),
+            rows(Provenance::Measured, true, false),
             [
                 "Carbon | 56 g CO2e | at 56 g CO2e per kWh, for CPU (measured) + GPU (measured)",
                 "Cost | 0.25000 | at 0.25 per kWh, for CPU (measured) + GPU (measured)",
             ]
         );
         assert!(
-            rows(Provenance::Estimated)[0]
+            rows(Provenance::Estimated, false, false)[0]
                 .starts_with("Carbon | ~ 56 g CO2e | at 56 g CO2e per kWh, for CPU (estimated)")
         );
-        let derived = rates.derive(&totals(1.8e6, Provenance::Measured));
+        let derived = rates.derive(&totals(Provenance::Measured, true, false));
         assert_eq!((derived[0].value, derived[1].value), (56.0, 0.25));
+        assert_eq!((derived[0].provenance, derived[0].at_least), ("measured", false));
+        assert!((derived[0].uncertainty.unwrap() - 0.56).abs() < 1e-9);
+
+        // What was not measured is missing here, too; and of a GPU that others use it is not known.
+        let lacking = &rows(Provenance::Measured, false, false)[0];
+        assert!(lacking.starts_with("Carbon | at least 56 g CO2e | "), "{lacking}");
+        assert_eq!(
+            rows(Provenance::Measured, true, true)[1],
+            "Cost | at least 0.12500 | at 0.25 per kWh, for CPU (measured); the energy of a GPU is not known"
+        );
+        let derived = rates.derive(&totals(Provenance::Measured, true, true));
+        assert_eq!((derived[0].uncertainty, derived[0].at_least), (None, true));
     }
 
     #[test]

@@ -3,22 +3,42 @@
 use alumet::{Consumer, Resource, Total};
 
 use crate::energy::{Part, of_target};
-use crate::units::{bytes, joules, percent, watts};
+use crate::units::{bytes, percent, watts};
 
-/// The energy of the GPUs that the application was seen on: its part where that is told apart, else that of the board.
+/// The energy that the application has used of the GPUs that it was seen on: its part where that is told apart, else that
+/// of the board. Of a GPU that is split into instances (MIG) it is not known.
 pub fn parts(totals: &[Total]) -> Vec<Part> {
-    let board = |gpu: &Resource| {
-        let is_it = |total: &&Total| {
-            let series = &total.series;
-            series.metric.name == "hw.energy"
-                && series.consumer == Consumer::Machine
-                && series.label_value("hw.energy.part").is_none()
-                && series.resource == *gpu
-        };
-        totals.iter().find(is_it).map(|total| Part::of(totals, total))
+    let known = |gpu: &&Resource| !is_shared(totals, gpu);
+    let part = |gpu: &Resource| of_target(totals, (&gpu.kind, &gpu.id)).or_else(|| board(totals, gpu));
+    used(totals).into_iter().filter(known).filter_map(part).collect()
+}
+
+/// Whether it was seen on a GPU of which its energy is not known.
+pub fn lacks_some(totals: &[Total]) -> bool {
+    let used = used(totals);
+    used.len() > parts(totals).len()
+}
+
+/// The energy of all that the board has used.
+fn board(totals: &[Total], gpu: &Resource) -> Option<Part> {
+    let is_it = |total: &&Total| {
+        let series = &total.series;
+        series.metric.name == "hw.energy"
+            && series.consumer == Consumer::Machine
+            && series.label_value("hw.energy.part").is_none()
+            && is_of_driver(total, gpu)
     };
-    let part = |gpu: &Resource| of_target(totals, (&gpu.kind, &gpu.id)).or_else(|| board(gpu));
-    used(totals).into_iter().filter_map(part).collect()
+    totals.iter().find(is_it).map(|total| Part::of(totals, total))
+}
+
+/// Whether it is about this GPU, as its driver tells. What a sensor tells (of a Cray node's accelerators) stands for itself.
+fn is_of_driver(total: &Total, gpu: &Resource) -> bool {
+    total.series.resource == *gpu && total.series.label_value("hw.sensor.chip").is_none()
+}
+
+/// Whether a GPU is split into instances, so that its energy is that of all their users.
+fn is_shared(totals: &[Total], gpu: &Resource) -> bool {
+    totals.iter().any(|total| is_of_driver(total, gpu) && total.series.label_value("hw.gpu.mig").is_some())
 }
 
 /// The GPUs that the application was seen on.
@@ -39,17 +59,21 @@ pub fn row(totals: &[Total], wall: f64) -> Option<(String, String)> {
             series.metric.name == metric
                 && series.consumer == consumer
                 && series.label_value("hw.gpu.task").unwrap_or_default() == task
-                && series.label_value("hw.energy.part").is_none()
-                && used.contains(&&series.resource)
+                && used.iter().any(|gpu| is_of_driver(total, gpu))
         };
         totals.iter().filter(is_it).map(value).collect()
     };
     let sum = |values: Vec<f64>| values.into_iter().reduce(|a, b| a + b);
 
-    let energy = sum(values("hw.energy", Consumer::Machine, "", |total| total.value));
-    let power = match energy {
-        Some(energy) if wall > 0.0 => Some(energy / wall),
-        _ => sum(values("hw.power", Consumer::Machine, "", |total| total.value)),
+    // A board without energy makes the sum of the others one that lacks something.
+    let boards: Vec<Option<Part>> = used.iter().map(|gpu| board(totals, gpu)).collect();
+    let has_all = boards.iter().all(Option::is_some);
+    let energy = boards.into_iter().flatten().reduce(together);
+    let energy = energy.map(|part| Part { uncertainty: part.uncertainty.filter(|_| has_all), ..part });
+    let power = match &energy {
+        // Of an energy that lacks something the mean power would lack it, too.
+        Some(energy) => energy.uncertainty.filter(|_| wall > 0.0).map(|_| energy.joules / wall),
+        None => sum(values("hw.power", Consumer::Machine, "", |total| total.value)),
     };
     let busy = values("hw.gpu.utilization", Consumer::Machine, "general", |total| total.value);
     let memory = sum(values("hw.gpu.memory.usage", Consumer::Target, "", |total| total.max));
@@ -58,8 +82,9 @@ pub fn row(totals: &[Total], wall: f64) -> Option<(String, String)> {
     let split: Option<Vec<Part>> = used.iter().map(|gpu| of_target(totals, (&gpu.kind, &gpu.id))).collect();
     let attributed = split.filter(|_| energy.is_some()).and_then(|parts| parts.into_iter().reduce(together));
     let board = if used.len() > 1 { "boards" } else { "board" };
-    let of_board = |energy| format!("attributed to this application, of {} of the {board}; ", joules(energy));
-    let whose = attributed.as_ref().and(energy).map(of_board).unwrap_or_default();
+    let of_board =
+        |energy: &Part| format!("attributed to this application, of {} of the {board}; ", energy.in_words());
+    let whose = attributed.as_ref().and(energy.as_ref()).map(of_board).unwrap_or_default();
     let mut parts = Vec::new();
     parts.extend(power.map(|power| format!("{} mean", watts(power))));
     if !busy.is_empty() {
@@ -77,7 +102,7 @@ pub fn row(totals: &[Total], wall: f64) -> Option<(String, String)> {
     }
     let value = match (attributed, energy) {
         (Some(part), _) => part.in_words(),
-        (None, Some(energy)) => joules(energy),
+        (None, Some(energy)) => energy.in_words(),
         (None, None) => "used".to_owned(),
     };
     Some((value, format!("{whose}{} ({name})", parts.join(", "))))

@@ -19,6 +19,7 @@ use alumet_plugin_rapl::Rapl;
 
 use crate::cli::{Outputs, Settings};
 use crate::config::{Config, Flag, Origin, Selection};
+use crate::energy::MachineEnergy;
 use crate::exit::{FAILED, Failure};
 use crate::fingerprint::Fingerprint;
 use crate::followed::Followed;
@@ -251,6 +252,7 @@ impl<'a> Measurement<'a> {
         let totals = self.totals.get();
         self.missing.extend(report.missing.iter().cloned());
         self.missing.extend(uncounted(&totals));
+        self.missing.extend(MachineEnergy::of(&totals).and_then(|energy| energy.too_short()));
         self.missing.extend(self.config.rates().missing(&totals));
         Followed::of(target, &totals)
     }

@@ -10,6 +10,9 @@ use crate::derived::Derived;
 use crate::profile::{Key, MetricTotal, Run};
 use crate::units::{amount, bytes, count, grams, joules, money, seconds};
 
+/// The label of the parts that energy was split into.
+const PART: &str = "hw.energy.part";
+
 /// A quantity of which each run has one value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Quantity {
@@ -57,6 +60,8 @@ pub enum Unfit {
     Bound,
     /// Energy in other units.
     Derived,
+    /// It is that of all instances of a GPU.
+    Shared,
     /// Not every run has it.
     Lacking,
     /// Not every run has it by the same method.
@@ -71,6 +76,7 @@ impl fmt::Display for Unfit {
             Self::Scaled => "it is multiplexed: its counts are scaled",
             Self::Bound => "it is too small, or the run too short, to be told from alumet's own",
             Self::Derived => "it follows from the energy",
+            Self::Shared => "a GPU is split into instances (MIG), and its energy is that of all of them",
             Self::Lacking => "some runs lack it",
             Self::Mixed => "it was not obtained in the same way in all runs",
         })
@@ -172,8 +178,6 @@ impl Quantity {
 
 /// What follows from the energy of a run, if that was asked for.
 pub fn derived(run: &Run) -> Vec<(Quantity, Reading)> {
-    let energy = Quantity::Energy.of_run(run.wall_s, &run.metrics);
-    let provenance = energy.map_or_else(|| "measured".to_owned(), |energy| energy.provenance);
     let of = |derived: &Derived| {
         let quantity = match &*derived.metric {
             "energy.carbon" => Quantity::Carbon,
@@ -181,7 +185,7 @@ pub fn derived(run: &Run) -> Vec<(Quantity, Reading)> {
             _ => return None,
         };
         let unfit = Some(Unfit::Derived);
-        let (provenance, method) = (provenance.clone(), derived.method.clone());
+        let (provenance, method) = (derived.provenance.to_owned(), derived.method.clone());
         Some((quantity, Reading { value: derived.value, provenance, method, unfit }))
     };
     run.derived.iter().filter_map(of).collect()
@@ -274,9 +278,27 @@ fn gpu(metrics: &[MetricTotal]) -> Option<Reading> {
                 && metric.amount.most() > 0.0
         })
     };
-    let is_energy = |key: &Key| key.metric == "hw.energy" && key.resource == "gpu" && is_used(key);
+    // What a sensor tells of a GPU stands for itself.
+    let is_energy = |key: &Key| {
+        key.metric == "hw.energy"
+            && key.resource == "gpu"
+            && !key.labels.contains_key("hw.sensor.chip")
+            && is_used(key)
+    };
+    let is_board = |key: &Key| is_energy(key) && key.consumer == "machine" && !key.labels.contains_key(PART);
     let parts = sum(metrics, |key| is_energy(key) && key.consumer == "target");
-    parts.or_else(|| sum(metrics, |key| is_energy(key) && !key.labels.contains_key("hw.energy.part")))
+    let reading = parts.or_else(|| sum(metrics, is_board))?;
+    let boards = || metrics.iter().filter(|metric| is_board(&metric.key));
+    let used =
+        metrics.iter().filter(|metric| metric.key.metric == "hw.gpu.used_by_target" && is_used(&metric.key));
+    let unfit = if boards().any(|board| board.key.labels.contains_key("hw.gpu.mig")) {
+        Some(Unfit::Shared)
+    } else if boards().any(|board| board.uncertainty.is_none()) || boards().count() < used.count() {
+        Some(Unfit::Partial)
+    } else {
+        None
+    };
+    Some(Reading { unfit, ..reading })
 }
 
 /// A count; on hybrid CPUs that of all types of cores.
@@ -350,6 +372,30 @@ mod tests {
         assert_eq!(cycles.of_run(1.0, std::slice::from_ref(&counted)).unwrap().unfit, None);
         assert!(cycles.of_run(1.0, &[counted, running]).unwrap().unfit.is_some());
         assert_eq!(Quantity::Instructions.of_run(1.0, &[]), None);
+    }
+
+    #[test]
+    fn the_energy_of_a_gpu_that_lacks_something_or_is_everybodys_decides_nothing() {
+        let of_gpu = |name: &str, consumer, value| metric(name, consumer, "measured", ("gpu", "0"), value);
+        let used = of_gpu("hw.gpu.used_by_target", "target", 1.0);
+        let board = of_gpu("hw.energy", "machine", 50.0);
+        let read = |metrics: &[MetricTotal]| {
+            Quantity::Gpu.of_run(1.0, metrics).map(|reading| (reading.value, reading.unfit))
+        };
+        assert_eq!(read(&[used.clone(), board.clone()]), Some((50.0, None)));
+        let lost = MetricTotal { uncertainty: None, ..board.clone() };
+        assert_eq!(read(&[used.clone(), lost]), Some((50.0, Some(Unfit::Partial))));
+        let with = |label: &str| {
+            let mut other = board.clone();
+            other.key.labels.insert(label.to_owned(), "x".into());
+            other
+        };
+        assert_eq!(read(&[used.clone(), with("hw.gpu.mig")]), Some((50.0, Some(Unfit::Shared))));
+        // A Cray node's own word of its accelerator is the same energy again.
+        assert_eq!(read(&[used.clone(), board.clone(), with("hw.sensor.chip")]), Some((50.0, None)));
+        let mut other = used.clone();
+        other.key.resource_id = "1".into();
+        assert_eq!(read(&[used, other, board]), Some((50.0, Some(Unfit::Partial))), "nothing measures GPU 1");
     }
 
     #[test]

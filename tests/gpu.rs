@@ -47,7 +47,7 @@ fn the_summary_has_the_gpu_that_was_used_and_the_files_have_all() {
     let stub = Stub::new("watts=100:100 process=0:child:1200000000:compute process=1:1:1:compute");
     let mut alumet = exec(&stub, &["-o", "s.csv", "--json", "p.json"], 700);
     let done = alumet.run().status(0);
-    for part in [" J of the", " W mean, ", " % busy, ", " GB of memory (Stub 9000)"] {
+    for part in [" of the board; ", " W mean, ", " % busy, ", " GB of memory (Stub 9000)"] {
         says(&done, part);
     }
     let profile = alumet.profile("p.json");
@@ -55,7 +55,8 @@ fn the_summary_has_the_gpu_that_was_used_and_the_files_have_all() {
     // GPU 1 draws twice as much, and the row is about GPU 0 alone.
     let ratio = joules("1") / joules("0");
     assert!((1.8..2.2).contains(&ratio), "{ratio}");
-    says(&done, &format!(", of {:.0} J of the board; ", joules("0")));
+    // With how sure it is.
+    says(&done, &format!(", of {:.1} J ± ", joules("0")));
     assert_eq!(metric(&profile, "hw.gpu.used_by_target", "0", "target")["max"], 1.0);
     assert_eq!(metric(&profile, "hw.gpu.used_by_target", "1", "target")["max"], 0.0);
     assert_eq!(
@@ -119,7 +120,52 @@ fn a_gpu_whose_time_is_not_told_is_given_as_a_whole() {
     let metrics = profile["runs"][0]["metrics"].as_array().unwrap();
     assert!(metrics.iter().all(|m| m["resource_id"] != "0" || m["labels"]["hw.energy.part"].is_null()));
     let row = done.stderr.lines().find(|line| line.trim_start().starts_with("GPU ")).unwrap();
-    assert!(!row.contains("attributed"), "{row}");
+    assert!(!row.contains("attributed") && row.contains(" J ± "), "{row}");
+    says(&done, "energy of the application on GPU 0 (it is split into instances (MIG)");
+    // It is everybody's, so nobody pays for it.
+    let sysfs = tempfile::tempdir().unwrap();
+    let options =
+        ["--price", "0.25", "--without", "estimate,rapl", "--sysfs", sysfs.path().to_str().unwrap()];
+    says(&exec(&stub, &options, 200).run().status(0), "cost (no energy is known)");
+}
+
+#[test]
+fn a_board_whose_processes_have_no_load_is_given_as_such_with_the_reason() {
+    let stub = Stub::new("watts=100:100 process=0:child:1:compute:0 process=0:1:1:compute:0");
+    let mut alumet = exec(&stub, &["--json", "p.json"], 700);
+    let done = alumet.run().status(0);
+    let row = done.stderr.lines().find(|line| line.trim_start().starts_with("GPU ")).unwrap();
+    let joules = metric(&alumet.profile("p.json"), "hw.energy", "0", "machine")["value"].as_f64().unwrap();
+    assert!(row.contains(&format!("{joules:.1} J ± ")) && !row.contains("attributed"), "{joules}: {row}");
+    says(
+        &done,
+        "the application's share of the energy of GPU 0 (the driver has told of no load of any process",
+    );
+}
+
+#[test]
+fn the_energy_of_a_gpu_that_is_lost_is_at_least_so_much() {
+    let stub = Stub::new("watts=100:100 lost=0:250 process=0:child:1:compute");
+    let mut alumet = exec(&stub, &["-i", "20ms", "--json", "p.json"], 900);
+    let done = alumet.run().status(0);
+    let row = done.stderr.lines().find(|line| line.trim_start().starts_with("GPU ")).unwrap();
+    assert!(row.contains(" at least ") && !row.contains("W mean"), "{row}");
+    let profile = alumet.profile("p.json");
+    let energies = profile["runs"][0]["metrics"].as_array().unwrap().iter();
+    let of_0: Vec<_> = energies.filter(|m| m["metric"] == "hw.energy" && m["resource_id"] == "0").collect();
+    assert!(!of_0.is_empty() && of_0.iter().all(|m| m["uncertainty"].is_null()), "{of_0:#?}");
+}
+
+#[test]
+fn of_repeated_runs_too_it_is_said_that_they_are_too_short_for_the_sensor() {
+    let stub = Stub::new("watts=100:100 period=100 process=0:child:1:compute");
+    let mut alumet = exec(&stub, &["-r", "3", "--json", "p.json"], 500);
+    let done = alumet.run().status(0);
+    let profile = alumet.profile("p.json");
+    let short = profile["missing"].as_array().unwrap().iter();
+    let short: Vec<_> = short.filter(|gap| gap["reason"] == "too short for the sensor").collect();
+    assert_eq!(short.len(), 1, "once, not for each run: {profile:#}");
+    says(&done, "(too short for the sensor: lengthen or repeat the run)");
 }
 
 #[test]
@@ -149,7 +195,15 @@ fn a_gpu_that_falls_off_the_bus_ends_nothing() {
     says(&alumet.run().status(0), "the GPU has fallen off the bus");
     let profile = alumet.profile("p.json");
     assert!(gaps(&profile).contains("GPU 1 after "), "{}", gaps(&profile));
-    assert!(metric(&profile, "hw.energy", "0", "machine")["value"].as_f64().unwrap() > 0.0);
+    let energy = |gpu| metric(&profile, "hw.energy", gpu, "machine");
+    let wall = profile["runs"][0]["wall_s"].as_f64().unwrap();
+    let (whole, part) = (energy("0")["value"].as_f64().unwrap(), energy("1")["value"].as_f64().unwrap());
+    // The one draws 100 W from before the start to after the end, the other twice as much, and not for so long.
+    assert!(
+        whole > 100.0 * (wall - 0.021) && part < 200.0 * wall && part > 0.0,
+        "{whole} and {part} J in {wall} s"
+    );
+    assert!(energy("0")["uncertainty"].is_number() && energy("1")["uncertainty"].is_null(), "{profile:#}");
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn what_a_quiet_machine_uses_before_the_run_is_idle_in_it() {
     let options = &run.profile["options"]["attribution"];
     assert!((options["idle_power"].as_f64().unwrap() / 44.0 - 1.0).abs() < 0.05, "{options}");
     let text = run.summary();
-    for expected in [" of idle power", " idle and ", "J above", "idle power 4", " before the run"] {
+    for expected in [" of idle power", " idle and ", " above", "idle power 4", " before the run"] {
         assert!(text.contains(expected), "{expected}: {text}");
     }
     let derived = run.profile["runs"][0]["derived"].as_array().unwrap();

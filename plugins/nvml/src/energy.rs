@@ -7,17 +7,19 @@
 
 use std::time::Duration;
 
-use alumet::{Batch, Clock, Contradiction, Gaps, RealClock, Registry, SeriesId, Time};
+use alumet::{Batch, Clock, Contradiction, Gaps, Registry, SeriesId, Time};
 use nvml_wrapper::Device;
 
 use crate::about::About;
-use crate::metrics::{ENERGY, ENERGY_UNCERTAINTY};
+use crate::metrics::{ENERGY, ENERGY_UNCERTAINTY, MOST_WATTS};
 use crate::query::{Query, Refused};
 
 /// The longest period that is known of; taken where the run was too short to see the counter's own.
 const LONGEST_PERIOD: Duration = Duration::from_millis(100);
-/// A run of fewer periods is below the sensor's resolution.
+/// In a run of fewer periods a counter may not advance at all.
 const PERIODS: u32 = 10;
+/// A total that is less sure than this share of itself is too short for the sensor.
+const COARSE: f64 = 0.01;
 const STEP_JOULES: f64 = 1e-3;
 
 /// The counter.
@@ -28,12 +30,32 @@ pub struct Energy {
     begun: Option<Time>,
     /// The last reading, in millijoules, and when it was.
     last: Option<(u64, Time)>,
+    /// Whether that was the last that was tried.
+    is_current: bool,
     /// Millijoules since the first reading.
     used: u64,
     /// Whether it was ever seen to advance: one that stands still counts nothing.
     is_moving: bool,
-    /// How often it fell, and the length of the intervals in which it did.
-    falls: (u32, Duration),
+    /// The intervals in which it has counted what cannot be.
+    lost: Vec<(Loss, Duration)>,
+}
+
+/// Why what it has counted between two readings is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    /// It fell.
+    Fell,
+    /// It went on by more than any board can use.
+    Leapt,
+}
+
+impl Loss {
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Fell => "its counter fell: the driver or the GPU was reset meanwhile",
+            Self::Leapt => "its counter went on by more than a GPU can use",
+        }
+    }
 }
 
 impl Energy {
@@ -42,44 +64,60 @@ impl Energy {
     /// # Errors
     /// The metric contradicts one of another plugin.
     pub fn new(about: &About, registry: &Registry) -> Result<Self, Contradiction> {
-        Ok(Self {
+        Ok(Self::of(registry.series(about.series(ENERGY).method("NVML, counter"))?))
+    }
+
+    fn of(series: SeriesId) -> Self {
+        Self {
             query: Query::new("energy"),
-            series: registry.series(about.series(ENERGY).method("NVML, counter"))?,
+            series,
             begun: None,
             last: None,
+            is_current: false,
             used: 0,
             is_moving: false,
-            falls: (0, Duration::ZERO),
-        })
+            lost: Vec::new(),
+        }
     }
 
     /// Reads it. The first reading is the baseline.
-    pub fn poll(&mut self, device: &Device<'_>, refused: &mut Refused, out: &mut Batch) {
-        if let Some(reading) = self.query.ask(refused, || device.total_energy_consumption())
-            && let Some(increase) = self.advance(reading, RealClock.now())
-        {
+    pub fn poll(&mut self, device: &Device<'_>, clock: &dyn Clock, refused: &mut Refused, out: &mut Batch) {
+        let reading = self.query.ask(refused, || device.total_energy_consumption());
+        self.is_current = reading.is_some();
+        if let Some(increase) = reading.and_then(|reading| self.advance(reading, clock.now())) {
             out.push(self.series, increase as f64 / 1e3);
         }
     }
 
-    /// The increase to this reading, in millijoules; none after a fall, and none before the counter was seen to move.
+    /// The increase to this reading, in millijoules; none where it cannot be, and none before the counter was seen to move.
     fn advance(&mut self, reading: u64, now: Time) -> Option<u64> {
         let Some((before, at)) = self.last.replace((reading, now)) else {
             self.begun = Some(now);
             return None;
         };
-        let Some(increase) = reading.checked_sub(before) else {
-            self.falls.0 += 1;
-            self.falls.1 += now.since(at);
-            return None;
-        };
-        self.used += increase;
-        self.is_moving |= increase > 0;
-        self.is_moving.then_some(increase)
+        let elapsed = now.since(at);
+        let most = (elapsed + LONGEST_PERIOD).as_secs_f64() * MOST_WATTS * 1e3;
+        let increase = reading.checked_sub(before).ok_or(Loss::Fell);
+        match increase.and_then(|mj| if mj as f64 > most { Err(Loss::Leapt) } else { Ok(mj) }) {
+            Ok(increase) => {
+                self.used += increase;
+                self.is_moving |= increase > 0;
+                self.is_moving.then_some(increase)
+            }
+            Err(loss) => {
+                self.lost.push((loss, elapsed));
+                None
+            }
+        }
     }
 
-    /// Pushes the uncertainty of the total, and says what is wrong with it. Nobody needs to hear how coarse the energy
-    /// of a GPU is that `concerns` nobody.
+    /// Whether the total lacks nothing of a run that has begun at this time.
+    fn is_whole(&self, start: Time) -> bool {
+        self.lost.is_empty() && self.is_current && self.begun.is_some_and(|begun| begun <= start)
+    }
+
+    /// Pushes the uncertainty of the total, if it lacks nothing, and says what is wrong with it. Nobody needs to hear how
+    /// coarse the energy of a GPU is that `concerns` nobody.
     ///
     /// # Errors
     /// The metric contradicts one of another plugin.
@@ -101,13 +139,15 @@ impl Energy {
             None => (LONGEST_PERIOD, "at most, as it was not seen"),
         };
         let advances = format!("its counter advances every {:?}, {how}", millis(period));
-        let is_short = ran < period * PERIODS;
-        if self.falls.0 > 0 {
-            let reason = "its counter fell: the driver or the GPU was reset meanwhile";
-            gaps.add(format!("{what} for {:?}", millis(self.falls.1)), reason, "");
+        for loss in [Loss::Fell, Loss::Leapt] {
+            let of_it = self.lost.iter().filter(|(other, _)| *other == loss);
+            let time: Duration = of_it.map(|(_, time)| *time).sum();
+            if !time.is_zero() {
+                gaps.add(format!("{what} for {:?}", millis(time)), loss.reason(), "");
+            }
         }
         if !self.is_moving {
-            if !is_short {
+            if ran >= period * PERIODS {
                 gaps.add(what, "its counter stands still", "");
             } else if concerns {
                 let reason =
@@ -116,18 +156,18 @@ impl Energy {
             }
             return Ok(());
         }
-        let edges = self.used as f64 / 1e3 / ran.as_secs_f64() * period.as_secs_f64();
+        if !self.is_whole(registry.start().map_or(begun, |start| start.time)) {
+            return Ok(());
+        }
+        let used = self.used as f64 / 1e3;
+        let edges = used / ran.as_secs_f64() * period.as_secs_f64();
+        let uncertainty = edges / 6f64.sqrt() + STEP_JOULES;
         let series =
             about.series(ENERGY_UNCERTAINTY).method(format!("power · period / √6 + 1 mJ; {advances}"));
-        out.push(registry.series(series)?, edges / 6f64.sqrt() + STEP_JOULES);
-        if is_short && concerns {
-            let reason =
-                format!("below the sensor's resolution: {advances}, and was read for {:?}", millis(ran));
-            gaps.add(
-                format!("{what} to better than ± {edges:.1} J"),
-                reason,
-                "measure longer, or repeat the run",
-            );
+        out.push(registry.series(series)?, uncertainty);
+        if uncertainty > COARSE * used && concerns {
+            let what = format!("{what} to better than ± {uncertainty:.1} J of {used:.1} J ({advances})");
+            gaps.add(what, "too short for the sensor", "lengthen or repeat the run");
         }
         Ok(())
     }
@@ -143,23 +183,12 @@ mod tests {
     use super::*;
     use alumet::{Metric, Series};
 
-    fn counter() -> Energy {
-        let registry = Registry::new();
-        Energy {
-            query: Query::new("energy"),
-            series: registry.series(Series::new(Metric::counter("e", "J", ""))).unwrap(),
-            begun: None,
-            last: None,
-            used: 0,
-            is_moving: false,
-            falls: (0, Duration::ZERO),
-        }
-    }
-
+    /// Read every 100 ms.
     fn increases(readings: &[u64]) -> (Energy, Vec<Option<u64>>) {
-        let mut energy = counter();
-        let increases = (0..).zip(readings).map(|(i, reading)| energy.advance(*reading, Time::from_nanos(i)));
-        let increases = increases.collect();
+        let registry = Registry::new();
+        let mut energy = Energy::of(registry.series(Series::new(Metric::counter("e", "J", ""))).unwrap());
+        let times = (0..).map(|i| Time::from_nanos(i * 100_000_000));
+        let increases = times.zip(readings).map(|(time, reading)| energy.advance(*reading, time)).collect();
         (energy, increases)
     }
 
@@ -167,7 +196,29 @@ mod tests {
     fn an_interval_in_which_the_counter_fell_is_invalid_and_the_next_counts_again() {
         let (energy, increases) = increases(&[500, 700, 50, 80]);
         assert_eq!(increases, [None, Some(200), None, Some(30)]);
-        assert_eq!((energy.used, energy.falls), (230, (1, Duration::from_nanos(1))));
+        assert_eq!((energy.used, energy.lost), (230, vec![(Loss::Fell, Duration::from_millis(100))]));
+    }
+
+    #[test]
+    fn what_no_board_can_use_is_no_energy() {
+        let (energy, increases) = increases(&[500, 700, u64::MAX - 9, u64::MAX]);
+        assert_eq!(increases, [None, Some(200), None, Some(9)]);
+        assert_eq!((energy.used, energy.lost), (209, vec![(Loss::Leapt, Duration::from_millis(100))]));
+    }
+
+    #[test]
+    fn a_total_is_whole_only_if_it_was_read_from_before_the_start_to_the_end() {
+        let whole = |readings: &[u64], start: u64, is_current| {
+            let (mut energy, _) = increases(readings);
+            energy.is_current = is_current;
+            energy.is_whole(Time::from_nanos(start))
+        };
+        assert!(whole(&[5, 7, 9], 1, true));
+        assert!(!whole(&[5, 7, 9], 1, false), "the last reading failed, as that of a lost GPU does");
+        assert!(!whole(&[5, 7, 2], 1, true), "it was reset");
+        let (mut late, _) = increases(&[5, 7, 9]);
+        (late.begun, late.is_current) = (Some(Time::from_nanos(2)), true);
+        assert!(!late.is_whole(Time::from_nanos(1)), "the driver has woken after the start");
     }
 
     #[test]

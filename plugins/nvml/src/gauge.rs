@@ -13,10 +13,11 @@ use nvml_wrapper::sys_exports::field_id::NVML_FI_DEV_POWER_INSTANT;
 
 use crate::about::About;
 use crate::metrics::{
-    CLOCK, CLOCK_DOMAIN, MEMORY, MEMORY_LIMIT, POWER, TASK, TEMPERATURE, THROTTLE_REASON, THROTTLED,
-    UTILISATION,
+    CLOCK, CLOCK_DOMAIN, MEMORY, MEMORY_LIMIT, MOST_WATTS, POWER, TASK, TEMPERATURE, THROTTLE_REASON,
+    THROTTLED, UTILISATION,
 };
 use crate::query::{Query, Refused};
+use crate::refusal::Refusal;
 
 /// So many values has the answer to one question, at most.
 const MOST: usize = 5;
@@ -124,6 +125,8 @@ const OTHERS: [Question; 8] = [
 pub struct Gauge {
     query: Query,
     series: Vec<SeriesId>,
+    /// What the first value can be.
+    most: f64,
     read: fn(&Device<'_>) -> Result<[f64; MOST], NvmlError>,
 }
 
@@ -146,12 +149,18 @@ impl Gauge {
             })
         });
         let series = series.collect::<Result<_, _>>()?;
-        Ok(Self { query: Query::new(question.what), series, read: question.read })
+        let is_power = question.series[0].0 == POWER;
+        let most = if is_power { MOST_WATTS } else { f64::INFINITY };
+        Ok(Self { query: Query::new(question.what), series, most, read: question.read })
     }
 
     /// Asks, and pushes the answer.
     pub fn poll(&mut self, device: &Device<'_>, refused: &mut Refused, out: &mut Batch) {
         if let Some(values) = self.query.ask(refused, || (self.read)(device)) {
+            if values[0] > self.most {
+                self.query.reject(Refusal::new("it is more than a GPU can draw", ""));
+                return;
+            }
             self.series.iter().zip(values).for_each(|(series, value)| out.push(*series, value));
         }
     }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use alumet::{Batch, Contradiction, Gaps, Registry};
+use alumet::{Batch, Clock, Contradiction, Gaps, Registry};
 use nvml_wrapper::Device;
 
 use crate::about::About;
 use crate::energy::Energy;
 use crate::gauge::Gauge;
-use crate::process::{Processes, Tree};
+use crate::process::{Asked, Processes, Tree};
 use crate::query::Refused;
 
 /// A GPU.
@@ -47,8 +47,8 @@ impl Gpu {
     }
 
     /// Reads the energy counter.
-    pub fn poll_energy(&mut self, out: &mut Batch) {
-        self.energy.poll(&self.device, &mut self.refused, out);
+    pub fn poll_energy(&mut self, clock: &dyn Clock, out: &mut Batch) {
+        self.energy.poll(&self.device, clock, &mut self.refused, out);
     }
 
     /// Reads everything else.
@@ -58,6 +58,7 @@ impl Gpu {
     pub fn poll_rest(
         &mut self,
         tree: Option<&mut Tree<'_>>,
+        clock: &dyn Clock,
         registry: &Registry,
         out: &mut Batch,
     ) -> Result<(), Contradiction> {
@@ -65,7 +66,8 @@ impl Gpu {
         self.gauges.iter_mut().for_each(|gauge| gauge.poll(&self.device, refused, out));
         match (&mut self.processes, tree) {
             (Some(processes), Some(tree)) => {
-                processes.poll(&self.about, &self.device, tree, registry, refused, out)
+                let asked = Asked { about: &self.about, device: &self.device, clock };
+                processes.poll(&asked, tree, registry, refused, out)
             }
             _ => Ok(()),
         }
@@ -79,6 +81,7 @@ impl Gpu {
     pub fn finish(
         &mut self,
         period: Option<Duration>,
+        clock: &dyn Clock,
         registry: &Registry,
         gaps: &Gaps,
         out: &mut Batch,
@@ -86,7 +89,7 @@ impl Gpu {
         self.gauges.iter().for_each(|gauge| gauge.query().report_failed(self.about.index, gaps));
         let concerns = match &mut self.processes {
             Some(processes) => {
-                processes.finish(&self.about, gaps, out);
+                processes.finish(&self.about, clock, gaps, out);
                 let used = processes.was_used();
                 if self.about.is_mig && used != Some(false) {
                     let what = format!("energy of the application on GPU {}", self.about.index);

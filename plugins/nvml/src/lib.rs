@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-use alumet::{Availability, Clock, Host, Interval, Plugin, RealClock, Setup};
+use alumet::{Availability, Host, Interval, Plugin, Setup};
 use serde::{Deserialize, Serialize};
 
 use refusal::{PERSISTENCE, Refusal};
@@ -76,7 +76,7 @@ impl Plugin for Nvml {
     }
 
     fn start(config: Config, setup: &mut Setup<'_>) -> anyhow::Result<()> {
-        let asked = RealClock.now();
+        let asked = setup.clock().now();
         let answer = driver::ask(config.library, setup.host());
         let first = answer.recv_timeout(WAIT);
         let mut gpus = Gpus::new(answer, asked, setup);

@@ -10,6 +10,8 @@ pub const ENERGY_UNCERTAINTY: Metric =
     Metric::gauge("hw.energy.uncertainty", "J", "standard uncertainty of the energy, without calibration");
 /// Of the whole board.
 pub const POWER: Metric = Metric::gauge("hw.power", "W", "power drawn");
+/// More than this no board draws, in watts: what says so does not work.
+pub const MOST_WATTS: f64 = 5_000.0;
 /// Label: [`TASK`] = `general`, `memory`, `encoder` or `decoder`.
 pub const UTILISATION: Metric =
     Metric::gauge("hw.gpu.utilization", "1", "share of the time in which this part of the GPU was at work");

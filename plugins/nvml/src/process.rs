@@ -6,9 +6,7 @@
 use std::collections::HashMap;
 use std::fs;
 
-use alumet::{
-    Batch, Clock, Consumer, Contradiction, Gaps, Metric, RealClock, Registry, Series, SeriesId, Target,
-};
+use alumet::{Batch, Clock, Consumer, Contradiction, Gaps, Metric, Registry, Series, SeriesId, Target};
 use nvml_wrapper::Device;
 use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::error::NvmlError;
@@ -41,6 +39,16 @@ impl<'a> Tree<'a> {
         });
         pids.contains(&pid)
     }
+}
+
+/// Who is asked for its processes, and by which clock.
+pub struct Asked<'a> {
+    /// Which GPU.
+    pub about: &'a About,
+    /// The driver's handle.
+    pub device: &'a Device<'static>,
+    /// The run's clock.
+    pub clock: &'a dyn Clock,
 }
 
 /// The processes of the application on one GPU.
@@ -97,8 +105,7 @@ impl Processes {
     /// A metric contradicts one of another plugin.
     pub fn poll(
         &mut self,
-        about: &About,
-        device: &Device<'_>,
+        &Asked { about, device, clock }: &Asked<'_>,
         tree: &mut Tree<'_>,
         registry: &Registry,
         refused: &mut Refused,
@@ -123,13 +130,13 @@ impl Processes {
             }
         }
         match there.is_empty() {
-            true => self.shares.nobody(RealClock.now(), out),
-            false => self.poll_load(device, refused, out),
+            true => self.shares.nobody(clock.now(), out),
+            false => self.poll_load(device, clock, refused, out),
         }
         Ok(())
     }
 
-    fn poll_load(&mut self, device: &Device<'_>, refused: &mut Refused, out: &mut Batch) {
+    fn poll_load(&mut self, device: &Device<'_>, clock: &dyn Clock, refused: &mut Refused, out: &mut Batch) {
         let since = self.last_seen;
         let samples = self.load.ask(refused, || match device.process_utilization_stats(since) {
             // Nobody was at work.
@@ -138,7 +145,7 @@ impl Processes {
         });
         let Some(samples) = samples else { return };
         self.last_seen = samples.iter().map(|sample| sample.timestamp).fold(since, u64::max);
-        let (now, samples) = (RealClock.now(), latest_by_process(samples));
+        let (now, samples) = (clock.now(), latest_by_process(samples));
         if samples.is_empty() {
             self.shares.silence(now, out);
             return;
@@ -192,8 +199,16 @@ impl Processes {
     }
 
     /// Says whether the application was seen on the GPU, or why that is not known.
-    pub fn finish(&mut self, about: &About, gaps: &Gaps, out: &mut Batch) {
-        self.shares.finish(RealClock.now(), out);
+    pub fn finish(&mut self, about: &About, clock: &dyn Clock, gaps: &Gaps, out: &mut Batch) {
+        self.shares.finish(clock.now(), out);
+        // Why the loads cannot be had was said.
+        if self.was_seen && !self.shares.are_known() && !self.load.is_refused() {
+            gaps.add(
+                format!("the application's share of the energy of GPU {}", about.index),
+                "the driver has told of no load of any process, so the energy is given as the board's",
+                "lengthen the run",
+            );
+        }
         for query in [&self.compute, &self.graphics, &self.load] {
             query.report_failed(about.index, gaps);
         }

@@ -48,7 +48,7 @@ impl Query {
         };
         let (refusal, extent) = Refusal::of_query(&error);
         match extent {
-            Extent::Reading => self.failed = Some((self.failed.as_ref().map_or(1, |(n, _)| n + 1), refusal)),
+            Extent::Reading => self.reject(refusal),
             Extent::Quantity => {
                 self.is_refused = true;
                 refused.quantities.push((self.what, refusal));
@@ -59,6 +59,16 @@ impl Query {
             }
         }
         None
+    }
+
+    /// This reading is no value, for this reason.
+    pub fn reject(&mut self, why: Refusal) {
+        self.failed = Some((self.failed.as_ref().map_or(1, |(n, _)| n + 1), why));
+    }
+
+    /// Whether it was refused for good.
+    pub fn is_refused(&self) -> bool {
+        self.is_refused
     }
 
     /// Says how many single readings have failed, if any has.

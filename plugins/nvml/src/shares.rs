@@ -21,7 +21,7 @@ pub struct Shares {
     of_all: SeriesId,
     /// Up to here it was told.
     told: Option<Time>,
-    /// Whether the driver tells loads at all.
+    /// Whether the driver tells loads at all: whether it has told any.
     is_known: bool,
     /// The last loads: of the application, and of all.
     last: [f64; 2],
@@ -57,8 +57,18 @@ impl Shares {
         }
     }
 
-    /// The driver has told loads: of the application's processes together, and of all.
+    /// Whether anything is known of who was at work.
+    pub fn are_known(&self) -> bool {
+        self.is_known
+    }
+
+    /// The driver has told loads: of the application's processes together, and of all. Until it tells of some, that nobody
+    /// has any says nothing.
     pub fn loads(&mut self, now: Time, of_target: f64, of_all: f64, out: &mut Batch) {
+        if of_all <= 0.0 && !self.is_known {
+            self.told = Some(now);
+            return;
+        }
         match self.told {
             Some(told) if !self.is_known => self.push(told, [0.0; 2], out),
             _ => {}

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
-use alumet::{
-    Allowance, Batch, Clock, Contradiction, Gaps, RealClock, Registry, Setup, Source, Target, Time,
-};
+use alumet::{Allowance, Batch, Clock, Contradiction, Gaps, Registry, Setup, Source, Target, Time};
 
 use crate::driver::{Answer, Found};
 use crate::energy::millis;
@@ -21,6 +19,7 @@ pub struct Gpus {
     state: State,
     target: Option<Arc<Target>>,
     registry: Arc<Registry>,
+    clock: Arc<dyn Clock>,
     gaps: Gaps,
     /// When the driver was asked.
     asked: Time,
@@ -44,6 +43,7 @@ impl Gpus {
             asked,
             target: setup.target().cloned(),
             registry: Arc::clone(setup.registry()),
+            clock: Arc::clone(setup.clock()),
             gaps: setup.gaps().clone(),
             begun: None,
             allowance: Allowance::default(),
@@ -95,16 +95,16 @@ impl Gpus {
 impl Source for Gpus {
     /// Energy first, of all GPUs: nothing else needs to be close to the marks of the run. The baseline is energy alone.
     fn poll(&mut self, out: &mut Batch) -> anyhow::Result<()> {
-        let now = RealClock.now();
+        let now = self.clock.now();
         let since_begun = self.begun.map(|begun| now.since(begun));
         self.begun.get_or_insert(now);
         self.look(since_begun)?;
         let State::There(gpus, _) = &mut self.state else { return Ok(()) };
-        gpus.iter_mut().for_each(|gpu| gpu.poll_energy(out));
+        gpus.iter_mut().for_each(|gpu| gpu.poll_energy(&*self.clock, out));
         if let Some(allowed) = since_begun.and_then(|_| self.allowance.begin()) {
             let mut tree = self.target.as_deref().map(Tree::of);
             for gpu in &mut *gpus {
-                gpu.poll_rest(tree.as_mut(), &self.registry, out)?;
+                gpu.poll_rest(tree.as_mut(), &*self.clock, &self.registry, out)?;
             }
             self.allowance.end(allowed);
         }
@@ -125,11 +125,11 @@ impl Source for Gpus {
         match &mut self.state {
             State::There(gpus, periods) => {
                 for gpu in gpus {
-                    gpu.finish(periods.of(&gpu.about), &self.registry, &self.gaps, out)?;
+                    gpu.finish(periods.of(&gpu.about), &*self.clock, &self.registry, &self.gaps, out)?;
                 }
             }
             State::Awaited(_) => {
-                let waited = millis(RealClock.now().since(self.asked));
+                let waited = millis(self.clock.now().since(self.asked));
                 let reason = format!("the driver has not answered within {waited:?}");
                 self.gaps.add("NVIDIA GPUs", reason, PERSISTENCE);
             }

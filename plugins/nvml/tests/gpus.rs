@@ -90,7 +90,8 @@ impl Run {
 
     /// What is missing, but for the resolution of the energy: most runs here are short.
     fn missing(&self) -> Vec<&Missing> {
-        let other = |gap: &&Missing| !gap.reason.starts_with("below the sensor's resolution");
+        let short = ["below the sensor's resolution", "too short for the sensor"];
+        let other = |gap: &&Missing| !short.iter().any(|reason| gap.reason.starts_with(reason));
         self.report.missing.iter().filter(other).collect()
     }
 
@@ -300,6 +301,11 @@ fn a_gpu_that_is_lost_on_the_way_leaves_what_it_has_told_and_the_other_goes_on()
     assert_eq!(missing[0].reason, "the GPU has fallen off the bus");
     let samples = |gpu| run.values(gpu, "hw.power").len();
     assert!(samples("1") > 0 && samples("1") < samples("0"), "{} and {}", samples("1"), samples("0"));
+    // It lacks something, so nobody can say how sure it is.
+    assert!(
+        run.quantities("1").contains("hw.energy") && !run.quantities("1").contains("hw.energy.uncertainty")
+    );
+    assert!(run.quantities("0").contains("hw.energy.uncertainty"));
     assert!(run.report.elements.iter().all(|element| element.state == ElementState::Active));
     assert!(run.report.elements.iter().all(|element| element.errors == 0));
 }
@@ -337,6 +343,8 @@ fn a_counter_that_starts_anew_makes_one_interval_invalid_and_no_energy_negative(
     let gap = run.missing();
     assert_eq!(gap.len(), 1, "{gap:?}");
     assert!(gap[0].what.starts_with("energy of GPU 0 for ") && gap[0].reason.starts_with("its counter fell"));
+    assert!(!run.quantities("0").contains("hw.energy.uncertainty"));
+    assert!(run.quantities("1").contains("hw.energy.uncertainty"));
 }
 
 #[test]
@@ -355,8 +363,9 @@ fn the_counters_period_is_measured_and_decides_how_well_the_total_is_known() {
     // Five periods.
     let gap = run.report.missing.iter().find(|gap| gap.what.starts_with("energy of GPU 0 to better than ± "));
     let gap = gap.unwrap_or_else(|| panic!("{:?}", run.report.missing));
-    assert!(gap.reason.contains("below the sensor's resolution: its counter advances every "), "{gap:?}");
-    assert!(gap.reason.contains(", as seen in this run, and was read for "), "{gap:?}");
+    assert!(gap.what.contains("its counter advances every ") && gap.what.contains("as seen in this run"));
+    // Always in the same words: of repeated runs it is said once.
+    assert_eq!(gap.reason, "too short for the sensor");
     // 100 W · 100 ms / √6 on an idle machine.
     let uncertainty = run.last("0", "hw.energy.uncertainty");
     assert!((3.0..12.0).contains(&uncertainty), "{uncertainty} J");
@@ -379,6 +388,7 @@ fn a_driver_that_sleeps_delays_the_application_little_and_is_taken_up_when_it_wa
     assert_eq!(missing.len(), 1, "{missing:?}");
     assert!(missing[0].what.starts_with("GPUs in the first "), "{missing:?}");
     assert!(missing[0].remedy.contains("nvidia-smi -pm 1"));
+    assert!(!run.quantities("0").contains("hw.energy.uncertainty"), "what was before is not known");
 }
 
 #[test]
@@ -420,6 +430,27 @@ fn a_gpu_in_instances_is_recognised_and_its_energy_is_nobodys() {
     let energy = run.points.iter().find(|(series, _)| series.metric.name == "hw.energy").unwrap();
     assert_eq!((energy.0.consumer, energy.0.label_value("hw.gpu.mig")), (Consumer::Machine, Some("enabled")));
     assert_eq!(run.last("0", "hw.gpu.used_by_target of the target"), 1.0);
+}
+
+#[test]
+fn loads_of_zero_alone_tell_no_share() {
+    let seen = |script: &str| {
+        let run = run(&Stub::new(script), 0.4);
+        let gap = "the application's share of the energy of GPU 0";
+        let is_said = run.missing().iter().any(|missing| missing.what == gap);
+        (run.quantities("0").contains("hw.gpu.time of the target"), is_said)
+    };
+    assert_eq!(seen("process=0:child:1:compute:0 process=0:1:1:compute:0"), (false, true));
+    // Somebody was at work, and it was not the application.
+    assert_eq!(seen("process=0:child:1:compute:0 process=0:1:1:compute:9"), (true, false));
+}
+
+#[test]
+fn a_power_that_cannot_be_is_no_value() {
+    let run = run(&Stub::new("watts=6000:6000"), 0.2);
+    assert!(run.values("0", "hw.power").is_empty());
+    let gaps: Vec<_> = run.missing().into_iter().map(|gap| gap.what.as_str()).collect();
+    assert!(gaps.iter().any(|what| what.ends_with(" readings of the power of GPU 0")), "{gaps:?}");
 }
 
 #[test]
