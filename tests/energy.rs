@@ -14,78 +14,90 @@ use metered::{Meter, PACKAGE, Run};
 use serde_json::Value;
 use support::{Alumet, Done, is_root, skip};
 
-#[test]
-fn energy_is_the_truth_for_short_and_for_long_runs() {
-    let meter = Meter::start(&[PACKAGE, "15@40-60", "15@60-40"]);
-    let times = ["0.05", "0.05", "0.05", "0.5", "0.5", "0.5", "3", "60"];
-    let runs = times.map(|time| meter.exec("", &["sleep", time]));
-    let truth = meter.truth();
-    for run in &runs {
-        let (energy, expected, uncertainty) =
-            (run.energy("package"), truth.of(run), run.uncertainty("package"));
-        eprintln!("{:.3} s: {energy:.4} J ± {uncertainty:.4}, truth {expected:.4}", run.wall());
-        // Counters that the test machine advances too late are no fault of the reader.
-        if !truth.was_on_time(run) {
-            skip("energy_is_the_truth_for_short_and_for_long_runs", "the meter did not keep its times");
-            continue;
+/// Sleeps of so many seconds on this meter, each with the truth about it. Counters that the test machine advances too late,
+/// as no real one does, are no fault of the reader: such a run is made again, and most of all must come to something.
+fn on_time(meter: &[&str], options: &str, times: &[String]) -> Vec<(Run, f64)> {
+    let (mut pending, mut done) = (times.to_vec(), Vec::new());
+    for _ in 0..5 {
+        let meter = Meter::start(&[&[PACKAGE], meter].concat());
+        let runs: Vec<Run> = pending.iter().map(|time| meter.exec(options, &["sleep", time])).collect();
+        let truth = meter.truth();
+        let (good, late): (Vec<_>, Vec<_>) =
+            runs.into_iter().zip(pending).partition(|(run, _)| truth.was_on_time(run));
+        done.extend(good.into_iter().map(|(run, _)| (truth.of(&run), run)).map(|(truth, run)| (run, truth)));
+        pending = late.into_iter().map(|(_, time)| time).collect();
+        if pending.is_empty() {
+            break;
         }
-        // One of eight may well be more than two standard deviations off.
-        assert!(
-            (energy - expected).abs() <= 0.002 * expected + 3.0 * uncertainty,
-            "{energy} is not {expected}"
-        );
     }
-    let text = runs[6].summary();
-    assert!(text.contains("package measured: RAPL through powercap"), "{text}");
-    // The application's own mean, and what the machine drew.
-    assert!(text.contains("W mean machine ") && text.contains(" W peak "), "{text}");
-    assert!(runs[0].summary().contains("too short for the sensor"), "{}", runs[0].summary());
+    eprintln!("{} of {} on time", done.len(), times.len());
+    assert!(
+        2 * done.len() > times.len(),
+        "the meter kept its times in {} of {} runs",
+        done.len(),
+        times.len()
+    );
+    done
+}
+
+/// One of a few may well be more than two standard deviations off.
+#[track_caller]
+fn assert_true(run: &Run, truth: f64) {
+    let (energy, uncertainty) = (run.energy("package"), run.uncertainty("package"));
+    eprintln!("{:.3} s: {energy:.4} J ± {uncertainty:.4}, truth {truth:.4}", run.wall());
+    assert!((energy - truth).abs() <= 0.002 * truth + 3.0 * uncertainty, "{energy} is not {truth}");
 }
 
 #[test]
+fn energy_is_the_truth_for_short_and_for_long_runs() {
+    let times = ["0.05", "0.05", "0.05", "0.5", "0.5", "0.5", "3", "60"].map(str::to_owned);
+    let mut runs = on_time(&["15@40-60", "15@60-40"], "", &times);
+    runs.iter().for_each(|(run, truth)| assert_true(run, *truth));
+    runs.sort_by(|(a, _), (b, _)| a.wall().total_cmp(&b.wall()));
+    let text = runs[runs.len() - 1].0.summary();
+    assert!(text.contains("package measured: RAPL through powercap"), "{text}");
+    // The application's own mean, and what the machine drew.
+    assert!(text.contains("W mean machine ") && text.contains(" W peak"), "{text}");
+}
+
+#[test]
+fn a_run_of_some_milliseconds_is_too_short_for_the_sensor_alone_and_repeated() {
+    let meter = Meter::start(&[PACKAGE, "500@40"]);
+    for options in ["", "-r 3"] {
+        let run = meter.exec(options, &["sleep", "0.01"]);
+        let gaps = run.profile["missing"].as_array().unwrap().iter();
+        let short: Vec<_> = gaps.filter(|gap| gap["reason"] == "too short for the sensor").collect();
+        assert_eq!(short.len(), 1, "{options}: {:#}", run.profile);
+        let text = run.summary();
+        assert!(text.contains(" of it (too short for the sensor: lengthen or repeat the run)"), "{text}");
+    }
+    let run = meter.exec("", &["sleep", "1"]);
+    assert!(!run.summary().contains("too short"), "{}", run.summary());
+}
+
+/// The smallest range that a package can have used up in its second, at the largest power that there can be.
+#[test]
 fn wraps_every_second_lose_nothing() {
-    // 40 J at 40 W.
-    let meter = Meter::start(&[PACKAGE, "range=40000000", "500@40"]);
-    let run = meter.exec("", &["sleep", "3.5"]);
-    let truth = meter.truth();
-    let (energy, expected) = (run.energy("package"), truth.of(&run));
-    eprintln!("{energy:.4} J ± {:.4}, truth {expected:.4}", run.uncertainty("package"));
-    assert!((energy - expected).abs() < 0.02 * expected, "{energy} is not {expected}");
-    assert_eq!(
-        run.profile["missing"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter(|m| m["what"].as_str().unwrap().contains("package 0"))
-            .count(),
-        0
-    );
+    let times = vec!["1.5".to_owned(); 5];
+    for (run, truth) in on_time(&["range=1900000000", "500@1900"], "", &times) {
+        assert_true(&run, truth);
+        let gaps = run.profile["missing"].as_array().unwrap().iter();
+        assert_eq!(gaps.filter(|gap| gap["what"].as_str().unwrap().contains("package 0")).count(), 0);
+    }
 }
 
 /// Every run is longer than the curve, so that it has seen what power there was before it.
 #[test]
 fn the_stated_uncertainty_covers_the_truth() {
     let runs = std::env::var("ALUMET_TEST_RUNS").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
-    let meter = Meter::start(&[PACKAGE, "20@12", "15@55", "10@90", "10@20-80", "5@3"]);
-    let all: Vec<Run> = (0..runs)
-        .map(|i| format!("{:.4}", 0.06 + 0.0013 * f64::from(i % 40)))
-        .map(|time| meter.exec("--without perf -i 10ms", &["sleep", &time]))
-        .collect();
-    let truth = meter.truth();
-    let on_time: Vec<_> = all.iter().filter(|run| truth.was_on_time(run)).collect();
-    let errors =
-        on_time.iter().map(|run| (run.energy("package") - truth.of(run)) / run.uncertainty("package"));
-    let errors: Vec<f64> = errors.collect();
+    let times: Vec<String> = (0..runs).map(|i| format!("{:.4}", 0.06 + 0.0013 * f64::from(i % 40))).collect();
+    let curve = ["20@12", "15@55", "10@90", "10@20-80", "5@3"];
+    let runs = on_time(&curve, "--without perf -i 10ms", &times);
+    let error = |(run, truth): &(Run, f64)| (run.energy("package") - truth) / run.uncertainty("package");
+    let errors: Vec<f64> = runs.iter().map(error).collect();
     let covered = errors.iter().filter(|error| error.abs() <= 2.0).count();
     let square = errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64;
-    eprintln!(
-        "{covered} of {} on time of {runs}; the errors are {:.2} of the stated ones",
-        errors.len(),
-        square.sqrt()
-    );
-    if errors.len() < 20 {
-        return skip("the_stated_uncertainty_covers_the_truth", "the meter did not keep its times");
-    }
+    eprintln!("{covered} of {}; the errors are {:.2} of the stated ones", errors.len(), square.sqrt());
     // 95 %, and what may be bad luck in so few runs.
     let enough = 0.95 * errors.len() as f64 - 1.5 * (0.95 * 0.05 * errors.len() as f64).sqrt();
     assert!(covered as f64 >= enough, "{covered} of {}: {errors:.2?}", errors.len());

@@ -57,8 +57,7 @@ impl Domain {
         matches!(self, Self::Package | Self::Dram)
     }
 
-    /// More than this no such domain consumes: a counter that says so was reset. In the 30 s after which every counter is
-    /// read at the latest, a package can so not use up the smallest range that there is (65.5 kJ).
+    /// More than this no such domain consumes: a counter that says so was reset.
     pub const fn most(self) -> Watts {
         match self {
             Self::Psys => Watts(10_000.0),

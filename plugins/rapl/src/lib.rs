@@ -20,6 +20,8 @@ mod topology;
 pub mod uncertainty;
 pub mod units;
 
+use std::time::Duration;
+
 use alumet::{Availability, Host, Interval, Plugin, Setup};
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +36,7 @@ use refusal::Refusal;
 pub struct Config {
     /// How the counters are read.
     pub backend: Backend,
-    /// Time between two readings; 30 s at most, for a counter that is read less often may wrap unseen.
+    /// Time between two readings; 30 s at most, or less where a counter could wrap twice meanwhile, which nobody would see.
     pub interval: Interval,
 }
 
@@ -56,6 +58,9 @@ pub enum Backend {
     /// powercap alone.
     Powercap,
 }
+
+/// The counters advance no more often than this, however soon they wrap.
+const SHORTEST: Duration = uncertainty::PERIOD;
 
 /// The plugin.
 #[derive(Debug)]
@@ -79,8 +84,9 @@ impl Plugin for Rapl {
         for gap in found.gaps() {
             setup.gaps().add(gap.what, gap.reason, gap.remedy);
         }
+        let read_every = found.meters.iter().map(Meter::read_every).min().unwrap_or(config.interval.get());
+        let interval = Interval::new(config.interval.get().min(read_every.max(SHORTEST)))?;
         let source = source::Rapl::new(found, method, setup)?;
-        let interval = Interval::new(config.interval.get().min(tally::READ_EVERY))?;
         setup.source("energy", interval, source);
         Ok(())
     }

@@ -4,11 +4,13 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use alumet::sysfs;
 
 use crate::counter::{Raw, Scale, Top};
 use crate::domain::Part;
+use crate::tally;
 
 /// A counter of a part of the machine.
 #[derive(Debug)]
@@ -21,6 +23,13 @@ pub struct Meter {
     pub top: Top,
     /// How it is read.
     pub register: Register,
+}
+
+impl Meter {
+    /// How often it is to be read at least, so that it does not wrap unseen.
+    pub fn read_every(&self) -> Duration {
+        tally::read_every(self.scale, self.top, self.part.domain.most())
+    }
 }
 
 /// How a counter is read.

@@ -9,9 +9,29 @@ use crate::counter::{Increment, Raw, Scale, Top};
 use crate::uncertainty::PERIOD;
 use crate::units::{Joules, Watts};
 
-/// Every counter is read at least this often. It may wrap unseen otherwise: the smallest range, 65.5 kJ, is used up in
-/// 33 s at 2 kW. The kernel's own timer for perf reckons with 200 W (arch/x86/events/rapl.c).
-pub const READ_EVERY: Duration = Duration::from_secs(30);
+/// Every counter is read at least this often, also one that the kernel extends: its own timer for perf reckons with 200 W
+/// (arch/x86/events/rapl.c).
+const READ_EVERY: Duration = Duration::from_secs(30);
+
+/// The smallest range that there is: 32 bits of 2^-16 J.
+const SMALLEST_RANGE: Joules = Joules(65_536.0);
+
+/// In how short a time a counter that begins again there may be back where it was, if as much is consumed as there can be:
+/// over more, it may have wrapped more than once unseen. `None` if the kernel extends it.
+fn fastest_wrap(scale: Scale, top: Top, most: Watts) -> Option<Duration> {
+    let range = match top {
+        Top::At(max) => Increment(max).energy(scale),
+        Top::Unknown => SMALLEST_RANGE,
+        Top::Endless => return None,
+    };
+    // 64 bits may hold more than a duration.
+    Some(Duration::from_secs_f64((range.0 / most.0).min(1e9)))
+}
+
+/// How often such a counter is to be read at least: twice in the time in which it may wrap.
+pub fn read_every(scale: Scale, top: Top, most: Watts) -> Duration {
+    fastest_wrap(scale, top, most).map_or(READ_EVERY, |wrap| (wrap / 2).min(READ_EVERY))
+}
 
 /// Power is told of at least this time: in ten periods of the counter, the two in which it is read are a tenth.
 pub const POWER_OVER: Duration = PERIOD.saturating_mul(10);
@@ -135,7 +155,7 @@ impl Tally {
         if now.suspended.saturating_sub(last.suspended) >= SHORTEST_SUSPEND {
             return Err(Loss::Suspended);
         }
-        if elapsed > READ_EVERY * 2 && self.top != Top::Endless {
+        if fastest_wrap(self.scale, self.top, self.most).is_some_and(|wrap| elapsed > wrap) {
             return Err(Loss::Unread);
         }
         let wrapped_or_reset = if self.top == Top::Unknown { Loss::Wrapped } else { Loss::Reset };
@@ -260,12 +280,30 @@ mod tests {
     }
 
     #[test]
-    fn after_a_minute_a_counter_may_have_wrapped_unseen_unless_the_kernel_extends_it() {
-        for (top, expected) in [(Top::At(MAX), None), (Top::Endless, Some(100.0))] {
-            let mut tally = tally(top);
-            tally.to(at(0, 0));
-            assert_eq!(energy(tally.to(at(61_000, 100_000_000))), expected, "{top:?}");
+    fn a_counter_may_have_wrapped_unseen_in_the_time_in_which_its_range_can_be_used_up_unless_the_kernel_extends_it()
+     {
+        // 65.5 kJ at 2 kW are 32.8 s; four times as much takes four times as long, and psys may use 10 kW.
+        let ranges = [
+            (Top::At(MAX), 2000.0, 32),
+            (Top::Unknown, 2000.0, 32),
+            (Top::At(4 * MAX), 2000.0, 131),
+            (Top::At(MAX), 10_000.0, 6),
+        ];
+        for (top, most, seconds) in ranges {
+            let after = |seconds: u64| {
+                let mut tally = Tally::new(Scale(1e-6), top, Watts(most));
+                tally.to(at(0, 0));
+                energy(tally.to(at(seconds * 1000, 100_000_000)))
+            };
+            assert_eq!([after(seconds), after(seconds + 1)], [Some(100.0), None], "{top:?} {most}");
+            // It is read in time.
+            let every = read_every(Scale(1e-6), top, Watts(most));
+            assert!(every <= Duration::from_secs(30) && every < Duration::from_secs(seconds), "{every:?}");
         }
+        let mut tally = tally(Top::Endless);
+        tally.to(at(0, 0));
+        assert_eq!(energy(tally.to(at(1_000_000, 100_000_000))), Some(100.0));
+        assert_eq!(read_every(Scale(1e-6), Top::Endless, Watts(2000.0)), Duration::from_secs(30));
     }
 
     #[test]
