@@ -27,8 +27,8 @@ pub struct Meter {
     /// `package 0`, `GPU 0`, or the sensor.
     pub name: String,
     pub method: String,
-    /// The smallest advance that was seen, in joules.
-    pub step_j: f64,
+    /// The smallest advance that was seen, in joules; null if there was but one, which may be of several steps.
+    pub step_j: Option<f64>,
     /// The mean time between two advances, in seconds; null if it advanced too seldom.
     pub period_s: Option<f64>,
     /// Whether it is that of a package, without which no machine's energy is known.
@@ -120,9 +120,28 @@ impl Advances {
             name: name.trim().to_owned(),
             method: series.method.to_string(),
             is_of_a_package: is_package_energy(series),
-            step_j: if self.count == 0 { 0.0 } else { self.smallest },
+            step_j: (self.count > 0).then_some(self.smallest),
             period_s: (self.count >= 3).then_some(period),
             read_every_s,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alumet::Metric;
+
+    #[test]
+    fn of_a_counter_that_advanced_once_neither_step_nor_period_is_known() {
+        let meter = |count| {
+            let series = Arc::new(Series::new(Metric::counter("hw.energy", "J", "")).resource("gpu", "0"));
+            let [first, last] = [0, 750_000_000].map(Time::from_nanos);
+            let meter = Advances { series, count, first, last, smallest: 0.5 }.meter();
+            (meter.step_j, meter.period_s)
+        };
+        assert_eq!(meter(0), (None, None));
+        assert_eq!(meter(1), (Some(0.5), None));
+        assert_eq!(meter(3), (Some(0.5), Some(0.25)));
     }
 }

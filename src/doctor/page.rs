@@ -35,8 +35,9 @@ pub fn render(findings: &Findings, look: Look) -> String {
             }
             Some(period) => format!("advances every {}", seconds(period)),
         };
-        let step = format!("steps of {} and more", joules(meter.step_j));
-        page.row("meter", &meter.name, &[format!("{period}, in {step} ({})", meter.method)]);
+        let step = meter.step_j.map(|step| format!(", in steps of {} and more", joules(step)));
+        let text = format!("{period}{} ({})", step.unwrap_or_default(), meter.method);
+        page.row("meter", &meter.name, &[text]);
     }
     let late = findings.timer.late_p99_us.map(|us| us / 1e6);
     let quality = match late {

@@ -20,11 +20,13 @@ mod topology;
 pub mod uncertainty;
 pub mod units;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use alumet::{Availability, Host, Interval, Plugin, Setup};
 use serde::{Deserialize, Serialize};
 
+use domain::Part;
 pub use domain::{is_machine_energy, is_package_energy};
 use found::Found;
 pub use meter::{Meter, Register};
@@ -80,30 +82,43 @@ impl Plugin for Rapl {
     }
 
     fn start(config: Config, setup: &mut Setup<'_>) -> anyhow::Result<()> {
-        let (found, method) = open(config.backend, setup.host())?;
+        let (found, way) = open(config.backend, setup.host())?;
         for gap in found.gaps() {
             setup.gaps().add(gap.what, gap.reason, gap.remedy);
         }
         let read_every = found.meters.iter().map(Meter::read_every).min().unwrap_or(config.interval.get());
         let interval = Interval::new(config.interval.get().min(read_every.max(SHORTEST)))?;
-        let source = source::Rapl::new(found, method, setup)?;
+        let source = source::Rapl::new(found, way, setup)?;
         setup.source("energy", interval, source);
         Ok(())
     }
 }
 
+/// How the counters are read.
+#[derive(Debug, Clone, Copy)]
+pub struct Way {
+    /// In words.
+    pub method: &'static str,
+    /// Opens all that there are.
+    open: fn(&Host) -> Result<Found, Refusal>,
+    /// What there are counters of, by this way, whether they can be opened or not.
+    pub parts: fn(&Host) -> BTreeSet<Part>,
+}
+
+const PERF: Way = Way { method: "RAPL through perf", open: perf::open, parts: perf::parts };
+const POWERCAP: Way = Way { method: "RAPL through powercap", open: powercap::open, parts: powercap::parts };
+
 /// The counters, and how they are read.
-fn open(backend: Backend, host: &Host) -> Result<(Found, &'static str), Refusal> {
-    let perf = || perf::open(host).map(|found| (found, "RAPL through perf"));
-    let powercap = || powercap::open(host).map(|found| (found, "RAPL through powercap"));
+fn open(backend: Backend, host: &Host) -> Result<(Found, Way), Refusal> {
+    let by = |way: Way| (way.open)(host).map(|found| (found, way));
     match backend {
-        Backend::Perf => perf(),
-        Backend::Powercap => powercap(),
+        Backend::Perf => by(PERF),
+        Backend::Powercap => by(POWERCAP),
         // A way that leads to all of the machine's energy comes before one that does not.
-        Backend::Auto => match perf() {
-            Ok((found, method)) if !found.lacks_some() => Ok((found, method)),
-            Ok(partial) => Ok(powercap().ok().filter(|(found, _)| !found.lacks_some()).unwrap_or(partial)),
-            Err(perf) => powercap().map_err(|other| Refusal::of_both(perf, other, host)),
+        Backend::Auto => match by(PERF) {
+            Ok((found, way)) if !found.lacks_some() => Ok((found, way)),
+            Ok(partial) => Ok(by(POWERCAP).ok().filter(|(found, _)| !found.lacks_some()).unwrap_or(partial)),
+            Err(perf) => by(POWERCAP).map_err(|other| Refusal::of_both(perf, other, host)),
         },
     }
 }

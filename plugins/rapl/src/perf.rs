@@ -3,7 +3,7 @@
 //! The events, their scale and unit, and the CPUs on which they are counted, one for each package or die, come from
 //! `/sys/bus/event_source/devices` (Documentation/ABI/testing/sysfs-bus-event_source-devices-events).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 
@@ -61,6 +61,13 @@ pub fn open(host: &Host) -> Result<Found, Refusal> {
     found.if_any("the PMU `power` has no events")
 }
 
+/// What there are events of, on the CPUs on which they are counted now.
+pub fn parts(host: &Host) -> BTreeSet<Part> {
+    let Some(power) = Pmu::find(host, "power") else { return BTreeSet::new() };
+    let there = Domain::ALL.into_iter().filter(|domain| power.event(domain.event()).is_some());
+    there.flat_map(|domain| places(domain, Each::Package, &power.cpus, host).0.into_keys()).collect()
+}
+
 impl Pmu {
     fn find(host: &Host, name: &str) -> Option<Self> {
         let dir = host.sysfs("bus/event_source/devices").join(name);
@@ -77,7 +84,7 @@ impl Pmu {
 
     /// Opens an event for every part that the CPUs of the mask are in.
     fn open(&self, domain: Domain, each: Each, event: &Event, host: &Host, found: &mut Found) {
-        let (parts, homeless) = parts(domain, each, &self.cpus, host);
+        let (parts, homeless) = places(domain, each, &self.cpus, host);
         for cpu in homeless {
             let part = Part { domain, socket: 0, die: None };
             found.refuse(part, Refusal::unreadable(format!("the package of CPU {cpu} is not known")));
@@ -121,14 +128,14 @@ impl Event {
 ///
 /// On older kernels the mask of `power` has a CPU for each die also where the dies share one counter: then each package
 /// is counted on the first of them.
-fn parts(domain: Domain, each: Each, cpus: &[u32], host: &Host) -> (BTreeMap<Part, Vec<u32>>, Vec<u32>) {
+fn places(domain: Domain, each: Each, cpus: &[u32], host: &Host) -> (BTreeMap<Part, Vec<u32>>, Vec<u32>) {
     let (known, homeless): (Vec<_>, Vec<_>) =
         cpus.iter().map(|cpu| (*cpu, topology::place(host, *cpu))).partition(|(_, place)| place.is_some());
-    let places: Vec<_> = known.into_iter().filter_map(|(cpu, place)| Some((cpu, place?))).collect();
+    let known: Vec<_> = known.into_iter().filter_map(|(cpu, place)| Some((cpu, place?))).collect();
     let mirrors = topology::dies_are_mirrors(host);
-    let is_split = |socket: u32| places.iter().any(|(_, place)| place.0 == socket && place.1 != 0);
+    let is_split = |socket: u32| known.iter().any(|(_, place)| place.0 == socket && place.1 != 0);
     let mut parts: BTreeMap<Part, Vec<u32>> = BTreeMap::new();
-    for (cpu, (socket, die)) in &places {
+    for (cpu, (socket, die)) in &known {
         let die = (is_split(*socket) && !mirrors).then_some(*die);
         let on = parts.entry(Part { domain, socket: *socket, die }).or_default();
         if each == Each::Core || on.is_empty() {
@@ -166,7 +173,7 @@ mod tests {
     }
 
     fn of(domain: Domain, each: Each, cpus: &[u32], host: &Host) -> Vec<(u32, Option<u32>, Vec<u32>)> {
-        let (parts, _) = parts(domain, each, cpus, host);
+        let (parts, _) = places(domain, each, cpus, host);
         parts.into_iter().map(|(part, cpus)| (part.socket, part.die, cpus)).collect()
     }
 
@@ -203,7 +210,7 @@ mod tests {
     #[test]
     fn a_cpu_without_a_place_is_not_put_anywhere() {
         let (_root, host) = machine("GenuineIntel", &[(0, 0, 0)]);
-        let (parts, homeless) = parts(Domain::Package, Each::Package, &[0, 9], &host);
+        let (parts, homeless) = places(Domain::Package, Each::Package, &[0, 9], &host);
         assert_eq!((parts.len(), homeless), (1, vec![9]));
     }
 

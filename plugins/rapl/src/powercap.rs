@@ -4,8 +4,8 @@
 //! lies inside its parent, and all zones are linked from the top as well; both are walked, and a zone is known by its
 //! name. AMD's CPUs have the control type `intel-rapl`, too.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind::PermissionDenied;
 use std::path::{Path, PathBuf};
@@ -70,6 +70,16 @@ pub fn open(host: &Host) -> Result<Found, Refusal> {
         }
     }
     found.if_any("powercap has no RAPL zones")
+}
+
+/// What there are zones of, whatever they show.
+pub fn parts(host: &Host) -> BTreeSet<Part> {
+    let (root, is_amd) = (host.sysfs("class/powercap"), topology::dies_are_mirrors(host));
+    let mut parts = BTreeSet::new();
+    for zones in CONTROL_TYPES.map(|control_type| zones(&root, control_type)) {
+        parts.extend(zones.keys().filter_map(|place| part(&zones, place, is_amd)));
+    }
+    parts
 }
 
 /// All zones of a control type, wherever they lie below the directory.

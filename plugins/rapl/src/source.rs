@@ -1,10 +1,13 @@
 //! The source: reads every counter at every tick and at both marks, and says at the end how sure the totals are.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
-use alumet::{Batch, Clock, Gaps, Series, SeriesId, Setup, Source, Target, Time};
+use alumet::{Batch, Clock, Gaps, Host, Series, SeriesId, Setup, Source, Target, Time};
 
+use crate::Way;
+use crate::domain::Part;
 use crate::found::Found;
 use crate::meter::Meter;
 use crate::metrics::{ENERGY, POWER, UNCERTAINTY};
@@ -20,6 +23,10 @@ pub struct Rapl {
     lines: Vec<Line>,
     /// Whether a part of the machine has a counter that is not open.
     lacks_some: bool,
+    way: Way,
+    host: Host,
+    /// What there were counters of at the start.
+    parts: BTreeSet<Part>,
     clock: Arc<dyn Clock>,
     registry: Arc<alumet::Registry>,
     target: Option<Arc<Target>>,
@@ -42,7 +49,8 @@ impl Rapl {
     ///
     /// # Errors
     /// A metric contradicts one of another plugin.
-    pub fn new(found: Found, method: &'static str, setup: &Setup<'_>) -> anyhow::Result<Self> {
+    pub fn new(found: Found, way: Way, setup: &Setup<'_>) -> anyhow::Result<Self> {
+        let method = way.method;
         let lacks_some = found.lacks_some();
         let line = |meter: Meter| -> anyhow::Result<Line> {
             let series =
@@ -59,11 +67,29 @@ impl Rapl {
         Ok(Self {
             lines: found.meters.into_iter().map(line).collect::<anyhow::Result<_>>()?,
             lacks_some,
+            way,
+            host: setup.host().clone(),
+            parts: (way.parts)(setup.host()),
             clock: Arc::clone(setup.clock()),
             registry: Arc::clone(setup.registry()),
             target: setup.target().cloned(),
             gaps: setup.gaps().clone(),
         })
+    }
+}
+
+impl Rapl {
+    /// Says what there are counters of only now, as of a package whose CPUs were switched on meanwhile: what it has used is
+    /// in no total. Returns whether the machine's energy lacks it.
+    fn report_new(&self) -> bool {
+        let now = (self.way.parts)(&self.host);
+        let is_known = |part: Part| self.parts.iter().any(|known| known.has_place_of(part));
+        let new = || now.iter().filter(|part| !is_known(**part));
+        for part in new() {
+            let reason = "its counter appeared during the run, and was not read";
+            self.gaps.add(format!("energy of {part}"), reason, "measure again");
+        }
+        new().any(|part| part.domain.is_counted())
     }
 }
 
@@ -92,7 +118,8 @@ impl Source for Rapl {
         // The counted parts are the machine's energy together: if one of them lacks something, nobody can say how sure the
         // sum is. So none of them says it.
         let counted = || self.lines.iter().filter(|line| line.is_counted());
-        let machine_is_whole = !self.lacks_some && counted().all(Line::is_whole);
+        let has_grown = self.report_new();
+        let machine_is_whole = !self.lacks_some && !has_grown && counted().all(Line::is_whole);
         for line in &self.lines {
             line.report(start, end, &self.gaps);
             if line.is_whole() && (machine_is_whole || !line.is_counted()) {

@@ -431,6 +431,22 @@ fn a_zone_that_vanishes_is_said_and_one_that_comes_back_has_lost_nothing() {
 }
 
 #[test]
+fn a_zone_that_appears_during_the_run_is_said_to_be_missing() {
+    let machine = Machine::with("GenuineIntel", &[("intel-rapl:0", "package-0")]);
+    let report = machine.run(3, |n| {
+        machine.set("intel-rapl:0", 1.0 + 10.0 * f64::from(n));
+        if n == 2 {
+            machine.zone("intel-rapl:1", "package-1");
+        }
+    });
+    assert_eq!(machine.energies(), expected(&[("cpu_package 0 package", 30.0)]));
+    assert_eq!(report.missing.len(), 1, "{:?}", report.missing);
+    assert_eq!(report.missing[0].what, "energy of package 1");
+    assert!(report.missing[0].reason.contains("appeared during the run"), "{:?}", report.missing);
+    assert_eq!(machine.sure(), [""; 0], "the machine's energy lacks it");
+}
+
+#[test]
 fn a_longer_interval_does_not_make_the_readings_rarer_than_wraps_allow() {
     let machine = Machine::with("GenuineIntel", &[("intel-rapl:0", "package-0")]);
     let mut agent = Agent::on(machine.host(), machine.clock.clone());
