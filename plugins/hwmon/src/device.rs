@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::sync::Arc;
 
-use alumet::{Batch, Gaps, Series, Setup, Source};
+use alumet::{Batch, Clock, Gaps, Series, Setup, Source};
 
 use crate::found::{Condition, Found};
 use crate::reading::{LONGEST, Trouble, bytes, number};
@@ -13,19 +14,21 @@ use crate::sensor::Sensor;
 #[derive(Debug)]
 pub struct Devices {
     devices: Vec<Device>,
+    clock: Arc<dyn Clock>,
     gaps: Gaps,
 }
 
 impl Devices {
     /// A source of these devices that says at its end what could not be measured.
-    pub fn new(devices: Vec<Device>, gaps: Gaps) -> Self {
-        Self { devices, gaps }
+    pub fn new(devices: Vec<Device>, setup: &Setup<'_>) -> Self {
+        Self { devices, clock: Arc::clone(setup.clock()), gaps: setup.gaps().clone() }
     }
 }
 
 impl Source for Devices {
     fn poll(&mut self, out: &mut Batch) -> anyhow::Result<()> {
-        self.devices.iter_mut().for_each(|device| device.poll(out));
+        let clock = &*self.clock;
+        self.devices.iter_mut().for_each(|device| device.poll(clock, out));
         Ok(())
     }
 
@@ -90,9 +93,9 @@ impl Device {
         Ok((!sensors.is_empty()).then_some(Self { name: device, gate, sensors }))
     }
 
-    fn poll(&mut self, out: &mut Batch) {
+    fn poll(&mut self, clock: &dyn Clock, out: &mut Batch) {
         match self.gate.look() {
-            Look::Read => self.sensors.iter_mut().for_each(|sensor| sensor.poll(out)),
+            Look::Read => self.sensors.iter_mut().for_each(|sensor| sensor.poll(clock.now(), out)),
             Look::NothingNew => {}
             Look::NotNow => self.sensors.iter_mut().for_each(Sensor::interrupt),
         }

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use alumet::file::reason;
+use alumet::sysfs;
 
 use crate::reading::LONGEST;
 use crate::text;
@@ -124,7 +125,7 @@ impl Channel {
 }
 
 fn open(file: &Path) -> Result<File, NotOpened> {
-    File::open(file).map_err(|error| NotOpened { file: file.to_owned(), error })
+    sysfs::open(file).map_err(|error| NotOpened { file: file.to_owned(), error })
 }
 
 /// A file that could not be opened.
@@ -166,6 +167,6 @@ pub fn names(directory: &Path) -> Vec<String> {
 /// The name or word in a file; `None` if it cannot be read or is empty.
 pub fn word(file: &Path) -> Option<String> {
     let mut bytes = Vec::new();
-    File::open(file).ok()?.take(LONGEST as u64).read_to_end(&mut bytes).ok()?;
+    sysfs::open(file).ok()?.take(LONGEST as u64).read_to_end(&mut bytes).ok()?;
     text::name(&bytes)
 }

@@ -78,7 +78,7 @@ impl Plugin for Hwmon {
             bail!("no energy or power sensor can be read here");
         }
         // A driver may have to wake the device, or to wait for a slow bus.
-        let devices = Devices::new(devices, setup.gaps().clone());
+        let devices = Devices::new(devices, setup);
         setup.blocking_source("sensors", config.interval, devices);
         Ok(())
     }

@@ -23,6 +23,8 @@ pub enum Trouble {
     Empty,
     /// Something else than one number in the file.
     NoNumber,
+    /// A number that can be no power.
+    NoPower,
 }
 
 impl From<io::Error> for Trouble {
@@ -38,6 +40,7 @@ impl fmt::Display for Trouble {
             Self::System(None) => f.write_str("it cannot be read"),
             Self::Empty => f.write_str("it is empty"),
             Self::NoNumber => f.write_str("it is not a number"),
+            Self::NoPower => f.write_str("it is a power that cannot be"),
         }
     }
 }

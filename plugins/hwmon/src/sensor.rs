@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use alumet::{Batch, Metric, Series, SeriesId};
+use alumet::{Batch, Metric, Series, SeriesId, Time};
 
 use crate::found::{Channel, Quantity};
 use crate::reading::{Trouble, number};
@@ -20,6 +20,11 @@ pub const UNCERTAINTY: Metric =
 pub const CHIP: &str = "hw.sensor.chip";
 /// The label with the sensor's name.
 pub const NAME: &str = "hw.sensor.name";
+
+/// More than this no machine draws, in watts: what says so does not work.
+const MOST_WATTS: f64 = 100e3;
+/// A counter may be as late as this with what it has counted, in seconds: some advance seldom, and then by much.
+const LATE: f64 = 1.0;
 
 impl Channel {
     /// The series of how sure the total of a counter of this chip is.
@@ -49,14 +54,16 @@ pub struct Sensor {
     times: Option<File>,
     per_unit: f64,
     written: &'static str,
-    /// The last reading of a counter.
-    last: Option<u64>,
+    /// The last reading of a counter, and when it was.
+    last: Option<(u64, Time)>,
     good: u64,
     failed: u64,
     /// Why the last of those failed.
     trouble: Option<Trouble>,
     /// So often a counter stood lower than before.
     backwards: u64,
+    /// So often it stood so much higher than before that it cannot be.
+    leaps: u64,
     /// So often a counter stood higher than before.
     advances: u32,
     /// What it has counted.
@@ -86,6 +93,7 @@ impl Sensor {
             failed: 0,
             trouble: None,
             backwards: 0,
+            leaps: 0,
             advances: 0,
             total: 0.0,
             uncertainty,
@@ -98,8 +106,8 @@ impl Sensor {
     }
 
     /// Reads it. Where that fails there is no point; the next increase of a counter covers the time.
-    pub fn poll(&mut self, out: &mut Batch) {
-        match self.value() {
+    pub fn poll(&mut self, time: Time, out: &mut Batch) {
+        match self.value(time) {
             Ok(value) => {
                 self.good += 1;
                 if let Some(value) = value {
@@ -119,7 +127,7 @@ impl Sensor {
     /// more often than it is read is surer than that.
     pub fn finish(&self, out: &mut Batch) {
         if let Some(series) =
-            self.uncertainty.filter(|_| self.advances > 0 && self.backwards == 0 && self.failed == 0)
+            self.uncertainty.filter(|_| self.advances > 0 && self.backwards + self.leaps + self.failed == 0)
         {
             out.push(series, self.total / f64::from(self.advances) / 3f64.sqrt());
         }
@@ -130,32 +138,47 @@ impl Sensor {
         self.last = None;
     }
 
-    fn value(&mut self) -> Result<Option<f64>, Trouble> {
+    fn value(&mut self, time: Time) -> Result<Option<f64>, Trouble> {
         if self.quantity.is_energy() {
             let now = number(&self.file, self.written)?;
-            return Ok(self.increase(now));
+            return Ok(self.increase(now, time));
         }
         let mut value = number::<i64>(&self.file, self.written)? as f64;
         if let Some(times) = &self.times {
             value *= number::<i64>(times, self.written)? as f64;
         }
-        Ok(Some(if self.quantity == Quantity::PowerDrawn { value.abs() } else { value }))
+        if self.quantity == Quantity::PowerDrawn {
+            value = value.abs();
+        }
+        // A current may flow backwards; a power that the driver states does not.
+        let least = if self.times.is_some() { -MOST_WATTS } else { 0.0 };
+        if (least..=MOST_WATTS).contains(&(value / self.per_unit)) {
+            Ok(Some(value))
+        } else {
+            Err(Trouble::NoPower)
+        }
     }
 
     /// How much was used since the last reading. A counter that stands lower than then has wrapped, at a width that nobody
-    /// states, or has begun anew: what was used meanwhile is not known. One that stands where it stood tells nothing: its
-    /// step may be coarse, or it may not work at all.
-    fn increase(&mut self, now: u64) -> Option<f64> {
-        let before = self.last.replace(now)?;
+    /// states, or has begun anew: what was used meanwhile is not known; likewise if it has gone on by more than can be. One
+    /// that stands where it stood tells nothing: its step may be coarse, or it may not work at all.
+    fn increase(&mut self, now: u64, time: Time) -> Option<f64> {
+        let (before, since) = self.last.replace((now, time))?;
         let (from, to) = match self.quantity {
             Quantity::EnergyLeft => (now, before),
             _ => (before, now),
         };
-        let increase = to.checked_sub(from);
-        self.backwards += u64::from(increase.is_none());
-        let increase = increase.filter(|increase| *increase > 0)?;
-        self.advances += 1;
-        Some(increase as f64)
+        let Some(increase) = to.checked_sub(from) else {
+            self.backwards += 1;
+            return None;
+        };
+        let most = MOST_WATTS * (time.since(since).as_secs_f64() + LATE);
+        if increase as f64 / self.per_unit > most {
+            self.leaps += 1;
+            return None;
+        }
+        self.advances += u32::from(increase > 0);
+        (increase > 0).then_some(increase as f64)
     }
 
     /// What was not measured, in words.
@@ -166,11 +189,15 @@ impl Sensor {
             let share = format!("{} of {all} readings failed: ", self.failed);
             gaps.push(format!("{}{trouble}", if self.good > 0 { &share } else { "" }));
         }
+        let intervals = |n: u64| if n == 1 { "1 interval".into() } else { format!("{n} intervals") };
+        if self.leaps > 0 {
+            let n = intervals(self.leaps);
+            gaps.push(format!("not counted in {n}: the counter went on by more than a machine can use"));
+        }
         if self.backwards > 0 {
-            let n = self.backwards;
-            let intervals = if n == 1 { "1 interval".into() } else { format!("{n} intervals") };
-            gaps.push(format!("not counted in {intervals}: the counter was reset or wrapped"));
-        } else if self.quantity.is_energy() && self.good > 1 && self.advances == 0 {
+            let n = intervals(self.backwards);
+            gaps.push(format!("not counted in {n}: the counter was reset or wrapped"));
+        } else if self.leaps == 0 && self.quantity.is_energy() && self.good > 1 && self.advances == 0 {
             gaps.push("it did not advance: the run was too short for it, or it does not work here".into());
         }
         gaps

@@ -453,9 +453,10 @@ fn what_cannot_be_read_is_a_gap_and_the_others_go_on() {
         ("class/hwmon/hwmon0/power3_input", ""),
         ("class/hwmon/hwmon0/energy1_input", "1000000"),
     ]);
-    // Reading a directory fails; opening it does not.
+    // A directory is not opened, for neither would be a FIFO, at which one would wait for ever.
     fs::create_dir(machine.path("class/hwmon/hwmon0/power4_input")).unwrap();
-    fs::create_dir(machine.path("class/hwmon/hwmon0/power5_input")).unwrap();
+    let fifo = machine.path("class/hwmon/hwmon0/power5_input");
+    assert!(std::process::Command::new("mkfifo").arg(fifo).status().unwrap().success());
     // Opening a link to nowhere fails.
     symlink("nowhere", machine.path("class/hwmon/hwmon0/power6_input")).unwrap();
     let report = machine.seconds(&[
@@ -470,11 +471,36 @@ fn what_cannot_be_read_is_a_gap_and_the_others_go_on() {
         ("hw.energy sensor hwmon0 board board/energy1", &[2.5]),
     ]);
     let expected = [
+        "power4, power5 of hwmon0 board (it is no regular file)",
         "power6 of hwmon0 board (no such file or directory)",
         "energy1 of hwmon0 board (2 of 5 readings failed: it is not a number)",
         "power2 of hwmon0 board (4 of 5 readings failed: it is empty)",
         "power3 of hwmon0 board (2 of 5 readings failed: it is empty)",
-        "power4, power5 of hwmon0 board (is a directory)",
+    ];
+    assert_eq!(missing(&report), expected);
+}
+
+#[test]
+fn what_no_machine_can_draw_is_no_value_and_said() {
+    let (energy, power) = ("class/hwmon/hwmon0/energy1_input", "class/hwmon/hwmon0/power1_input");
+    let machine =
+        Machine::new(&[("class/hwmon/hwmon0/name", "board"), (energy, "1000000"), (power, "90000000")]);
+    let report = machine.seconds(&[
+        &[(energy, "31000000"), (power, "-5")],
+        // 1 EJ, and 1 EW.
+        &[(energy, "1000000000000031000000"), (power, "1000000000000000000000000")],
+        &[(energy, "1000000000000000000"), (power, "1000000000000000000")],
+        &[(energy, "1000000000020000000"), (power, "80000000")],
+    ]);
+    machine.expect(&[
+        ("hw.energy sensor hwmon0 board board/energy1", &[30.0, 20.0]),
+        ("hw.power sensor hwmon0 board board/power1", &[80.0, 80.0]),
+    ]);
+    assert_eq!(machine.uncertainty("sensor hwmon0 board board/energy1"), None);
+    let expected = [
+        "energy1 of hwmon0 board (1 of 6 readings failed: it is not a number)",
+        "energy1 of hwmon0 board (not counted in 1 interval: the counter went on by more than a machine can use)",
+        "power1 of hwmon0 board (3 of 6 readings failed: it is a power that cannot be)",
     ];
     assert_eq!(missing(&report), expected);
 }
