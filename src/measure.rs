@@ -380,7 +380,8 @@ pub struct Outcome<'a> {
     pub timed_out: Option<std::time::Duration>,
 }
 
-/// Runs to the end on a runtime of one thread, and does not wait for threads that hang in an output or a driver.
+/// Runs to the end on a runtime of one thread, and does not wait for threads that hang in a source or a driver. Outputs
+/// were waited for when the run was finished: what was measured is to be in them.
 pub fn block_on<T>(run: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let runtime = runtime

@@ -352,6 +352,8 @@ impl Page {
 
     /// A wrapped line.
     pub fn remark(&mut self, text: &str, style: Style) {
+        // Names may hold anything.
+        let text = &text.replace(char::is_control, "\u{fffd}");
         let options = textwrap::Options::new(self.look.width.saturating_sub(1))
             .initial_indent("  ")
             .subsequent_indent("  ");

@@ -320,15 +320,17 @@ fn it_ends_with_the_last_of_several_and_with_their_descendants_if_asked_to() {
         parent
     };
     let mut parent = family();
-    let running = attach(["--wait-all", "--json", "p.json", &parent.pid().to_string()]);
+    let mut running = attach(["--wait-all", "--json", "p.json", &parent.pid().to_string()]);
     parent.child.wait().unwrap();
-    std::thread::sleep(Duration::from_millis(100));
-    let waited = Instant::now();
+    let apart = Instant::now();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(running.child.try_wait().unwrap().is_none(), "the child of what has ended still waits");
+    let apart = apart.elapsed();
     parent.go();
     let (alumet, done) = running.end();
     done.status(0).says("ended");
-    assert!(waited.elapsed() < Duration::from_secs(20));
-    alumet.profile("p.json");
+    let wall = alumet.profile("p.json")["runs"][0]["wall_s"].as_f64().unwrap();
+    assert!(wall >= apart.as_secs_f64(), "{wall} s, of which {apart:?} without the parent");
 
     let parent = family();
     let pid = parent.pid().to_string();

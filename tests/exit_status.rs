@@ -258,6 +258,15 @@ fn the_application_has_a_closed_standard_output_if_alumet_has() {
 }
 
 #[test]
+fn a_process_cannot_write_to_the_terminal_by_its_name() {
+    let text = "sh -c 'printf \"\\033[2Jx\" >/proc/$$/comm; sleep 3; :' >/dev/null 2>&1 & \
+        until grep -q x /proc/$!/comm; do :; done";
+    let done = Alumet::sh("\"$@\" 2>err; cat err", &["exec", "sh", "-c", text]).run().status(0);
+    assert!(done.stdout.contains("left alone: \u{fffd}[2Jx ("), "{}", done.stdout);
+    assert!(!done.stdout.contains('\u{1b}'), "{}", done.stdout);
+}
+
+#[test]
 fn the_status_is_there_as_soon_as_the_application_has_ended() {
     // Its orphan keeps nobody waiting, and is not ended.
     let mut alumet = Alumet::sh("\"$@\" >out 2>err", &["exec", "sh", "-c", "sleep 3 & sleep 0.1; exit 4"]);

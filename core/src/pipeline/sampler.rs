@@ -83,6 +83,8 @@ pub(crate) struct Polled {
     pub(crate) source: Box<dyn Source>,
     /// What one poll pushes: it is the source's own, so that it does not hold up the batch while it reads.
     scratch: Batch,
+    /// A thread that takes over from one that hangs asks all sources again.
+    is_finished: bool,
 }
 
 #[derive(Debug)]
@@ -130,7 +132,7 @@ impl Sampler {
             .into_iter()
             .map(|(element, source)| {
                 let scratch = Batch::new(Arc::clone(registry));
-                Slot { element, polled: Mutex::new(Some(Polled { source, scratch })) }
+                Slot { element, polled: Mutex::new(Some(Polled { source, scratch, is_finished: false })) }
             })
             .collect();
         let schedule = Schedule {
@@ -411,6 +413,9 @@ impl Polled {
     }
 
     fn finish(&mut self, end: Time, element: &Element) {
+        if std::mem::replace(&mut self.is_finished, true) {
+            return;
+        }
         // The error is on record with the element.
         let _ = element.call(|| self.source.finish(&mut self.scratch));
         self.scratch.stamp(0, end, Duration::ZERO);

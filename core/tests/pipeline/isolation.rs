@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use alumet::testing::Step::{Call, Fail, Nothing, Panic, Push};
-use alumet::{Batch, ElementKind, ElementState, Interval, Lost, RealClock};
+use alumet::{Batch, ElementKind, ElementState, Interval, Lost, RealClock, SeriesId, Source};
 
 use crate::{Done, HANG, Lab, Run, blocked, until};
 
@@ -227,6 +227,36 @@ async fn a_source_that_hangs_in_its_last_poll_does_not_stop_the_end() {
     assert_eq!(done.element("stuck").state, ElementState::Hung);
     assert!(!done.values("before").is_empty());
     assert_eq!(done.values("after").len(), 1);
+    drop(release);
+}
+
+/// Pushes a 1 at the end.
+struct AtTheEnd<F>(SeriesId, F);
+
+impl<F: FnMut() + Send> Source for AtTheEnd<F> {
+    fn poll(&mut self, _: &mut Batch) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Batch) -> anyhow::Result<()> {
+        out.push(self.0, 1.0);
+        self.1();
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_hangs_at_its_end_lets_the_others_end_once() {
+    let mut lab = Lab::real();
+    let (release, hang) = blocked();
+    let names = ["before", "stuck", "after"];
+    let series = names.map(|name| lab.series(name));
+    lab.source("before", AtTheEnd(series[0], || ()));
+    lab.source("stuck", AtTheEnd(series[1], hang));
+    lab.source("after", AtTheEnd(series[2], || ()));
+    let done = lab.start().await.finish().await;
+    assert_eq!(names.map(|name| done.values(name).len()), [1, 0, 1]);
+    assert_eq!(done.element("stuck").state, ElementState::Hung);
     drop(release);
 }
 

@@ -80,16 +80,17 @@ impl Timeline {
         self.from = self.from.max(to);
         sum
     }
-
-    /// Takes all that is left.
-    pub fn take_rest(&mut self) -> f64 {
-        self.take(self.known_until())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Timeline {
+        fn take_rest(&mut self) -> f64 {
+            self.take(self.known_until())
+        }
+    }
 
     fn at(seconds: u64) -> Time {
         Time::from_nanos(seconds * 1_000_000_000)
