@@ -44,6 +44,12 @@ impl Look {
     }
 }
 
+/// How many columns the terminal at stderr has; 80 if it does not say.
+pub fn columns_of_stderr() -> u16 {
+    let size = terminal_size::terminal_size_of(std::io::stderr());
+    size.map_or(80, |(width, _)| width.0).max(1)
+}
+
 /// Prints on stderr. Nobody may be there to read it: that is no failure.
 pub fn say(text: &str) {
     let _ = std::io::stderr().lock().write_all(without_commands(text).as_bytes());

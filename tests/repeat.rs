@@ -401,6 +401,15 @@ fn on_a_terminal_there_is_a_bar_with_what_is_known_so_far() {
     let done = run.run().status(0);
     assert!(done.stdout.contains("run 3/4"), "{:?}", done.stdout);
     assert!(done.stdout.contains(" left"), "{:?}", done.stdout);
+    // What the terminal shows of Ctrl-C fits behind it.
+    let command = format!("stty rows 24 cols 60; {} exec -r 4 -w 2 -- sleep 0.1", support::binary().display());
+    let mut run = Alumet::with(Command::new("script"), ["-qec", &command, "/dev/null"]);
+    let done = run.run().status(0);
+    let frames: Vec<_> = done.stdout.split(['\r', '\n']).filter(|line| line.contains('█')).collect();
+    let width = |frame: &str| frame.split("\u{1b}[2K").last().unwrap().chars().count();
+    let visible = |frame: &str| frame.replace("\u{1b}[36m", "").replace("\u{1b}[0m", "");
+    assert!(frames.len() >= 4, "{:?}", done.stdout);
+    assert!(frames.iter().all(|frame| width(&visible(frame)) <= 57), "{frames:#?}");
     // Elsewhere nothing is drawn.
     let quiet = Alumet::new(["exec", "-r", "4", "sleep", "0.05"]).run().status(0);
     assert!(!quiet.stderr.contains("3/4"), "{:?}", quiet.stderr);

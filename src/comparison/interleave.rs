@@ -46,8 +46,15 @@ pub async fn make(
 ) -> Result<Interleaved, Failure> {
     let session: &Session<'_> = runners[0].session;
     let quiet = measurement.config.general.quiet;
-    let mut progress = Progress::new("pair", plan.pairs, quiet, &session.streams);
     let begun = Instant::now();
+    let new_bar = |what, steps| {
+        let limit = plan.max_time.map(|most| most.saturating_sub(begun.elapsed()));
+        Progress::new(what, steps, limit, quiet, &session.streams)
+    };
+    let mut progress = match plan.warmups {
+        0 => new_bar("pair", plan.pairs),
+        warmups => new_bar("warm-up", warmups),
+    };
     let mut result = Interleaved {
         sides: runners.iter().map(|runner| Side { title: runner.title.clone(), ..Side::default() }).collect(),
         missing: Vec::new(),
@@ -63,7 +70,14 @@ pub async fn make(
                 break;
             }
         };
-        let Some(pair) = pair else { continue };
+        let Some(pair) = pair else {
+            progress.step(&made[0].readings, plan.warmups);
+            if round + 1 == plan.warmups {
+                progress.end();
+                progress = new_bar("pair", plan.pairs);
+            }
+            continue;
+        };
         progress.step(&made[0].readings, plan.pairs);
         for (side, done) in result.sides.iter_mut().zip(made) {
             side.accepted_failures += usize::from(done.is_accepted_failure());

@@ -1,28 +1,34 @@
 //! How far repeated runs are: a bar on a terminal, nothing elsewhere.
 
+use std::io::{self, IsTerminal, Write};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use super::Streams;
 use crate::quantity::{Quantity, Reading};
-use crate::statistics::describe::describe;
-use crate::terminal::Look;
-use crate::units::GLUE;
+use crate::terminal::{Look, columns_of_stderr};
+use crate::units::{GLUE, seconds};
 
 /// The bar.
 pub struct Progress {
     bar: ProgressBar,
     begun: Instant,
+    /// No further step is made after this time.
+    limit: Option<Duration>,
     /// The values so far of what is shown.
-    shown: Vec<(Quantity, Vec<f64>)>,
+    shown: Vec<(Quantity, Running)>,
 }
 
 impl Progress {
-    /// For so many steps, each called `what`. Nothing is drawn into the application's output.
-    pub fn new(what: &str, steps: usize, quiet: bool, streams: &Streams) -> Self {
-        let is_drawn = !quiet && matches!(streams, Streams::Hidden(_));
-        let target = if is_drawn { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    /// For so many steps, each called `what`, and no longer than the limit. Nothing is drawn into the application's output.
+    pub fn new(what: &str, steps: usize, limit: Option<Duration>, quiet: bool, streams: &Streams) -> Self {
+        let is_drawn = !quiet && matches!(streams, Streams::Hidden(_)) && io::stderr().is_terminal();
+        let target = match is_drawn {
+            true => ProgressDrawTarget::term_like(Box::new(Line::default())),
+            false => ProgressDrawTarget::hidden(),
+        };
         let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
         let colour = if Look::of_stderr().colours { ".cyan" } else { "" };
         let template = format!("  {what} {{pos}}/{{len}}  {{bar:32{colour}}}  {{wide_msg}}");
@@ -30,7 +36,7 @@ impl Progress {
             bar.set_style(style.progress_chars("█▌░"));
         }
         bar.enable_steady_tick(Duration::from_secs(1));
-        Self { bar, begun: Instant::now(), shown: Vec::new() }
+        Self { bar, begun: Instant::now(), limit, shown: Vec::new() }
     }
 
     /// One more step was made, in which this was read; so many are expected now.
@@ -43,18 +49,14 @@ impl Progress {
             };
             let Some((_, reading)) = readings.iter().find(is_it) else { continue };
             match self.shown.iter_mut().find(|(name, _)| *name == quantity) {
-                Some((_, values)) => values.push(reading.value),
-                None => self.shown.push((quantity, vec![reading.value])),
+                Some((_, running)) => running.add(reading.value),
+                None => self.shown.push((quantity, Running::of(reading.value))),
             }
         }
-        let mut words: Vec<String> =
-            self.shown.iter().filter_map(|(quantity, values)| estimate(quantity, values)).collect();
-        let (done, left) =
-            (self.bar.position(), self.bar.length().unwrap_or(0).saturating_sub(self.bar.position()));
-        if left > 0 {
-            let left = self.begun.elapsed().as_secs_f64() / done as f64 * left as f64;
-            words.push(format!("about {} left", crate::units::seconds(left)));
-        }
+        let words = self.shown.iter().map(|(quantity, running)| running.in_words(quantity));
+        let left = left(self.bar.position(), expected as u64, self.begun.elapsed(), self.limit);
+        let left = left.map(|left| format!("about {} left", seconds(left.as_secs_f64())));
+        let words: Vec<String> = words.chain(left).collect();
         self.bar.set_message(words.join("   ").replace(GLUE, " "));
     }
 
@@ -64,12 +66,129 @@ impl Progress {
     }
 }
 
-/// `4.02 s ± 0.03 s`.
-fn estimate(quantity: &Quantity, values: &[f64]) -> Option<String> {
-    let description = describe(values).ok()?;
-    let mean = quantity.in_words(description.mean);
-    Some(match description.stddev {
-        Some(stddev) => format!("{mean} ± {}", quantity.in_words(stddev)),
-        None => mean,
-    })
+/// How long it takes from here if the steps go on like this; none if they are all made.
+fn left(done: u64, expected: u64, elapsed: Duration, limit: Option<Duration>) -> Option<Duration> {
+    let to_come = expected.checked_sub(done).filter(|to_come| *to_come > 0)?;
+    let by_steps = elapsed.as_secs_f64() / done.max(1) as f64 * to_come as f64;
+    let by_steps = Duration::try_from_secs_f64(by_steps).unwrap_or(Duration::MAX);
+    Some(limit.map_or(by_steps, |limit| by_steps.min(limit.saturating_sub(elapsed))))
+}
+
+/// Mean and spread of what goes by, without keeping it (Welford, "Note on a method for calculating corrected sums of
+/// squares and products", 1962).
+struct Running {
+    n: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Running {
+    fn of(value: f64) -> Self {
+        Self { n: 1.0, mean: value, squares: 0.0 }
+    }
+
+    fn add(&mut self, value: f64) {
+        self.n += 1.0;
+        let from_old = value - self.mean;
+        self.mean += from_old / self.n;
+        self.squares += from_old * (value - self.mean);
+    }
+
+    fn stddev(&self) -> Option<f64> {
+        (self.n > 1.0).then(|| (self.squares / (self.n - 1.0)).sqrt())
+    }
+
+    /// `4.02 s ± 0.03 s`.
+    fn in_words(&self, quantity: &Quantity) -> String {
+        let spread = self.stddev().map(|stddev| format!(" ± {}", quantity.in_words(stddev)));
+        format!("{}{}", quantity.in_words(self.mean), spread.unwrap_or_default())
+    }
+}
+
+/// stderr, whose last columns stay free: there the terminal shows `^C` when somebody types that. In the next line, it
+/// would keep the bar from being taken away.
+#[derive(Debug, Default)]
+struct Line {
+    unwritten: Mutex<String>,
+}
+
+/// As many as `^C` takes, and one for the cursor behind it.
+const FREE: u16 = 3;
+
+impl Line {
+    fn put(&self, text: &str) -> io::Result<()> {
+        self.unwritten.lock().map_err(|_| io::ErrorKind::Other)?.push_str(text);
+        Ok(())
+    }
+
+    /// A cursor movement (ECMA-48, 8.3).
+    fn go(&self, n: usize, way: char) -> io::Result<()> {
+        if n == 0 { Ok(()) } else { self.put(&format!("\u{1b}[{n}{way}")) }
+    }
+}
+
+impl TermLike for Line {
+    fn width(&self) -> u16 {
+        columns_of_stderr().saturating_sub(FREE).max(1)
+    }
+
+    fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+        self.go(n, 'A')
+    }
+
+    fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+        self.go(n, 'B')
+    }
+
+    fn move_cursor_right(&self, n: usize) -> io::Result<()> {
+        self.go(n, 'C')
+    }
+
+    fn move_cursor_left(&self, n: usize) -> io::Result<()> {
+        self.go(n, 'D')
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        self.put(&format!("{text}\n"))
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        self.put(text)
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.put("\r\u{1b}[2K")
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        let text = std::mem::take(&mut *self.unwritten.lock().map_err(|_| io::ErrorKind::Other)?);
+        io::stderr().lock().write_all(text.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statistics::describe::describe;
+
+    #[test]
+    fn what_is_left_is_what_the_steps_still_take_or_the_limit_leaves() {
+        let s = Duration::from_secs;
+        assert_eq!(left(2, 10, s(4), None), Some(s(16)));
+        assert_eq!(left(2, 10, s(4), Some(s(10))), Some(s(6)));
+        assert_eq!(left(2, 10, s(4), Some(s(100))), Some(s(16)));
+        assert_eq!(left(2, 10, s(4), Some(s(3))), Some(s(0)));
+        assert_eq!((left(10, 10, s(4), None), left(11, 10, s(4), None)), (None, None));
+    }
+
+    #[test]
+    fn mean_and_spread_are_those_of_all_values() {
+        let values = [11.3, 11.1, 12.9, 10.7, 11.0];
+        let mut running = Running::of(values[0]);
+        assert_eq!((running.mean, running.stddev()), (11.3, None));
+        values[1..].iter().for_each(|value| running.add(*value));
+        let all = describe(&values).unwrap();
+        assert!((running.mean - all.mean).abs() < 1e-12);
+        assert!((running.stddev().unwrap() - all.stddev.unwrap()).abs() < 1e-12);
+    }
 }

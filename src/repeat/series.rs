@@ -103,7 +103,7 @@ pub async fn make(
     let quiet = measurement.config.general.quiet;
     let streams = &runner.session.streams;
     if plan.warmups > 0 {
-        let mut progress = Progress::new("warm-up", plan.warmups, quiet, streams);
+        let mut progress = Progress::new("warm-up", plan.warmups, None, quiet, streams);
         for number in 1..=plan.warmups {
             match runner.run(measurement, None, false).await? {
                 Ok(done) => {
@@ -119,7 +119,7 @@ pub async fn make(
         }
         progress.end();
     }
-    let mut progress = Progress::new("run", plan.runs, quiet, streams);
+    let mut progress = Progress::new("run", plan.runs, plan.max_time, quiet, streams);
     let begun = Instant::now();
     let mut number = 0;
     loop {

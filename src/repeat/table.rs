@@ -49,7 +49,7 @@ pub fn render(title: &str, parameters: &Parameters, series: &Series, warmups: us
             doubts.filter(|unfit| !matches!(unfit, Unfit::Estimated | Unfit::Derived)).collect();
         doubts.dedup();
         for unfit in doubts {
-            page.remark(&format!("{}: {unfit}", column.quantity.label()), WARNING);
+            page.remark(&format!("{}: {unfit}", column.quantity.label()), FAINT);
         }
     }
     let energy = series.readings.column(&Quantity::Energy);
