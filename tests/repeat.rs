@@ -402,7 +402,8 @@ fn on_a_terminal_there_is_a_bar_with_what_is_known_so_far() {
     assert!(done.stdout.contains("run 3/4"), "{:?}", done.stdout);
     assert!(done.stdout.contains(" left"), "{:?}", done.stdout);
     // What the terminal shows of Ctrl-C fits behind it.
-    let command = format!("stty rows 24 cols 60; {} exec -r 4 -w 2 -- sleep 0.1", support::binary().display());
+    let command =
+        format!("stty rows 24 cols 60; {} exec -r 4 -w 2 -- sleep 0.1", support::binary().display());
     let mut run = Alumet::with(Command::new("script"), ["-qec", &command, "/dev/null"]);
     let done = run.run().status(0);
     let frames: Vec<_> = done.stdout.split(['\r', '\n']).filter(|line| line.contains('█')).collect();

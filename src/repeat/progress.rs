@@ -31,7 +31,7 @@ impl Progress {
         };
         let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
         let colour = if Look::of_stderr().colours { ".cyan" } else { "" };
-        let template = format!("  {what} {{pos}}/{{len}}  {{bar:32{colour}}}  {{wide_msg}}");
+        let template = format!("  {what} {{pos}}/{{len}}  {{bar:24{colour}}}  {{wide_msg}}");
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.progress_chars("█▌░"));
         }
@@ -53,10 +53,10 @@ impl Progress {
                 None => self.shown.push((quantity, Running::of(reading.value))),
             }
         }
-        let words = self.shown.iter().map(|(quantity, running)| running.in_words(quantity));
+        let shown = self.shown.iter().map(|(quantity, running)| running.in_words(quantity));
         let left = left(self.bar.position(), expected as u64, self.begun.elapsed(), self.limit);
         let left = left.map(|left| format!("about {} left", seconds(left.as_secs_f64())));
-        let words: Vec<String> = words.chain(left).collect();
+        let words: Vec<String> = left.into_iter().chain(shown).collect();
         self.bar.set_message(words.join("   ").replace(GLUE, " "));
     }
 
