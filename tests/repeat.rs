@@ -380,6 +380,15 @@ fn alumets_own_memory_does_not_grow_with_the_runs() {
 }
 
 #[test]
+fn runs_that_cannot_be_kept_for_the_profile_end_the_series() {
+    let words = ["exec", "-r", "500", "--plugins", "procfs", "--json", "p.json", "true"];
+    let mut run = Alumet::sh("ulimit -f 64; exec \"$@\"", &words);
+    let done =
+        run.run().status(125).says("cannot write the profile to p.json: file too large: no further runs");
+    assert!(!done.stderr.contains("--ignore-failure"), "{done:?}");
+}
+
+#[test]
 fn runs_that_are_shorter_than_it_takes_to_start_a_process_are_named() {
     let done = Alumet::new(["exec", "-r", "3", "true"]).run().status(0);
     assert!(text(&done).contains("3 runs"), "{done:?}");

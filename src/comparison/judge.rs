@@ -2,20 +2,16 @@
 
 use alumet::Missing;
 
+use super::column::{Column, columns};
+use super::remarks::{remarks, why};
 use super::{Comparison, Design, Ended, Judged, Row, Side};
-use crate::comparison::words::threshold;
 use crate::exit::Failure;
 use crate::fingerprint::Fingerprint;
 use crate::quantity::{Quantity, Unfit};
-use crate::repeat::readings::{self, Way};
+use crate::repeat::readings::Way;
 use crate::repeat::table;
 use crate::statistics::decision::{Decision, Verdict};
-use crate::statistics::describe::{self, Description, describe};
 use crate::statistics::gate::Rule;
-use crate::statistics::interval::Interval;
-use crate::statistics::sample::Invalid;
-use crate::statistics::{bootstrap, drift, outliers};
-use crate::units::percent;
 
 /// What decides, and by which thresholds.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +25,7 @@ pub struct Gates {
 }
 
 impl Gates {
-    fn threshold(&self, quantity: &Quantity) -> f64 {
+    pub fn threshold(&self, quantity: &Quantity) -> f64 {
         let named = self.named.iter().find(|(name, _)| name == quantity);
         named.map_or(self.threshold, |(_, threshold)| *threshold)
     }
@@ -135,120 +131,6 @@ fn rule(threshold: f64, alpha: f64) -> Result<Rule, Failure> {
     Rule::new(threshold, alpha).map_err(|invalid| Failure::usage(invalid.to_string()))
 }
 
-/// A quantity of both versions.
-struct Column<'a> {
-    quantity: Quantity,
-    sides: [Option<&'a readings::Column>; 2],
-    /// Why no verdict may rest on it.
-    unfit: Option<Unfit>,
-}
-
-/// All quantities of any run: the usual ones first.
-fn columns<'a>(baseline: &'a Side, change: &'a Side) -> Vec<Column<'a>> {
-    let sides = [baseline, change];
-    let mut all: Vec<&Quantity> =
-        sides.iter().flat_map(|side| side.runs.columns()).map(|column| &column.quantity).collect();
-    // What follows from the energy says nothing more.
-    all.retain(|quantity| !matches!(quantity, Quantity::Carbon | Quantity::Cost));
-    all.sort();
-    all.dedup();
-    all.into_iter().map(|quantity| Column::of(quantity, sides)).collect()
-}
-
-impl<'a> Column<'a> {
-    fn of(quantity: &Quantity, sides: [&'a Side; 2]) -> Self {
-        let columns = sides.map(|side| side.runs.column(quantity));
-        let ways: Vec<&Way> = columns.iter().flatten().flat_map(|column| &column.ways).collect();
-        let is_lacking = sides
-            .iter()
-            .zip(&columns)
-            .any(|(side, column)| column.is_none_or(|column| column.values.len() < side.runs.len()));
-        // The rule and the meters of an energy.
-        let skeleton = |way: &Way| if *quantity == Quantity::Energy { way.skeleton() } else { String::new() };
-        let is_mixed = ways
-            .windows(2)
-            .any(|pair| pair[0].provenance != pair[1].provenance || skeleton(pair[0]) != skeleton(pair[1]));
-        let unfit = if !ways.is_empty() && ways.iter().all(|way| way.unfit == Some(Unfit::Estimated)) {
-            // Even if every run had it.
-            Some(Unfit::Estimated)
-        } else if is_lacking {
-            Some(Unfit::Lacking)
-        } else if is_mixed {
-            Some(Unfit::Mixed)
-        } else {
-            ways.iter().find_map(|way| way.unfit)
-        };
-        Self { quantity: quantity.clone(), sides: columns, unfit }
-    }
-
-    fn values(&self) -> [&'a [f64]; 2] {
-        self.sides.map(|column| column.map(|column| column.values.as_slice()).unwrap_or_default())
-    }
-
-    /// What is said of all of it. Where some are estimates, none is shown without a mark.
-    fn way(&self) -> Option<&'a Way> {
-        let ways = || self.sides.iter().flatten().flat_map(|column| &column.ways);
-        ways().find(|way| way.provenance == "estimated").or(ways().next())
-    }
-
-    /// The row, if there is anything to show.
-    fn row(&self, rule: Rule, is_stored: bool, decides: bool) -> Result<Option<Row>, Failure> {
-        let [a, b] = self.values();
-        let (Some(way), false, false) = (self.way(), a.is_empty(), b.is_empty()) else {
-            return Ok(None);
-        };
-        let describe = |values: &[f64]| -> Result<Description, Failure> {
-            describe(values).map_err(|invalid| self.invalid(&invalid))
-        };
-        let judged = match self.unfit {
-            Some(why) => Judged::NotJudged(why.to_string()),
-            None => match if is_stored { rule.stored(a, b) } else { rule.paired(a, b) } {
-                Ok(decision) => Judged::Decision(decision),
-                // Who decides must be able to.
-                Err(invalid) if decides => return Err(self.invalid(&invalid)),
-                Err(invalid) => Judged::NotJudged(invalid.to_string()),
-            },
-        };
-        Ok(Some(Row {
-            quantity: self.quantity.clone(),
-            unit: self.quantity.unit(),
-            provenance: way.provenance.clone(),
-            method: way.method.clone(),
-            baseline: describe(a)?,
-            change: describe(b)?,
-            ratio_of_means: ratio_of_means(a, b, is_stored),
-            decides,
-            judged,
-        }))
-    }
-
-    fn invalid(&self, invalid: &Invalid) -> Failure {
-        let remedy = match (invalid, &self.quantity) {
-            (Invalid::NotPositive { value: 0.0, .. }, Quantity::Energy | Quantity::Gpu) => {
-                "; a run is too short for the meter: let it do its work several times, or --gate cpu decide"
-            }
-            (Invalid::NotPositive { value: 0.0, .. }, _) => {
-                "; let a run do its work several times, or --gate name something else"
-            }
-            _ => "",
-        };
-        Failure::failed(format!("{} cannot be compared: {invalid}{remedy}", self.quantity))
-    }
-}
-
-/// So many runs are resampled in a moment.
-const RESAMPLED: usize = 1000;
-/// The same runs give the same interval.
-const SEED: u64 = 1;
-
-fn ratio_of_means(a: &[f64], b: &[f64], is_stored: bool) -> Option<Interval> {
-    if a.len().max(b.len()) > RESAMPLED || a.len().min(b.len()) < Rule::FEWEST_RUNS {
-        return None;
-    }
-    let ratio = if is_stored { bootstrap::ratio_of_means } else { bootstrap::ratio_of_paired_means };
-    ratio(a, b, describe::LEVEL, SEED).ok()
-}
-
 /// Energy that one side has and the other has not, or by another rule or meter, is no reason to decide by something else
 /// in silence.
 ///
@@ -302,97 +184,6 @@ fn deciding(columns: &[Column<'_>], gates: &Gates, missing: &[Missing]) -> Resul
         let whys = Quantity::DECIDING.iter().filter_map(refused).collect::<Vec<_>>();
         Failure::failed(format!("there is nothing valid to compare: {}", whys.join("; ")))
     })
-}
-
-/// ` (no RAPL in this virtual machine)`, if that is known.
-fn why(quantity: &Quantity, missing: &[Missing]) -> String {
-    let gap = match quantity {
-        Quantity::Energy => missing.iter().find(|gap| gap.plugin == "rapl"),
-        Quantity::Cpu | Quantity::Memory => missing.iter().find(|gap| gap.plugin == "procfs"),
-        Quantity::Gpu => missing.iter().find(|gap| gap.plugin == "nvml"),
-        Quantity::Instructions | Quantity::Event(_) => missing.iter().find(|gap| gap.plugin == "perf"),
-        Quantity::Time | Quantity::Carbon | Quantity::Cost => None,
-    };
-    gap.map(|gap| format!(" ({})", gap.reason)).unwrap_or_default()
-}
-
-fn remarks(
-    comparison: &Comparison,
-    columns: &[Column<'_>],
-    gates: &Gates,
-    missing: &[Missing],
-) -> Vec<String> {
-    let mut remarks = Vec::new();
-    let is_by_energy = comparison.deciding().any(|row| row.quantity == Quantity::Energy);
-    if gates.named.is_empty() && !is_by_energy {
-        let energy = columns.iter().find(|column| column.quantity == Quantity::Energy);
-        let how = match energy.and_then(|column| column.unfit) {
-            Some(Unfit::Estimated) => "energy is only estimated",
-            Some(_) => "energy was not measured wholly",
-            None => "energy was not measured",
-        };
-        let names: Vec<_> = comparison.deciding().map(|row| row.quantity.label()).collect();
-        remarks.push(format!(
-            "{} decides, because {how}{}",
-            names.join(" and "),
-            why(&Quantity::Energy, missing)
-        ));
-    }
-    if let Design::Stored { .. } = comparison.design {
-        let raised: Vec<_> = comparison
-            .deciding()
-            .filter(|row| gates.threshold(&row.quantity) < Rule::STORED_THRESHOLD)
-            .map(|row| row.quantity.label())
-            .collect();
-        if !raised.is_empty() {
-            remarks.push(format!(
-                "against runs of another session the threshold is {}: sessions differ by some 2 % ({})",
-                threshold(Rule::STORED_THRESHOLD),
-                raised.join(", ")
-            ));
-        }
-    }
-    for row in comparison.deciding() {
-        if row.decision().is_some_and(|decision| decision.change < -0.5) {
-            let label = row.quantity.label();
-            remarks
-                .push(format!("{label} is less than half of what it was: does it still do the same work?"));
-        }
-    }
-    for column in
-        columns.iter().filter(|column| comparison.deciding().any(|row| row.quantity == column.quantity))
-    {
-        for (title, values) in [&comparison.baseline, &comparison.change].into_iter().zip(column.values()) {
-            for remark in peculiarities(column.quantity.label(), title, values) {
-                if !remarks.contains(&remark) {
-                    remarks.push(remark);
-                }
-            }
-        }
-    }
-    remarks
-}
-
-/// Outliers and drift in the runs of one version.
-fn peculiarities(label: &str, title: &str, values: &[f64]) -> Vec<String> {
-    let mut remarks = Vec::new();
-    let flagged = outliers::flagged(values);
-    if !flagged.is_empty() {
-        let runs: Vec<_> = flagged.iter().take(5).map(|outlier| (outlier.run + 1).to_string()).collect();
-        let more = if flagged.len() > 5 { ", ..." } else { "" };
-        let runs = format!("{} {}{more}", if flagged.len() == 1 { "run" } else { "runs" }, runs.join(", "));
-        remarks.push(format!("{label} of {title}: far from the others, and kept: {runs}"));
-    }
-    remarks.extend(drift_of(label, title, values));
-    remarks
-}
-
-/// A drift in the runs of one version.
-pub fn drift_of(label: &str, title: &str, values: &[f64]) -> Option<String> {
-    let drift = drift::notice(values).ok()??;
-    let way = if drift.change > 0.0 { "more" } else { "less" };
-    let by = percent(drift.change.abs());
-    Some(format!("{label} of {title}: the second half of the runs costs {by} {way} than the first"))
 }
 
 #[cfg(test)]

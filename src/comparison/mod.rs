@@ -1,10 +1,12 @@
 //! Two versions of a program against each other: what their runs came to, and what may be said of it.
 //!
 //! [`settle`] reads the arguments; [`interleave`] runs versions in turn and [`stored`] reads runs that were kept, as
-//! [`session`] says; [`judge`] makes a [`Comparison`] of two [`Side`]s. Everything that a person or a pipeline reads is made from one:
-//! [`table`] for the terminal, [`markdown`] for a pull request, [`junit`], [`github`] and [`openmetrics`] for pipelines,
-//! [`json`] for programs, all in the same [`words`], and [`written`] where it belongs.
+//! [`session`] says; [`judge`] makes a [`Comparison`] of two [`Side`]s, quantity by quantity ([`column`]), with
+//! [`remarks`]. Everything that a person or a pipeline reads is made from one: [`table`] for the terminal, [`markdown`] for
+//! a pull request, [`junit`], [`github`] and [`openmetrics`] for pipelines, [`json`] for programs, all in the same
+//! [`words`]; [`written`] puts it where it belongs.
 
+mod column;
 pub mod github;
 pub mod interleave;
 pub mod json;
@@ -12,6 +14,7 @@ pub mod judge;
 pub mod junit;
 pub mod markdown;
 pub mod openmetrics;
+pub mod remarks;
 #[cfg(test)]
 mod samples;
 pub mod session;

@@ -140,7 +140,7 @@ pub async fn make(
             break;
         }
         if let Err(failure) = keep(&mut done.measured.run) {
-            series.stopped = Some(Stop::Failed(failure.status, failure.message));
+            series.stopped = Some(Stop::Broken(failure.status, failure.message));
             break;
         }
         series.add(done);

@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, ColumnConstraint, Table, presets};
 
 use super::readings::Column;
 use super::series::Series;
-use crate::comparison::judge::drift_of;
+use crate::comparison::remarks::drift_of;
 use crate::profile::Parameters;
 use crate::quantity::{Quantity, Unfit};
 use crate::statistics::describe::describe;
