@@ -135,7 +135,8 @@ pub struct Repeating {
     after_help = "Commands run in turn, in the order A B, B A, A B, ..., so that what changes over time hits both. Each \
                   version is compared to the first. Energy decides if it was measured, else CPU time, else instructions.\n\n\
                   Exit status: 0 if no version costs more than the first by the threshold; 3 if one does; 4 if that \
-                  cannot be told; 125 if there is nothing valid to compare; 126 and 127 as for exec; 2 on wrong usage."
+                  cannot be told; 125 if there is nothing valid to compare, or too little to decide anything; 128+n if \
+                  signal n interrupted it; 126 and 127 as for exec; 2 on wrong usage."
 )]
 pub struct Compare {
     /// Commands, each as one word, or profiles
@@ -163,7 +164,8 @@ pub struct Compare {
     after_help = "The baseline is a command, which runs in turn with the other one, or a profile from `exec --json` on the \
                   same machine, which takes a threshold of at least 5 %.\n\n\
                   Exit status: 0 passed; 3 regression; 4 inconclusive (see --inconclusive); 125 if there is nothing valid \
-                  to compare or an output could not be written; 126 and 127 as for exec; 2 on wrong usage."
+                  to compare, too little to decide anything, or an output could not be written; 128+n if signal n \
+                  interrupted it; 126 and 127 as for exec; 2 on wrong usage."
 )]
 pub struct Check {
     /// The profile to compare with
