@@ -28,6 +28,14 @@ impl Host {
         self.sysfs.join(path)
     }
 
+    /// The directory of the kernel's PMUs: below the host's `/sys`, or in the kernel's own if this process has
+    /// [rights that its user has not](crate::privilege::is_lent). What counts there says with which number and
+    /// configuration the kernel is to be asked, and a directory that the user names may say anything.
+    pub fn pmus(&self) -> PathBuf {
+        let sysfs = if crate::privilege::is_lent() { Path::new("/sys") } else { &self.sysfs };
+        sysfs.join("bus/event_source/devices")
+    }
+
     /// Whether the CPU says that a hypervisor is below (`flags` in proc_cpuinfo(5); x86 alone has that).
     pub fn is_virtual(&self) -> bool {
         // The kernel writes it anew for each reader, all CPUs of it.

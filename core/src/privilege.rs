@@ -45,6 +45,13 @@ pub fn keep_only(keep: CapabilitySet) -> io::Result<CapabilitySet> {
     Ok(kept)
 }
 
+/// Whether this process has rights that its user has not: its file carries capabilities (AT_SECURE, getauxval(3)). What
+/// the user says is then not to be done with them wherever it leads.
+pub fn is_lent() -> bool {
+    // SAFETY: takes a number and touches no memory of ours.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
 /// The capabilities that the calling thread has or may use; none if a sandbox forbids to ask.
 pub fn permitted() -> CapabilitySet {
     capabilities(None).map_or(CapabilitySet::empty(), |own| own.permitted)

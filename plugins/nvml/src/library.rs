@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use alumet::file::exposure;
+use alumet::privilege::is_lent;
 use nix::unistd::Uid;
 
 use crate::refusal::Refusal;
@@ -35,11 +36,9 @@ pub fn to_load(asked: Option<&Path>) -> Result<OsString, Refusal> {
     }
 }
 
-/// Whether this process has more rights than its user: it is root's, or its file carries capabilities (AT_SECURE,
-/// getauxval(3)).
+/// Whether this process has more rights than its user: it is root's, or its file carries capabilities.
 fn is_privileged() -> bool {
-    // SAFETY: takes a number and touches no memory of ours.
-    Uid::effective().is_root() || unsafe { libc::getauxval(libc::AT_SECURE) } != 0
+    Uid::effective().is_root() || is_lent()
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ pub fn parts(host: &Host) -> BTreeSet<Part> {
 
 impl Pmu {
     fn find(host: &Host, name: &str) -> Option<Self> {
-        let dir = host.sysfs("bus/event_source/devices").join(name);
+        let dir = host.pmus().join(name);
         let read = |name: &str| sysfs::read(&dir.join(name)).ok();
         let type_ = read("type")?.parse().ok()?;
         let cpus = cpu_list(&read("cpumask")?)?;

@@ -44,7 +44,7 @@ pub struct Pmu {
 impl Pmu {
     /// All PMUs of the machine, in the order of their numbers. None where the kernel has no perf events.
     pub fn all(host: &Host) -> Result<Vec<Self>, Error> {
-        let dir = host.sysfs("bus/event_source/devices");
+        let dir = host.pmus();
         let mut pmus = Vec::new();
         for name in list(&dir)? {
             let dir = dir.join(&name);

@@ -331,7 +331,7 @@ impl Resolver<'_> {
         if !of_this_kind.is_empty() {
             return Ok(of_this_kind);
         }
-        let list = self.host.sysfs("bus/event_source/devices");
+        let list = self.host.pmus();
         let remedy = match nearest(name, &names) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
             None => format!("those that it has are in {}", list.display()),
