@@ -251,7 +251,7 @@ fn a_user_is_told_what_only_root_may_read_and_gets_the_rest() {
     let done = as_nobody(&meter, &["exec", "sleep", "0.2"]).status(0);
     let text = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
-        text.contains("energy of dram 0 (not permitted: only root may read energy_uj in powercap: run"),
+        text.contains("energy of dram 0 (not permitted: only root may read energy_uj in powercap: sudo /"),
         "{text}"
     );
     // The memory's is missing from the total.

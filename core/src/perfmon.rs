@@ -4,17 +4,11 @@ use std::fs;
 
 use rustix::thread::capabilities;
 
-use crate::privilege::{CapabilitySet, is_in_user_namespace, permitted};
+use crate::privilege::{CapabilitySet, is_in_user_namespace, own_path, permitted};
 
 /// The command that gives that right to this binary alone (capabilities(7), since Linux 5.8).
 pub fn setcap() -> String {
-    let path = std::env::current_exe().unwrap_or_default();
-    let path = path.to_string_lossy();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._+-".contains(c);
-    match !path.is_empty() && path.chars().all(is_plain) {
-        true => format!("sudo setcap cap_perfmon=ep {path}"),
-        false => format!("sudo setcap cap_perfmon=ep '{}'", path.replace('\'', r"'\''")),
-    }
+    format!("sudo setcap cap_perfmon=ep {}", own_path())
 }
 
 /// `perf_event_paranoid`, as documented in Documentation/admin-guide/sysctl/kernel.rst. Some distributions add levels

@@ -45,6 +45,23 @@ pub fn keep_only(keep: CapabilitySet) -> io::Result<CapabilitySet> {
     Ok(kept)
 }
 
+/// The command that runs this program as root, with these words: sudo looks for programs in few places, so it is given with
+/// its path.
+pub fn sudo(words: &str) -> String {
+    format!("sudo {} {words}", own_path())
+}
+
+/// The path of this program, as a shell takes it.
+pub(crate) fn own_path() -> String {
+    let path = std::env::current_exe().unwrap_or_default();
+    let path = path.to_string_lossy();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._+-".contains(c);
+    match !path.is_empty() && path.chars().all(is_plain) {
+        true => path.into_owned(),
+        false => format!("'{}'", path.replace('\'', r"'\''")),
+    }
+}
+
 /// Whether this process has rights that its user has not: its file carries capabilities (AT_SECURE, getauxval(3)). What
 /// the user says is then not to be done with them wherever it leads.
 pub fn is_lent() -> bool {

@@ -105,7 +105,7 @@ impl Device {
         if let Some((reason, remedy)) = self.gate.gap() {
             gaps.add(&self.name, reason, remedy);
         }
-        let gap = |of: &str, reason| Gap { of: of.to_owned(), reason, remedy: "" };
+        let gap = |of: &str, reason| Gap { of: of.to_owned(), reason, remedy: String::new() };
         let of_sensor = |sensor: &Sensor| {
             sensor.gaps().into_iter().map(|reason| gap(sensor.name(), reason)).collect::<Vec<_>>()
         };
@@ -193,7 +193,7 @@ impl Gate {
 struct Gap {
     of: String,
     reason: String,
-    remedy: &'static str,
+    remedy: String,
 }
 
 /// So many sensors with the same gap are named.
@@ -210,6 +210,6 @@ fn say(list: &[Gap], device: &str, gaps: &Gaps) {
         let more = names.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let what = format!("{}{more} of {device}", names[..names.len().min(NAMED)].join(", "));
-        gaps.add(what, &*gap.reason, gap.remedy);
+        gaps.add(what, &*gap.reason, &*gap.remedy);
     }
 }

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use alumet::file::reason;
+use alumet::privilege::sudo;
 use alumet::sysfs;
 
 use crate::reading::LONGEST;
@@ -142,10 +143,10 @@ impl NotOpened {
     }
 
     /// What would change that; empty if nothing is known to.
-    pub fn remedy(&self) -> &'static str {
+    pub fn remedy(&self) -> String {
         match self.error.kind() {
-            io::ErrorKind::PermissionDenied => "run alumet as root",
-            _ => "",
+            io::ErrorKind::PermissionDenied => sudo("exec --user \"$USER\" ..."),
+            _ => String::new(),
         }
     }
 }

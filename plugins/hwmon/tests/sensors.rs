@@ -579,7 +579,7 @@ fn a_sensor_that_may_not_be_opened_says_who_may() {
     }
     let Availability::Unavailable(missing) = machine.probe() else { panic!("it is there") };
     assert_eq!(missing.reason, format!("cannot open {}: permission denied", file.display()));
-    assert_eq!(missing.remedy, "run alumet as root");
+    assert_eq!(missing.remedy, alumet::privilege::sudo("exec --user \"$USER\" ..."));
 }
 
 #[test]

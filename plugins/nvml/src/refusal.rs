@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use alumet::Host;
+use alumet::privilege::sudo;
 use nvml_wrapper::error::NvmlError;
 
 /// Why something cannot be had.
@@ -48,7 +49,8 @@ impl Refusal {
                 ("the installed driver is too old to tell", UPDATE, Quantity)
             }
             NvmlError::NoPermission => {
-                ("not permitted: the driver keeps it from this user", "run alumet as root", Quantity)
+                let remedy = sudo("exec --user \"$USER\" ...");
+                return (Self::new("not permitted: the driver keeps it from this user", remedy), Quantity);
             }
             NvmlError::InvalidArg => ("the driver does not accept the question", UPDATE, Quantity),
             NvmlError::GpuLost => {

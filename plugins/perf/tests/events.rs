@@ -465,10 +465,13 @@ fn tracefs_that_this_user_may_not_read_comes_with_the_capabilities_to_give() {
     // So that the directory can be removed.
     fs::set_permissions(&tracing, fs::Permissions::from_mode(0o700)).unwrap();
     assert!(matches!(error, ResolveError::NotReadable { .. }));
+    let remedy = alumet::privilege::sudo("exec --user \"$USER\" ... # the application stays yours");
     assert_eq!(
         message,
-        "event `sched:sched_switch`: cannot read /sys/kernel/tracing/events/sched/sched_switch/id: permission \
-         denied; root may: `sudo alumet exec --user \"$USER\" ...` leaves the application yours"
+        format!(
+            "event `sched:sched_switch`: cannot read /sys/kernel/tracing/events/sched/sched_switch/id: permission \
+             denied; {remedy}"
+        )
     );
 }
 

@@ -1,5 +1,6 @@
 //! Why there is no energy to be had, and what would change that.
 
+use alumet::privilege::sudo;
 use alumet::{Host, perfmon};
 
 /// The commands that let the group `power` read powercap's counters, now and after every start of the machine.
@@ -59,8 +60,7 @@ impl Refusal {
     pub fn powercap() -> Self {
         Self::forbidden(
             "not permitted: only root may read energy_uj in powercap",
-            "run `sudo alumet exec --user \"$USER\" ...`, or let a group read it with the udev rule that `alumet doctor` \
-             prints",
+            sudo("exec --user \"$USER\" ... # or let a group read it: `alumet doctor` prints a udev rule"),
         )
     }
 

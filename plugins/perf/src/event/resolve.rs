@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use alumet::Host;
+use alumet::privilege::sudo;
 
 use super::names::{self, Tool};
 use super::parse::raw;
@@ -230,8 +231,7 @@ impl Resolver<'_> {
                 place: self.place(),
                 reason: format!("cannot read {}: permission denied", path.display()),
                 // A capability to read everything would let the binary read everything for everybody.
-                remedy: "root may: `sudo alumet exec --user \"$USER\" ...` leaves the application yours"
-                    .into(),
+                remedy: sudo("exec --user \"$USER\" ... # the application stays yours"),
             },
             Absent::Broken(path, error) => self.not_here(
                 format!("cannot read {}: {}", path.display(), alumet::file::reason(&error)),
@@ -372,7 +372,7 @@ impl Resolver<'_> {
                 ResolveError::NotReadable {
                     place: self.place(),
                     reason: error.to_string(),
-                    remedy: "run alumet as root".into(),
+                    remedy: sudo("exec --user \"$USER\" ..."),
                 }
             }
             _ => self.not_here(error.to_string(), "leave the event out".into()),
