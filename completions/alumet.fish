@@ -42,9 +42,9 @@ complete -c alumet -n "__fish_alumet_using_subcommand exec" -s w -l warmup -d 'R
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l prepare -d 'Execute this with sh before each run' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l cleanup -d 'Execute this with sh after the last run' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l app-output -d 'Write to FILE what the application writes' -r -F
-complete -c alumet -n "__fish_alumet_using_subcommand exec" -l timeout -d 'End the application after this time: SIGTERM to all of its processes, SIGKILL 2 s later' -r
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -l timeout -d 'End the application and all that it has started after this time' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l user -d 'Run the application as this user (USER or USER:GROUP, by name or number); needs root' -r
-complete -c alumet -n "__fish_alumet_using_subcommand exec" -s S -l shell -d 'Run the command through this shell, as in `-S sh` or `--shell \'bash --norc\'`; none is what happens without' -r
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -s S -l shell -d 'Run the command through this shell, or through `none`' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l idle -d 'Measure for so long what the machine uses when nothing runs, before the application starts' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l ignore-failure -d 'Go on, and end with status 0, even if the application fails (with one of these statuses)' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -s e -l event -d 'Count these events, as `perf list` names them (comma-separated; can be repeated)' -r
@@ -104,9 +104,9 @@ complete -c alumet -n "__fish_alumet_using_subcommand compare" -s w -l warmup -d
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l prepare -d 'Execute this with sh before each run' -r
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l cleanup -d 'Execute this with sh after the last run' -r
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l app-output -d 'Write to FILE what the application writes' -r -F
-complete -c alumet -n "__fish_alumet_using_subcommand compare" -l timeout -d 'End the application after this time: SIGTERM to all of its processes, SIGKILL 2 s later' -r
+complete -c alumet -n "__fish_alumet_using_subcommand compare" -l timeout -d 'End the application and all that it has started after this time' -r
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l user -d 'Run the application as this user (USER or USER:GROUP, by name or number); needs root' -r
-complete -c alumet -n "__fish_alumet_using_subcommand compare" -s S -l shell -d 'Run the command through this shell, as in `-S sh` or `--shell \'bash --norc\'`; none is what happens without' -r
+complete -c alumet -n "__fish_alumet_using_subcommand compare" -s S -l shell -d 'Run the command through this shell, or through `none`' -r
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l idle -d 'Measure for so long what the machine uses when nothing runs, before the application starts' -r
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l ignore-failure -d 'Go on, and end with status 0, even if the application fails (with one of these statuses)' -r
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -s i -l interval -d 'Time between two readings, from 100us up, for every source [default: each plugin\'s own]' -r
@@ -140,9 +140,9 @@ complete -c alumet -n "__fish_alumet_using_subcommand check" -s w -l warmup -d '
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l prepare -d 'Execute this with sh before each run' -r
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l cleanup -d 'Execute this with sh after the last run' -r
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l app-output -d 'Write to FILE what the application writes' -r -F
-complete -c alumet -n "__fish_alumet_using_subcommand check" -l timeout -d 'End the application after this time: SIGTERM to all of its processes, SIGKILL 2 s later' -r
+complete -c alumet -n "__fish_alumet_using_subcommand check" -l timeout -d 'End the application and all that it has started after this time' -r
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l user -d 'Run the application as this user (USER or USER:GROUP, by name or number); needs root' -r
-complete -c alumet -n "__fish_alumet_using_subcommand check" -s S -l shell -d 'Run the command through this shell, as in `-S sh` or `--shell \'bash --norc\'`; none is what happens without' -r
+complete -c alumet -n "__fish_alumet_using_subcommand check" -s S -l shell -d 'Run the command through this shell, or through `none`' -r
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l idle -d 'Measure for so long what the machine uses when nothing runs, before the application starts' -r
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l ignore-failure -d 'Go on, and end with status 0, even if the application fails (with one of these statuses)' -r
 complete -c alumet -n "__fish_alumet_using_subcommand check" -s i -l interval -d 'Time between two readings, from 100us up, for every source [default: each plugin\'s own]' -r

@@ -79,7 +79,7 @@ pub struct Exec {
 /// How an application is launched.
 #[derive(Debug, Args)]
 pub struct Launching {
-    /// End the application after this time: SIGTERM to all of its processes, SIGKILL 2 s later
+    /// End the application and all that it has started after this time
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<String>,
 
@@ -91,7 +91,7 @@ pub struct Launching {
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
 
-    /// Run the command through this shell, as in `-S sh` or `--shell 'bash --norc'`; none is what happens without
+    /// Run the command through this shell, or through `none`
     #[arg(short = 'S', long, value_name = "SHELL")]
     pub shell: Option<OsString>,
 

@@ -342,7 +342,7 @@ fn what_lives_on_of_one_run_is_not_counted_in_the_next() {
     let profile = run.profile("p.json");
     let used: Vec<f64> = runs(&profile).iter().map(cpu).collect();
     // One burns for .3 s; two on two CPUs would burn twice as much.
-    assert!(used[0] > 0.1 && used[1] < 1.5 * used[0].max(0.3), "{used:?}");
+    assert!(used[0] > 0.02 && used[1] < 1.5 * used[0].max(0.3), "{used:?}");
     for run in runs(&profile) {
         let peaks = run["metrics"].as_array().unwrap();
         let threads =
