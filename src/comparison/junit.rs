@@ -177,7 +177,7 @@ Energy of ./new --fast: far from the others, and kept: run 4";
         let unclear = comparison(Verdict::Inconclusive);
         let skipped = render(&unclear, false);
         let message = "message=\"energy changed by +0.9 % [−1.1, +2.9], which neither shows nor excludes more than \
-                       2 %; about 55 pairs, a quieter machine or a wider threshold would tell\"";
+                       2 %; about 80 pairs, a quieter machine or a wider threshold would tell\"";
         assert!(skipped.contains("tests=\"1\" failures=\"0\" errors=\"0\" skipped=\"1\""), "{skipped}");
         assert!(skipped.contains(&format!("<skipped {message}/>")), "{skipped}");
         let failed = render(&unclear, true);

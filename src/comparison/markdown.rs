@@ -14,7 +14,10 @@ pub fn render(comparison: &Comparison) -> String {
     let verdict = words::verdict(comparison.verdict);
     let mut text = format!("**{verdict}**: {}\n\n", prose(&words::because(comparison)));
     if !comparison.rows.is_empty() {
-        text.push_str("| | baseline | this change | change | verdict |\n|---|---|---|---|---|\n");
+        let changes = prose(&words::changes(comparison));
+        text.push_str(&format!(
+            "| | baseline | this change | {changes} | verdict |\n|---|---|---|---|---|\n"
+        ));
         comparison.rows.iter().for_each(|row| text.push_str(&line(row)));
         text.push('\n');
     }
@@ -96,7 +99,7 @@ mod tests {
         let expected = "\
 **REGRESSION**: energy is 6.9 % higher, more than the 2 % allowed (p = 0.001)
 
-| | baseline | this change | change | verdict |
+| | baseline | this change | change [91 %] | verdict |
 |---|---|---|---|---|
 | **Energy** (attributed) | 11.3 J | 12.1 J | **+6.9 %** [+5.8, +8.1] | worse |
 | Time | 4.02 s | 4.00 s | −0.5 % [−0.9, +0.1] | no difference over 2 % |

@@ -12,7 +12,7 @@ pub fn decision(change: f64, low: f64, high: f64) -> Decision {
     Decision {
         runs: [10, 10],
         change,
-        interval: Interval { low, high, level: 0.951 },
+        interval: Interval { low, high, level: 0.916 },
         threshold: 0.02,
         p_worse: 0.4,
         p_better: 0.6,

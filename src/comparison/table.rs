@@ -60,7 +60,7 @@ fn rows(comparison: &Comparison, look: Look) -> String {
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(u16::try_from(look.width.saturating_sub(2)).unwrap_or(u16::MAX));
     let [baseline, change] = titles([&comparison.baseline, &comparison.change], layout.title);
-    table.set_header(["", &baseline, &change, "change", ""]);
+    table.set_header(["", &baseline, &change, &words::changes(comparison), ""]);
     for row in &comparison.rows {
         table.add_row(layout.cells(row));
     }
@@ -217,7 +217,7 @@ mod tests {
         let expected = "
   10 pairs in ABBA order, 1 warm-up each                               decides: energy (attributed)
 
-           ./old --fast   ./new --fast   change
+           ./old --fast   ./new --fast   change [91 %]
   Energy   11.3 J         12.1 J         +6.9 %  [+5.8, +8.1]   worse
   Time     4.02 s         4.00 s         −0.5 %  [−0.9, +0.1]   no difference over 2 %
   Memory   184 MB         184 MB         -                      not judged: some runs lack it
@@ -239,7 +239,7 @@ mod tests {
   Memory   184 MB         184 MB         -                      not judged: some runs lack it
 
   INCONCLUSIVE: energy changed by +0.9 % [−1.1, +2.9], which neither shows nor excludes more than
-  2 %; about 55 pairs, a quieter machine or a wider threshold would tell
+  2 %; about 80 pairs, a quieter machine or a wider threshold would tell
 
 ";
         assert!(text.ends_with(expected), "{text}");
@@ -255,21 +255,21 @@ mod tests {
   10 pairs in ABBA order, 1 warm-up each
   decides: energy (attributed) and CPU time (measured)
 
-                ./old --…  ./new --…  change
-  Energy        11.3 J     12.1 J     +6.9 %        worse
+                ./old --…  ./new --…  change [91 %]
+  Energy        11.3 J     12.1 J     +6.9 %         worse
                                       [+5.8, +8.1]
-  CPU           4.02 s     4.00 s     −0.5 %        no
-                                      [−0.9, +0.1]  difference
-                                                    over 5 %
-  Time          4.02 s     4.00 s     −0.5 %        no
-                                      [−0.9, +0.1]  difference
-                                                    over 2 %
-  Memory        184 MB     184 MB     -             not
-                                                    judged:
-                                                    some runs
-                                                    lack it
-  sched:sched…  4.02       4.00       +0.9 %        cannot
-                                      [−1.1, +2.9]  tell
+  CPU           4.02 s     4.00 s     −0.5 %         no
+                                      [−0.9, +0.1]   difference
+                                                     over 5 %
+  Time          4.02 s     4.00 s     −0.5 %         no
+                                      [−0.9, +0.1]   difference
+                                                     over 2 %
+  Memory        184 MB     184 MB     -              not
+                                                     judged:
+                                                     some runs
+                                                     lack it
+  sched:sched…  4.02       4.00       +0.9 %         cannot
+                                      [−1.1, +2.9]   tell
 
   REGRESSION: energy is 6.9 % higher, more than the 2 %
   allowed (p = 0.001)

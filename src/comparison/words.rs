@@ -89,6 +89,16 @@ pub fn interval(decision: &Decision) -> Option<String> {
     (interval.level > 0.5).then(|| format!("[{low},{GLUE}{high}]"))
 }
 
+/// What heads the changes: with the confidence of their intervals, rounded down, if there are any.
+pub fn changes(comparison: &Comparison) -> String {
+    let decisions = comparison.rows.iter().filter_map(Row::decision);
+    let levels = decisions.filter(|decision| interval(decision).is_some()).map(|it| it.interval.level);
+    match levels.reduce(f64::min) {
+        Some(level) => format!("change [{:.0}{GLUE}%]", (100.0 * level).floor()),
+        None => "change".into(),
+    }
+}
+
 /// Both, if there are both.
 pub fn change_and_interval(decision: &Decision) -> String {
     std::iter::once(change(decision)).chain(interval(decision)).collect::<Vec<_>>().join(" ")
@@ -304,14 +314,14 @@ pub fn advice(comparison: &Comparison) -> Option<String> {
 
 /// How many runs would tell in four of five cases if the change is as estimated: an interval shrinks with the root of
 /// their number, and must exclude no change at all if the estimate is above the threshold, or the threshold if it is
-/// below. 1.6 = ((1.645 + .842) / 1.96)²: a one-sided 5 % and a power of 80 %, against the half of a 95 % interval.
+/// below. 2.3 = ((1.645 + .842) / 1.645)²: a one-sided 5 % and a power of 80 %, against the half of a 90 % interval.
 fn needed(decision: &Decision) -> f64 {
     let [change, low, high, margin] =
         [decision.change, decision.interval.low, decision.interval.high, decision.threshold].map(f64::ln_1p);
     let (half, distance) =
         if change > margin { (change - low, change) } else { (high - change, margin - change) };
     let runs = decision.runs.iter().copied().min().unwrap_or_default();
-    let needed = 1.6 * runs as f64 * (half / distance).powi(2);
+    let needed = 2.3 * runs as f64 * (half / distance).powi(2);
     if needed.is_finite() { needed } else { f64::INFINITY }
 }
 
@@ -355,7 +365,7 @@ mod tests {
         assert_eq!(says(Verdict::Pass), "energy is not more than 2 % higher (p = 0.003)");
         assert_eq!(
             says(Verdict::Inconclusive),
-            "energy changed by +0.9 % [−1.1, +2.9], which neither shows nor excludes more than 2 %; about 55 pairs, a \
+            "energy changed by +0.9 % [−1.1, +2.9], which neither shows nor excludes more than 2 %; about 80 pairs, a \
              quieter machine or a wider threshold would tell"
         );
     }
@@ -400,7 +410,7 @@ mod tests {
         assert_eq!(words(advice(&few).unwrap()), "at least 11 pairs are needed");
         assert_eq!(
             advised(decision(0.0201, -0.03, 0.06)),
-            "about 105 pairs, a quieter machine or a wider threshold would tell"
+            "about 150 pairs, a quieter machine or a wider threshold would tell"
         );
         for near in [decision(0.0199, 0.0, 0.04), decision(0.02, 0.0, 0.04)] {
             assert!(advised(near).starts_with("that is too near the threshold"), "{near:?}");

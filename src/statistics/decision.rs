@@ -39,7 +39,7 @@ pub struct Decision {
     pub runs: [usize; 2],
     /// The estimated change, as the ratio B / A - 1.
     pub change: f64,
-    /// The confidence interval of the change, at the level 1 - α: each of its ends errs with α / 2.
+    /// The confidence interval of the change, at the level 1 - 2 α: each of its ends errs with α, as the tests do.
     pub interval: Interval,
     /// The threshold that was applied.
     pub threshold: f64,

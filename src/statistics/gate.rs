@@ -57,6 +57,14 @@ impl Rule {
         self.alpha
     }
 
+    /// The confidence of the interval that says the same as the tests: each of its ends errs with α, as each of them
+    /// does. Where no change lies outside of it, "B costs at most as much" (or "at least") is rejected, and where the
+    /// threshold does, "at least the threshold more" (Schuirmann, "A comparison of the two one-sided tests procedure and
+    /// the power approach", 1987). At 1 - α, an interval around no change could stand beside a regression.
+    fn level(self) -> f64 {
+        1.0 - 2.0 * self.alpha
+    }
+
     /// The same rule with another error, which must be a valid one.
     pub(super) fn at(self, alpha: f64) -> Self {
         Self { alpha, ..self }
@@ -80,7 +88,7 @@ impl Rule {
     /// Judges pairs of runs: the i-th of A and the i-th of B ran next to each other, in an order that alternates.
     pub fn paired(self, a: &[f64], b: &[f64]) -> Result<Decision, Invalid> {
         let differences = sample::log_ratios(a, b)?;
-        let estimate = hodges_lehmann::one_sample(&differences, 1.0 - self.alpha)?;
+        let estimate = hodges_lehmann::one_sample(&differences, self.level())?;
         let least = signed_rank::least(a.len());
         self.decide([a.len(), b.len()], least, estimate, |shift| signed_rank::test(&differences, shift))
     }
@@ -90,7 +98,7 @@ impl Rule {
     pub fn stored(self, a: &[f64], b: &[f64]) -> Result<Decision, Invalid> {
         let rule = Self { threshold: self.threshold.max(Self::STORED_THRESHOLD), ..self };
         let (first, second) = (sample::logarithms(a)?, sample::logarithms(b)?);
-        let estimate = hodges_lehmann::shift(&first, &second, 1.0 - rule.alpha)?;
+        let estimate = hodges_lehmann::shift(&first, &second, rule.level())?;
         let least = rank_sum::least(a.len(), b.len());
         rule.decide([a.len(), b.len()], least, estimate, |shift| rank_sum::test(&first, &second, shift))
     }
@@ -177,6 +185,7 @@ impl Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statistics::simulation::Noise;
 
     const A: [f64; 10] = [100.0, 101.0, 99.5, 100.4, 98.9, 100.7, 99.2, 100.1, 99.8, 100.3];
 
@@ -211,8 +220,24 @@ mod tests {
     fn the_change_is_a_ratio_and_lies_in_its_interval() {
         let decision = Rule::default().paired(&A, &changed(1.05)).unwrap();
         assert!((decision.change - 0.05).abs() < 0.001 && decision.interval.contains(0.05), "{decision:?}");
-        assert_eq!(decision.interval.level, 1.0 - 50.0 / 1024.0);
+        assert_eq!(decision.interval.level, 1.0 - 2.0 * 43.0 / 1024.0);
         assert_eq!((decision.p_worse, decision.p_not_worse), (1.0 / 1024.0, 1.0));
+    }
+
+    #[test]
+    fn the_interval_says_the_same_as_the_tests() {
+        let mut noise = Noise::new(1);
+        for _ in 0..2000 {
+            let mut side = |change: f64| (0..10).map(|_| change * (0.02 * noise.normal()).exp()).collect();
+            let (a, b): (Vec<f64>, Vec<f64>) = (side(1.0), side(1.015));
+            for decision in [Rule::default().paired(&a, &b).unwrap(), Rule::default().stored(&a, &b).unwrap()]
+            {
+                let Decision { interval, threshold, .. } = decision;
+                assert_eq!(interval.low > 0.0, decision.p_worse <= 0.05, "{decision:?}");
+                assert_eq!(interval.high < 0.0, decision.p_better <= 0.05, "{decision:?}");
+                assert_eq!(interval.high < threshold, decision.p_not_worse <= 0.05, "{decision:?}");
+            }
+        }
     }
 
     #[test]

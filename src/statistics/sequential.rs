@@ -11,8 +11,8 @@
 //! a little from the looks' correlation, for which they need it to be that of a Brownian motion; the bound holds
 //! whatever the correlation is, so the tests at each look remain exact with few pairs and with ties.
 //!
-//! The intervals of all looks, each at its level 1 - α(look), hold the true change together with a probability of at
-//! least 1 - α: so does the interval at the look that ended the runs (repeated confidence intervals: Jennison and
+//! The intervals of all looks, each at its level 1 - 2 α(look), hold the true change together with a probability of at
+//! least 1 - 2 α: so does the interval at the look that ended the runs (repeated confidence intervals: Jennison and
 //! Turnbull 1989); with a high cap the first looks are too few pairs for such a level, and their interval says so. The
 //! estimate itself is somewhat extreme where a look ended early.
 
