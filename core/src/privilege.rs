@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::unistd::{getpid, gettid};
+use nix::unistd::{Uid, getpid, gettid};
 use rustix::thread::{CapabilitySets, capabilities, set_capabilities, set_no_new_privs};
 
 pub use rustix::thread::CapabilitySet;
@@ -46,9 +46,13 @@ pub fn keep_only(keep: CapabilitySet) -> io::Result<CapabilitySet> {
 }
 
 /// The command that runs this program as root, with these words: sudo looks for programs in few places, so it is given with
-/// its path.
+/// its path. Root, to whom that is no help, is told to leave the user namespace, if it is in one.
 pub fn sudo(words: &str) -> String {
-    format!("sudo {} {words}", own_path())
+    match (Uid::effective().is_root(), is_in_user_namespace()) {
+        (false, _) => format!("sudo {} {words}", own_path()),
+        (true, true) => "run alumet outside of this user namespace".into(),
+        (true, false) => String::new(),
+    }
 }
 
 /// The path of this program, as a shell takes it.
@@ -169,7 +173,7 @@ pub(crate) mod tests {
 
     /// Whether the test process is root's; says that the test is skipped if it is not, past the test harness.
     pub(crate) fn is_root(test: &str) -> bool {
-        let root = nix::unistd::Uid::effective().is_root();
+        let root = Uid::effective().is_root();
         if !root {
             let _ =
                 io::Write::write_all(&mut io::stderr(), format!("skipped: {test}: needs root\n").as_bytes());
