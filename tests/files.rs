@@ -176,7 +176,9 @@ fn times_grow_and_stay_within_the_run_and_timestamps_follow_them() {
 
 #[test]
 fn the_rows_add_up_to_the_totals_to_the_last_digit() {
-    for options in ["-i 1ms --per-process --per-thread -e faults,cs", "-i 7ms", "-i 10s --per-process"] {
+    for options in
+        ["-i 1ms --per-process --per-thread -e faults:u,task-clock", "-i 7ms", "-i 10s --per-process"]
+    {
         let written = written(options, &busy());
         let mut rows = BTreeMap::<Key, Vec<f64>>::new();
         for row in &written.rows {
@@ -216,7 +218,7 @@ fn the_exact_sum_of_this_test_is_exact() {
 
 #[test]
 fn every_row_has_a_known_unit_and_origin() {
-    let written = written("-i 5ms --per-process --per-thread -e cs", &busy());
+    let written = written("-i 5ms --per-process --per-thread -e task-clock", &busy());
     const UNITS: [&str; 8] = ["1", "J", "s", "By", "{fault}", "{context_switch}", "{process}", "{thread}"];
     for row in &written.rows {
         assert!(UNITS.contains(&row["unit"].as_str()), "{row:?}");
@@ -259,7 +261,7 @@ fn profiles_are_valid_by_their_schema_however_the_run_ends() {
     let daemon = shell("sleep 0.4 >/dev/null 2>&1 & exit 0");
     for (options, command, status) in [
         ("", vec!["true"], 0),
-        ("-i 1ms --per-process --per-thread -e cs,task-clock,faults:u", busy(), 0),
+        ("-i 1ms --per-process --per-thread -e task-clock,faults:u", busy(), 0),
         ("", shell("exit 9"), 9),
         ("", shell("kill -KILL $$"), 137),
         ("--timeout 50ms", vec!["sleep", "10"], 124),
