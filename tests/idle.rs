@@ -91,6 +91,21 @@ fn a_machine_that_is_not_quiet_has_no_idle_power_and_says_so() {
 }
 
 #[test]
+fn without_all_of_the_machines_energy_there_is_no_idle_power_and_what_is_missing_is_named() {
+    let meter = Meter::start(&[PACKAGE, "zone=intel-rapl:0:0/dram/0.1", "1000@40"]);
+    let memory = meter.root.path().join("class/powercap/intel-rapl:0:0/energy_uj");
+    fs::remove_file(&memory).unwrap();
+    fs::write(&memory, "?").unwrap();
+    let proc = proc_of(0);
+    let run = exec(&meter, proc.path(), "--idle 300ms", &["sleep", "0.2"]);
+    let says = "not known without all of the machine's energy: energy of dram 0, cannot read ";
+    assert!(run.summary().contains(says), "{}", run.summary());
+    let places = ["--sysfs", meter.root(), "--procfs", proc.path().to_str().unwrap()];
+    let mut doctor = Alumet::new([&["doctor", "--save-idle=300ms"], &places[..]].concat());
+    doctor.run().refuses(125, says);
+}
+
+#[test]
 fn a_saved_idle_power_is_used_on_the_same_machine_and_on_no_other() {
     let meter = Meter::start(&[PACKAGE, "1000@45"]);
     let proc = proc_of(0);

@@ -39,8 +39,12 @@ fn save_idle(config: &Config, duration: Timeout) -> Result<u8, Failure> {
         NotIdle::Busy(cpus) => Failure::failed(format!(
             "the machine is not quiet: {cpus:.2} CPUs were busy; end what runs, and try again"
         )),
-        NotIdle::Lossy => {
-            Failure::failed("a counter was reset or could not be read meanwhile; measure it again")
+        NotIdle::Lossy(lost) => {
+            let remedy = if lost.remedy.is_empty() { "measure it again" } else { &lost.remedy };
+            let lost = idle::lost_in_words(&lost);
+            Failure::failed(format!(
+                "the idle power is not known without all of the machine's energy: {lost}; {remedy}"
+            ))
         }
         NotIdle::NoMeter(reason, remedy) if remedy.is_empty() => {
             Failure::failed(format!("nothing measures this machine's energy: {reason}"))

@@ -119,8 +119,10 @@ pub async fn before_the_run(config: &Config, signals: &Signals) -> Result<Found,
             format!("the machine was not quiet before the run: {cpus:.2} CPUs were busy"),
             "run `alumet doctor --save-idle` once while it is",
         ),
-        Err(NotIdle::Lossy) => {
-            unknown("a counter was reset or could not be read before the run".into(), "measure it again")
+        Err(NotIdle::Lossy(lost)) => {
+            let why = format!("not known without all of the machine's energy: {}", lost_in_words(&lost));
+            // What cannot be read in the run either has its remedy there.
+            unknown(why, if lost.remedy.is_empty() { "measure it again" } else { "" })
         }
         // Then no energy is measured in the run either, and that is said there.
         Err(NotIdle::NoMeter(..)) => Found::Nothing,
@@ -143,6 +145,11 @@ pub fn saved_for(config: &Config, series: &[Arc<Series>]) -> Found {
         }
         Known::Nothing => Found::Nothing,
     }
+}
+
+/// What a meter has lost: `energy of dram 0, its counter stood still for 2.0s`.
+pub fn lost_in_words(lost: &Missing) -> String {
+    format!("{}, {}", lost.what, lost.reason)
 }
 
 fn unknown(reason: String, remedy: &str) -> Found {

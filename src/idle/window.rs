@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use alumet::{Agent, Batch, Consumer, Output, Plugin, RealClock, SeriesId, Time};
+use alumet::{Agent, Batch, Consumer, Missing, Output, Plugin, RealClock, SeriesId, Time};
 use alumet_plugin_procfs::Procfs;
 use alumet_plugin_rapl::metrics::{DOMAIN, UNCERTAINTY};
 use alumet_plugin_rapl::{Rapl, is_machine_energy, is_package_energy};
@@ -21,8 +21,8 @@ pub enum NotIdle {
     NoMeter(String, String),
     /// So many CPUs were busy.
     Busy(f64),
-    /// A counter has lost something.
-    Lossy,
+    /// A counter has lost something, or cannot be read: what the meter has said of it.
+    Lossy(Missing),
 }
 
 /// The machine counts as quiet up to so many busy CPUs: a tenth of one, or 2 % of all. alumet itself is among them, and
@@ -53,10 +53,11 @@ pub async fn measure(config: &Config, duration: Duration) -> Result<Result<Idle,
     let running = agent.start().await.map_err(|error| Failure::failed(error.to_string()))?;
     let start = running.start().time;
     tokio::time::sleep(duration).await;
-    running.finish().await;
+    let report = running.finish().await;
     let seen = seen.0.lock().unwrap_or_else(PoisonError::into_inner);
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(seen.idle(start, cpus))
+    let lost = report.missing.into_iter().find(|gap| gap.plugin == Rapl::NAME).unwrap_or_default();
+    Ok(seen.idle(start, cpus, lost))
 }
 
 /// The energy of each counter, and the busy time of the machine. A clone is another handle.
@@ -107,14 +108,14 @@ impl Output for Seen {
 }
 
 impl Readings {
-    fn idle(&self, start: Time, cpus: usize) -> Result<Idle, NotIdle> {
+    fn idle(&self, start: Time, cpus: usize, lost: Missing) -> Result<Idle, NotIdle> {
         let counters: Vec<&Counter> = self.energy.values().collect();
         let Some(first) = counters.first().filter(|_| self.has_package) else {
             let reason = "the counters of its packages stood still while the machine idled";
             return Err(NotIdle::NoMeter(reason.into(), String::new()));
         };
         if self.whole != counters.len() {
-            return Err(NotIdle::Lossy);
+            return Err(NotIdle::Lossy(lost));
         }
         // All counters are read at the same ticks.
         let readings = counters.iter().map(|counter| counter.increases.len()).min().unwrap_or(0);
@@ -194,7 +195,7 @@ mod tests {
     fn counters_add_up_and_the_spread_is_that_of_their_sum() {
         // Together 5, 7, 5 and 7 W.
         let all = [counter("package 0", &[0.4, 0.6, 0.4, 0.6]), counter("dram 0", &[0.1; 4])];
-        let idle = readings(&all, 0.02).idle(at(0), 2).unwrap();
+        let idle = readings(&all, 0.02).idle(at(0), 2, Missing::default()).unwrap();
         assert!((idle.power_w - 6.0).abs() < 1e-9 && (idle.spread_w - (4.0f64 / 3.0).sqrt()).abs() < 1e-9);
         assert_eq!(idle.domains, ["package 0", "dram 0"]);
         assert!((idle.busy_cpus - 0.05).abs() < 1e-9);
@@ -203,22 +204,25 @@ mod tests {
     #[test]
     fn a_busy_machine_has_no_idle_power() {
         let all = [counter("package 0", &[0.5; 10])];
-        assert!(matches!(readings(&all, 0.11).idle(at(0), 2), Err(NotIdle::Busy(_))));
-        assert!(readings(&all, 0.11).idle(at(0), 16).is_ok(), "a large machine does more in the background");
-        assert!(matches!(readings(&[], 0.0).idle(at(0), 2), Err(NotIdle::NoMeter(..))));
+        assert!(matches!(readings(&all, 0.11).idle(at(0), 2, Missing::default()), Err(NotIdle::Busy(_))));
+        assert!(
+            readings(&all, 0.11).idle(at(0), 16, Missing::default()).is_ok(),
+            "a large machine does more in the background"
+        );
+        assert!(matches!(readings(&[], 0.0).idle(at(0), 2, Missing::default()), Err(NotIdle::NoMeter(..))));
         let memory_alone = Readings { has_package: false, ..readings(&[counter("dram 0", &[0.5; 10])], 0.0) };
-        assert!(matches!(memory_alone.idle(at(0), 2), Err(NotIdle::NoMeter(..))));
+        assert!(matches!(memory_alone.idle(at(0), 2, Missing::default()), Err(NotIdle::NoMeter(..))));
     }
 
     #[test]
     fn counters_that_have_lost_something_tell_no_idle_power() {
         let lossy = Readings { whole: 0, ..readings(&[counter("package 0", &[0.5; 10])], 0.0) };
-        assert!(matches!(lossy.idle(at(0), 2), Err(NotIdle::Lossy)));
+        assert!(matches!(lossy.idle(at(0), 2, Missing::default()), Err(NotIdle::Lossy(_))));
     }
 
     #[test]
     fn one_reading_says_nothing_of_the_spread() {
-        let idle = readings(&[counter("package 0", &[0.5])], 0.0).idle(at(0), 2).unwrap();
+        let idle = readings(&[counter("package 0", &[0.5])], 0.0).idle(at(0), 2, Missing::default()).unwrap();
         assert_eq!((idle.power_w, idle.spread_w), (5.0, 5.0));
     }
 }
