@@ -41,6 +41,19 @@ fn against_a_stored_profile_more_work_fails_and_equal_work_passes() {
 }
 
 #[test]
+fn against_a_stored_profile_too_nothing_is_left_to_a_process_that_lives_on() {
+    let base = profile(5).to_string();
+    let starts = "test -e started || { sleep 20 >/dev/null 2>&1 & }; touch started";
+    for (warmup, which) in [("1", "warm-up 1 left"), ("0", "run 1 left")] {
+        let words =
+            ["check", "--without", "perf,nvml,estimate,hwmon", "-w", warmup, "--baseline", "base.json"];
+        let mut run = Alumet::new([&words[..], &["--", "sh", "-c", starts]].concat());
+        run.write("base.json", &base);
+        run.run().refuses(125, &format!("there is nothing valid to compare: {which} processes behind"));
+    }
+}
+
+#[test]
 fn against_a_command_it_runs_in_turn() {
     let command = |ms: u32| format!("{} burn={ms}", workload().display());
     let gate = |base: u32, now: u32| {

@@ -167,6 +167,16 @@ fn work_that_is_left_behind_by_either_version_is_nothing_to_compare() {
     }
 }
 
+/// What a warm-up leaves behind may do the work of all runs after it.
+#[test]
+fn a_server_that_the_warm_up_starts_is_nothing_to_compare_either() {
+    let starts = "sh -c 'test -e started || { sleep 20 >/dev/null 2>&1 & }; touch started'";
+    for versions in [[starts, "true"], ["true", starts]] {
+        let (done, _) = run(&[&QUICK[..], &["--pairs", "5"]].concat(), &versions);
+        done.refuses(125, "there is nothing valid to compare: warm-up 1 of sh -c");
+    }
+}
+
 #[test]
 fn an_interruption_compares_the_complete_pairs() {
     let script = "\"$@\" & pid=$!; until test \"$(cat log 2>/dev/null | wc -l)\" -ge 6; do sleep 0.05; done; \

@@ -120,6 +120,7 @@ async fn repeat(
         min_time,
         max_time: None,
         is_last: false,
+        may_leave_work: true,
     };
     let quiet = measurement.config.general.quiet;
     let json = arguments.outputs.json.as_deref();

@@ -81,7 +81,6 @@ pub async fn make(
         progress.step(&made[0].readings, plan.pairs);
         for (side, done) in result.sides.iter_mut().zip(made) {
             side.accepted_failures += usize::from(done.is_accepted_failure());
-            side.left_behind += usize::from(!done.measured.run.survivors.is_empty());
             side.runs.add(done.readings);
             note_missing(&mut result.missing, done.measured.missing);
         }
@@ -119,7 +118,7 @@ async fn one_of_each(
             Some(pair) => format!("run {pair} of {}", runners[i].title),
             None => format!("warm-up {} of {}", round + 1, runners[i].title),
         };
-        if let Some(stop) = done.stop(measurement, &which) {
+        if let Some(stop) = done.stop(measurement, &which).or_else(|| done.leaves_work(&which)) {
             return Ok(Err(stop));
         }
         made.push(done);

@@ -39,7 +39,7 @@ pub struct Side {
     /// The command as it was typed, or the name of the profile.
     pub title: String,
     pub runs: Readings,
-    /// In how many runs processes lived on.
+    /// In how many stored runs processes lived on; where runs are made, the first such ends them.
     pub left_behind: usize,
     /// How many runs have failed, which was accepted.
     pub accepted_failures: usize,

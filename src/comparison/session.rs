@@ -152,6 +152,7 @@ impl Bench<'_> {
             max_time: self.settled.max_time,
             // Privileges may still be needed to write the result.
             is_last: false,
+            may_leave_work: false,
         };
         let series = series::make(&runner, plan, &measurement, |_| Ok(())).await;
         let cleaned = self.clean_up(&session).await;
@@ -164,7 +165,7 @@ impl Bench<'_> {
         let side = Side {
             title: runner.title.clone(),
             runs: series.readings,
-            left_behind: series.left_behind,
+            left_behind: 0,
             accepted_failures: series.accepted_failures,
         };
         let design = Design::Stored { baseline_runs: baseline.side.runs.len(), runs: side.runs.len() };

@@ -143,6 +143,13 @@ impl Done {
         }
     }
 
+    /// Why it is nothing to compare if processes lived on, which may do the work of this run and of later ones: also of
+    /// a warm-up.
+    pub fn leaves_work(&self, which: &str) -> Option<Stop> {
+        let leaves = !self.measured.run.survivors.is_empty();
+        leaves.then(|| Stop::Broken(FAILED, format!("{which} left processes behind, {}", table::UNCOUNTED)))
+    }
+
     /// Whether it has failed, which is accepted.
     pub fn is_accepted_failure(&self) -> bool {
         self.exit.is_some_and(|exit| !exit.is_success())

@@ -25,6 +25,16 @@ pub struct Plan {
     pub max_time: Option<Duration>,
     /// Whether nothing more will be launched when this has been done.
     pub is_last: bool,
+    /// Whether a run may leave work to processes that live on; then it is noted.
+    pub may_leave_work: bool,
+}
+
+impl Plan {
+    /// Why the runs cannot go on after this one, if so.
+    fn stop(&self, done: &Done, measurement: &Measurement<'_>, which: &str) -> Option<Stop> {
+        let left = || (!self.may_leave_work).then(|| done.leaves_work(which)).flatten();
+        done.stop(measurement, which).or_else(left)
+    }
 }
 
 /// What the runs came to.
@@ -108,7 +118,7 @@ pub async fn make(
             match runner.run(measurement, None, false).await? {
                 Ok(done) => {
                     progress.step(&done.readings, plan.warmups);
-                    series.stopped = done.stop(measurement, &format!("warm-up {number}"));
+                    series.stopped = plan.stop(&done, measurement, &format!("warm-up {number}"));
                 }
                 Err(stop) => series.stopped = Some(stop),
             }
@@ -135,7 +145,7 @@ pub async fn make(
         let is_time_filled = plan.min_time.is_none_or(|least| begun.elapsed() >= least);
         let is_time_up = plan.max_time.is_some_and(|most| begun.elapsed() >= most);
         progress.step(&done.readings, expected(number, plan, begun.elapsed()));
-        series.stopped = done.stop(measurement, &format!("run {number}"));
+        series.stopped = plan.stop(&done, measurement, &format!("run {number}"));
         if series.stopped.is_some() {
             break;
         }

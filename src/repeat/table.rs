@@ -73,9 +73,12 @@ pub fn render(title: &str, parameters: &Parameters, series: &Series, warmups: us
     page.text.replace(GLUE, " ")
 }
 
+/// What is wrong with that.
+pub const UNCOUNTED: &str = "whose work is not counted: --wait-all waits for it";
+
 /// Of so many runs.
 pub fn left_behind(n: usize, of: usize) -> String {
-    format!("{n} of {of} runs left processes behind, whose work is not counted: --wait-all waits for it")
+    format!("{n} of {of} runs left processes behind, {UNCOUNTED}")
 }
 
 /// Of so many runs.
