@@ -110,7 +110,7 @@ fn what_is_no_profile_of_this_machine_is_refused_and_never_passes() {
     twice["runs"][0]["metrics"].as_array_mut().unwrap().extend(again);
     let mut leaving = base.clone();
     leaving["runs"][2]["survivors"] = json!([{"pid": 7, "name": "daemon"}]);
-    let cases: [(String, &str); 22] = [
+    let cases: [(String, &str); 23] = [
         (
             leaving.to_string(),
             "there is nothing valid to compare: base.json: 1 of 10 runs left processes behind",
@@ -133,6 +133,7 @@ fn what_is_no_profile_of_this_machine_is_refused_and_never_passes() {
         ),
         (parameters.to_string(), "has runs with different parameters"),
         (no_metrics.to_string(), "there is nothing valid to compare: "),
+        (with("/runs/1/wall_s", json!(-1.5)), "run 2 is none that alumet has written: it took -1.5 s"),
         (with("/runs/4/exit", Value::Null), "run 5 has not ended, and is nothing to compare with"),
         (every_cpu(json!(-1.0)), "run 1 is none that alumet has written: process.cpu.time is negative"),
         (

@@ -130,9 +130,10 @@ fn several_gates_are_judged_together_each_by_its_own_threshold() {
 
 #[test]
 fn each_version_is_compared_to_the_first() {
-    let mut run =
-        Alumet::new(QUICK.iter().map(|word| (*word).to_owned()).chain([burn(15), burn(15), burn(30)]));
-    let done = run.run().status(3);
+    let (done, json) = run(&QUICK, &[&burn(15), &burn(15), &burn(30)]);
+    let done = done.status(3);
+    assert_eq!(json.as_array().unwrap().len(), 2, "{json:#}");
+    assert_eq!((&json[1]["change"], &json[1]["verdict"]), (&burn(30).into(), &"regression".into()));
     let text = words(&done.stdout);
     assert_eq!(text.matches("10 pairs in ABBA order").count(), 2, "{}", done.stdout);
     assert!(text.contains("REGRESSION"), "{text}");

@@ -190,7 +190,8 @@ impl Profile<'_> {
         if let Some(why) = failed {
             return Err(format!("run {number} {why}, and is nothing to compare with"));
         }
-        if let Some(why) = unlikely(&run.metrics) {
+        let took = (run.wall_s <= 0.0).then(|| format!("it took {} s", run.wall_s));
+        if let Some(why) = took.or_else(|| unlikely(&run.metrics)) {
             return Err(format!("run {number} is none that alumet has written: {why}"));
         }
         if *self.parameters.get_or_insert_with(|| run.parameters.clone()) != run.parameters {
