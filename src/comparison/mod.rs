@@ -70,6 +70,14 @@ impl Design {
     }
 }
 
+impl std::fmt::Display for Design {
+    /// `1 pair`, `7 runs`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (made, what) = self.size();
+        write!(f, "{made} {}", if made == 1 { what.trim_end_matches('s') } else { what })
+    }
+}
+
 /// Why there are no more runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -235,7 +235,9 @@ impl Bench<'_> {
         match stop {
             None => Ok(None),
             Some(stop @ Stop::Interrupted(signal)) => {
-                note(&format!("interrupted by {signal}: {complete} complete runs are compared"));
+                note(&format!(
+                    "interrupted by {signal}: {complete} complete runs are shown, without a verdict"
+                ));
                 Ok(Some(stop.status()))
             }
             Some(Stop::Broken(_, why)) => {

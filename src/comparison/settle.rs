@@ -162,15 +162,12 @@ impl Settled {
         )))
     }
 
-    /// Says it if there are fewer runs than were planned.
+    /// Says it if there are fewer runs than were planned; of an interruption the verdict does.
     pub fn remark_end(&self, comparison: &mut Comparison) {
-        let (made, what) = comparison.design.size();
-        let planned = self.pairs;
-        comparison.remarks.extend(match comparison.ended {
-            Ended::OutOfTime => Some(format!("the time was up after {made} of at most {planned} {what}")),
-            Ended::Interrupted => Some(format!("interrupted after {made} of at most {planned} {what}")),
-            Ended::Complete | Ended::Decided => None,
-        });
+        if comparison.ended == Ended::OutOfTime {
+            let ((made, what), planned) = (comparison.design.size(), self.pairs);
+            comparison.remarks.push(format!("the time was up after {made} of at most {planned} {what}"));
+        }
     }
 }
 

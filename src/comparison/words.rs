@@ -254,9 +254,8 @@ pub fn because(comparison: &Comparison) -> String {
 
 /// What there is to say where somebody has interrupted: of no row anything else.
 fn interrupted(comparison: &Comparison) -> Option<String> {
-    let (made, what) = comparison.design.size();
     (comparison.ended == Ended::Interrupted)
-        .then(|| format!("interrupted after {made}{GLUE}{what}, which is no verdict"))
+        .then(|| format!("interrupted after {}, which is no verdict", comparison.design))
 }
 
 /// Why the gate says of this row what it says.

@@ -96,9 +96,9 @@ pub fn write(
     if let Some((comparison, needed)) = comparisons.iter().find_map(|one| Some((one, one.needed?)))
         && status == FAILED
     {
-        let (made, what) = comparison.design.size();
+        let made = &comparison.design;
         note(&format!(
-            "there is nothing valid to compare: {made} {what} could decide nothing, it takes {needed} at least"
+            "there is nothing valid to compare: {made} could decide nothing, it takes {needed} at least"
         ));
     }
     Ok(if written { status } else { FAILED })
