@@ -181,3 +181,46 @@ fn share(flag: &str, text: &str) -> Result<f64, Failure> {
         _ => Err(Failure::usage(format!("{flag}: `{text}` is no percentage; write it as in `2%`"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::samples::comparison;
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn status(settled_by: &[&str], comparisons: &[Comparison]) -> u8 {
+        let words = [&["alumet", "check"], settled_by, &["x"]].concat();
+        match Cli::try_parse_from(words).unwrap().command {
+            Command::Check(check) => check.comparing.status(comparisons),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_inconclusive_comparison_counts_as_is_wanted_and_the_worst_of_several_does() {
+        let [pass, worse, open] = [Verdict::Pass, Verdict::Regression, Verdict::Inconclusive].map(comparison);
+        for (comparisons, statuses) in [
+            (std::slice::from_ref(&pass), [0, 0, 0]),
+            (std::slice::from_ref(&open), [INCONCLUSIVE, 0, REGRESSION]),
+            (&[pass.clone(), open.clone()], [INCONCLUSIVE, 0, REGRESSION]),
+            (&[open.clone(), worse, pass.clone()], [REGRESSION; 3]),
+        ] {
+            let ways = [&[][..], &["--inconclusive=pass"], &["--inconclusive=fail"]];
+            assert_eq!(ways.map(|way| status(way, comparisons)), statuses, "{comparisons:?}");
+        }
+    }
+
+    #[test]
+    fn what_could_decide_nothing_is_let_through_by_no_setting_and_hides_no_regression() {
+        let [pass, worse, open] = [Verdict::Pass, Verdict::Regression, Verdict::Inconclusive].map(comparison);
+        let few = Comparison { needed: Some(6), ..open.clone() };
+        let interrupted = Comparison { ended: Ended::Interrupted, ..open };
+        for way in [&[][..], &["--inconclusive=pass"], &["--inconclusive=fail"]] {
+            assert_eq!(status(way, std::slice::from_ref(&few)), FAILED);
+            assert_eq!(status(way, &[pass.clone(), interrupted.clone()]), FAILED);
+            assert_eq!(status(way, &[few.clone(), worse.clone()]), REGRESSION);
+        }
+    }
+}
