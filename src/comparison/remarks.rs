@@ -24,6 +24,15 @@ pub fn why(quantity: &Quantity, missing: &[Missing]) -> String {
     gap.map(|gap| format!(" ({})", gap.reason)).unwrap_or_default()
 }
 
+/// What both versions are called, so that they can be told apart.
+fn sides(comparison: &Comparison) -> [String; 2] {
+    let titles = [&comparison.baseline, &comparison.change];
+    match titles[0] == titles[1] {
+        true => [format!("{} (baseline)", titles[0]), format!("{} (again)", titles[1])],
+        false => titles.map(String::clone),
+    }
+}
+
 /// All of them, on what decides.
 pub fn remarks(
     comparison: &Comparison,
@@ -71,12 +80,8 @@ pub fn remarks(
     for column in
         columns.iter().filter(|column| comparison.deciding().any(|row| row.quantity == column.quantity))
     {
-        for (title, values) in [&comparison.baseline, &comparison.change].into_iter().zip(column.values()) {
-            for remark in peculiarities(column.quantity.label(), title, values) {
-                if !remarks.contains(&remark) {
-                    remarks.push(remark);
-                }
-            }
+        for (title, values) in sides(comparison).iter().zip(column.values()) {
+            remarks.extend(peculiarities(column.quantity.label(), title, values));
         }
     }
     remarks
@@ -102,4 +107,19 @@ pub fn drift_of(label: &str, title: &str, values: &[f64]) -> Option<String> {
     let way = if drift.change > 0.0 { "more" } else { "less" };
     let by = percent(drift.change.abs());
     Some(format!("{label} of {title}: the second half of the runs costs {by} {way} than the first"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::comparison;
+    use super::*;
+    use crate::statistics::decision::Verdict;
+
+    #[test]
+    fn versions_of_the_same_name_are_told_apart() {
+        let mut comparison = comparison(Verdict::Pass);
+        assert_eq!(sides(&comparison), ["./old --fast", "./new --fast"]);
+        comparison.change.clone_from(&comparison.baseline);
+        assert_eq!(sides(&comparison), ["./old --fast (baseline)", "./old --fast (again)"]);
+    }
 }
