@@ -176,19 +176,15 @@ impl Profile<'_> {
     /// Takes up a run, or says why it is nothing to compare with.
     fn add(&mut self, run: Run) -> Result<(), String> {
         let number = self.side.runs.len() + 1;
+        let failed = |why: &str| Err(format!("run {number} {why}, and is nothing to compare with"));
         let exit = match run.exit {
-            Some(ExitStatus::Code(code)) => Some(Exit::Code(code)),
-            Some(ExitStatus::Signal(signal)) => Some(Exit::Signal(signal)),
-            None => None,
+            _ if run.timed_out => return failed("was ended by a time limit"),
+            Some(ExitStatus::Code(code)) => Exit::Code(code),
+            Some(ExitStatus::Signal(signal)) => Exit::Signal(signal),
+            None => return failed("has not ended"),
         };
-        let failed = match exit {
-            _ if run.timed_out => Some("was ended by a time limit".to_owned()),
-            None => Some("has not ended".into()),
-            Some(exit) if !self.ignored.accepts(exit) => Some(exit.to_string()),
-            Some(_) => None,
-        };
-        if let Some(why) = failed {
-            return Err(format!("run {number} {why}, and is nothing to compare with"));
+        if !self.ignored.accepts(exit) {
+            return failed(&exit.to_string());
         }
         let took = (run.wall_s <= 0.0).then(|| format!("it took {} s", run.wall_s));
         if let Some(why) = took.or_else(|| unlikely(&run.metrics)) {
@@ -200,7 +196,7 @@ impl Profile<'_> {
         let of = |quantity: &Quantity| Some((quantity.clone(), quantity.of_run(run.wall_s, &run.metrics)?));
         self.side.runs.add(self.quantities.iter().filter_map(of).collect());
         self.side.left_behind += usize::from(!run.survivors.is_empty());
-        self.side.accepted_failures += usize::from(exit.is_none_or(|exit| !exit.is_success()));
+        self.side.accepted_failures += usize::from(!exit.is_success());
         Ok(())
     }
 }
@@ -233,7 +229,7 @@ fn unlikely(metrics: &[MetricTotal]) -> Option<String> {
         if is_counter && amount.value() < 0.0 {
             return Some(format!("{metric} is negative"));
         }
-        if !known.insert(key.identity()) {
+        if !known.insert((key.identity(), &key.method)) {
             return Some(format!("{metric} of the same thing is there twice"));
         }
     }
