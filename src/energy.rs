@@ -168,9 +168,10 @@ impl MachineEnergy {
     /// which do not err together.
     pub fn above_idle(&self) -> Option<Part> {
         let idle = self.idle.as_ref()?;
+        let above = self.joules - idle.joules;
         Some(Part {
-            // Not a rounding error below nothing.
-            joules: (self.joules - idle.joules).max(0.0),
+            // Not a rounding error above or below nothing.
+            joules: if above <= 1e-9 * self.joules { 0.0 } else { above },
             uncertainty: self.uncertainty.zip(idle.uncertainty).map(|(all, idle)| all.hypot(idle)),
             provenance: Provenance::Attributed,
             method: "hw.energy of the machine - hw.energy of what was idle".into(),
@@ -179,7 +180,7 @@ impl MachineEnergy {
 
     /// Whether the machine used less than its idle power says: then nothing was above it, and nobody has a part.
     fn is_below_idle(&self) -> bool {
-        self.above_idle().is_some_and(|above| above.joules <= 1e-9 * self.joules)
+        self.above_idle().is_some_and(|above| above.joules == 0.0)
     }
 
     /// What is to be said of it, if its meter is too coarse for so short a run or so little energy.
@@ -331,7 +332,8 @@ mod tests {
             of(&UNCERTAINTY, "package", "0", 1.0),
             part(&ENERGY, Consumer::Target, "target", 0.0),
             part(&UNCERTAINTY, Consumer::Target, "target", 1.0),
-            part(&ENERGY, Consumer::Machine, "idle", 30.0),
+            // All of it, but for what rounding makes of many intervals.
+            part(&ENERGY, Consumer::Machine, "idle", 30.0 - 1e-12),
             part(&UNCERTAINTY, Consumer::Machine, "idle", 1.0),
         ];
         let machine = &rows(&all, 8.0)[1];
