@@ -1,7 +1,7 @@
 //! What a run has cost in energy: of the machine's CPUs and memory, and the application's part of it.
 
+use alumet::conventions::{DOMAIN, ENERGY, PART, POWER, UNCERTAINTY};
 use alumet::{Consumer, Missing, Provenance, Series, Total};
-use alumet_plugin_rapl::metrics::{DOMAIN, ENERGY, POWER, UNCERTAINTY};
 use alumet_plugin_rapl::{is_machine_energy, is_package_energy};
 
 use crate::units::{GLUE, joules, percent, uncertain, watts};
@@ -10,8 +10,6 @@ use crate::units::{GLUE, joules, percent, uncertain, watts};
 const SHORT: f64 = 0.1;
 /// An energy that is less sure than this share of itself is too short for the sensor.
 const COARSE: f64 = 0.01;
-/// The label of the parts that energy was split into.
-const PART: &str = "hw.energy.part";
 
 /// One standard deviation of a total of energy, if that is known.
 pub fn uncertainty(totals: &[Total], of: &Series) -> Option<f64> {

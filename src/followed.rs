@@ -1,5 +1,6 @@
 //! How the application's processes were found, and how complete that is.
 
+use alumet::conventions::CPU_TIME;
 use alumet::{Consumer, Target, Total};
 use serde::Serialize;
 
@@ -19,7 +20,7 @@ impl Followed {
         let by_clock = || {
             totals.iter().any(|total| {
                 total.series.consumer == Consumer::Target
-                    && total.series.metric.name == "process.cpu.time"
+                    && total.series.metric.name == CPU_TIME.name
                     && total.series.method.starts_with("task-clock")
             })
         };

@@ -136,14 +136,15 @@ fn whose(parts: &[(&str, Part)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alumet::conventions::{DOMAIN, ENERGY, UNCERTAINTY};
     use alumet::{Batch, Consumer, Metric, Output, Registry, Series, Totals};
 
     /// Half a kilowatt hour of the CPUs, and as much of a GPU that the application has used.
     fn totals(provenance: Provenance, is_whole: bool, is_mig: bool) -> Vec<Total> {
         let registry = Registry::new();
-        let energy = || Series::new(Metric::counter("hw.energy", "J", ""));
-        let uncertainty = || Series::new(Metric::gauge("hw.energy.uncertainty", "J", ""));
-        let package = |series: Series| series.provenance(provenance).label("hw.energy.domain", "package");
+        let energy = || Series::new(ENERGY);
+        let uncertainty = || Series::new(UNCERTAINTY);
+        let package = |series: Series| series.provenance(provenance).label(DOMAIN, "package");
         let gpu = |series: Series| {
             let series = series.resource("gpu", "0");
             if is_mig { series.label("hw.gpu.mig", "enabled") } else { series }

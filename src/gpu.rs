@@ -1,6 +1,8 @@
 //! The summary's row about the GPUs that the application used.
 
-use alumet::{Consumer, Resource, Total};
+use alumet::conventions::{ENERGY, PART, POWER, SENSOR_CHIP};
+use alumet::{Consumer, Metric, Resource, Total};
+use alumet_plugin_nvml::metrics::{MEMORY, MIG, TASK, USED, UTILISATION};
 
 use crate::energy::{Part, of_target};
 use crate::units::{bytes, percent, watts};
@@ -23,9 +25,9 @@ pub fn lacks_some(totals: &[Total]) -> bool {
 fn board(totals: &[Total], gpu: &Resource) -> Option<Part> {
     let is_it = |total: &&Total| {
         let series = &total.series;
-        series.metric.name == "hw.energy"
+        series.metric.name == ENERGY.name
             && series.consumer == Consumer::Machine
-            && series.label_value("hw.energy.part").is_none()
+            && series.label_value(PART).is_none()
             && is_of_driver(total, gpu)
     };
     totals.iter().find(is_it).map(|total| Part::of(totals, total))
@@ -33,17 +35,17 @@ fn board(totals: &[Total], gpu: &Resource) -> Option<Part> {
 
 /// Whether it is about this GPU, as its driver tells. What a sensor tells (of a Cray node's accelerators) stands for itself.
 fn is_of_driver(total: &Total, gpu: &Resource) -> bool {
-    total.series.resource == *gpu && total.series.label_value("hw.sensor.chip").is_none()
+    total.series.resource == *gpu && total.series.label_value(SENSOR_CHIP).is_none()
 }
 
 /// Whether a GPU is split into instances, so that its energy is that of all their users.
 fn is_shared(totals: &[Total], gpu: &Resource) -> bool {
-    totals.iter().any(|total| is_of_driver(total, gpu) && total.series.label_value("hw.gpu.mig").is_some())
+    totals.iter().any(|total| is_of_driver(total, gpu) && total.series.label_value(MIG).is_some())
 }
 
 /// The GPUs that the application was seen on.
 fn used(totals: &[Total]) -> Vec<&Resource> {
-    let was_used = |total: &&Total| total.series.metric.name == "hw.gpu.used_by_target" && total.last > 0.0;
+    let was_used = |total: &&Total| total.series.metric.name == USED.name && total.last > 0.0;
     totals.iter().filter(was_used).map(|total| &total.series.resource).collect()
 }
 
@@ -53,12 +55,12 @@ pub fn row(totals: &[Total], wall: f64) -> Option<(String, String)> {
     let used = used(totals);
     let first = *used.first()?;
     // The values of one metric, one for each of them.
-    let values = |metric: &str, consumer, task: &str, value: fn(&Total) -> f64| -> Vec<f64> {
+    let values = |metric: &Metric, consumer, task: &str, value: fn(&Total) -> f64| -> Vec<f64> {
         let is_it = |total: &&Total| {
             let series = &total.series;
-            series.metric.name == metric
+            series.metric.name == metric.name
                 && series.consumer == consumer
-                && series.label_value("hw.gpu.task").unwrap_or_default() == task
+                && series.label_value(TASK).unwrap_or_default() == task
                 && used.iter().any(|gpu| is_of_driver(total, gpu))
         };
         totals.iter().filter(is_it).map(value).collect()
@@ -73,10 +75,10 @@ pub fn row(totals: &[Total], wall: f64) -> Option<(String, String)> {
     let power = match &energy {
         // Of an energy that lacks something the mean power would lack it, too.
         Some(energy) => energy.uncertainty.filter(|_| wall > 0.0).map(|_| energy.joules / wall),
-        None => sum(values("hw.power", Consumer::Machine, "", |total| total.value)),
+        None => sum(values(&POWER, Consumer::Machine, "", |total| total.value)),
     };
-    let busy = values("hw.gpu.utilization", Consumer::Machine, "general", |total| total.value);
-    let memory = sum(values("hw.gpu.memory.usage", Consumer::Target, "", |total| total.max));
+    let busy = values(&UTILISATION, Consumer::Machine, "general", |total| total.value);
+    let memory = sum(values(&MEMORY, Consumer::Target, "", |total| total.max));
 
     // Where each of them is split, the application's part is the answer.
     let split: Option<Vec<Part>> = used.iter().map(|gpu| of_target(totals, (&gpu.kind, &gpu.id))).collect();
@@ -97,7 +99,7 @@ pub fn row(totals: &[Total], wall: f64) -> Option<(String, String)> {
     if used.len() > 1 {
         name = format!("{} × {name}", used.len());
     }
-    if label("hw.gpu.mig").is_some() {
+    if label(MIG).is_some() {
         name.push_str("; the energy is that of all its instances");
     }
     let value = match (attributed, energy) {

@@ -4,14 +4,14 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use alumet::conventions::{CPU_TIME, DOMAIN, ENERGY, PART, SENSOR_CHIP};
+use alumet_plugin_nvml::metrics::{MIG, USED};
+use alumet_plugin_procfs::metrics::{MEMORY_PEAK, PEAK_SCOPE};
 use alumet_plugin_procfs::tree::UPPER_BOUND;
 
 use crate::derived::Derived;
 use crate::profile::{Key, MetricTotal, Run};
 use crate::units::{amount, bytes, count, grams, joules, money, seconds};
-
-/// The label of the parts that energy was split into.
-const PART: &str = "hw.energy.part";
 
 /// A quantity of which each run has one value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -157,11 +157,11 @@ impl Quantity {
             Self::Energy => energy(metrics),
             Self::Gpu => gpu(metrics),
             Self::Time => Some(measured(wall_s, "CLOCK_MONOTONIC")),
-            Self::Cpu => sum(metrics, |key| of_target(key, "process.cpu.time")),
+            Self::Cpu => sum(metrics, |key| of_target(key, &CPU_TIME.name)),
             Self::Memory => {
                 let is_peak = |key: &Key| {
-                    of_target(key, "process.memory.peak")
-                        && key.labels.get("process.memory.peak.scope").is_some_and(|scope| scope == "tree")
+                    of_target(key, &MEMORY_PEAK.name)
+                        && key.labels.get(PEAK_SCOPE).is_some_and(|scope| scope == "tree")
                 };
                 let peak = metrics.iter().find(|metric| is_peak(&metric.key))?;
                 let is_bound = peak.key.method == UPPER_BOUND;
@@ -226,12 +226,12 @@ fn sum(metrics: &[MetricTotal], is_part: impl Fn(&Key) -> bool) -> Option<Readin
 /// The application's part of a measured energy, or all of that, or an estimate of either.
 fn energy(metrics: &[MetricTotal]) -> Option<Reading> {
     let part = |key: &Key, estimated: bool| {
-        of_target(key, "hw.energy")
+        of_target(key, &ENERGY.name)
             && key.resource == "machine"
             && (key.provenance == "estimated") == estimated
     };
     let whole = |key: &Key, estimated: bool| {
-        key.metric == "hw.energy"
+        key.metric == ENERGY.name
             && key.consumer == "machine"
             && matches!(domain(key), Some("package" | "dram"))
             && (key.provenance == "estimated") == estimated
@@ -266,32 +266,31 @@ fn energy(metrics: &[MetricTotal]) -> Option<Reading> {
 }
 
 fn domain(key: &Key) -> Option<&str> {
-    key.labels.get("hw.energy.domain").map(String::as_str)
+    key.labels.get(DOMAIN).map(String::as_str)
 }
 
 /// Of the GPUs that the application was seen on: its parts, or the boards'.
 fn gpu(metrics: &[MetricTotal]) -> Option<Reading> {
     let is_used = |key: &Key| {
         metrics.iter().any(|metric| {
-            metric.key.metric == "hw.gpu.used_by_target"
+            metric.key.metric == USED.name
                 && metric.key.resource_id == key.resource_id
                 && metric.amount.most() > 0.0
         })
     };
     // What a sensor tells of a GPU stands for itself.
     let is_energy = |key: &Key| {
-        key.metric == "hw.energy"
+        key.metric == ENERGY.name
             && key.resource == "gpu"
-            && !key.labels.contains_key("hw.sensor.chip")
+            && !key.labels.contains_key(SENSOR_CHIP)
             && is_used(key)
     };
     let is_board = |key: &Key| is_energy(key) && key.consumer == "machine" && !key.labels.contains_key(PART);
     let parts = sum(metrics, |key| is_energy(key) && key.consumer == "target");
     let reading = parts.or_else(|| sum(metrics, is_board))?;
     let boards = || metrics.iter().filter(|metric| is_board(&metric.key));
-    let used =
-        metrics.iter().filter(|metric| metric.key.metric == "hw.gpu.used_by_target" && is_used(&metric.key));
-    let unfit = if boards().any(|board| board.key.labels.contains_key("hw.gpu.mig")) {
+    let used = metrics.iter().filter(|metric| metric.key.metric == USED.name && is_used(&metric.key));
+    let unfit = if boards().any(|board| board.key.labels.contains_key(MIG)) {
         Some(Unfit::Shared)
     } else if boards().any(|board| board.uncertainty.is_none()) || boards().count() < used.count() {
         Some(Unfit::Partial)

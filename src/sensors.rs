@@ -1,6 +1,7 @@
 //! The summary's rows of what a sensor has measured of the whole machine, or of a package, where no package has a RAPL
 //! counter. It is of everything that ran: nothing of it is attributed, and nothing is added up, as sensors overlap.
 
+use alumet::conventions::{DOMAIN, SENSOR_CHIP, SENSOR_NAME};
 use alumet::{Kind, Total};
 use alumet_plugin_estimate::measures_cpus;
 
@@ -32,9 +33,9 @@ pub fn rows(totals: &[Total], wall: f64) -> Vec<[String; 3]> {
 fn row(total: &Total, value: String, more: &str) -> [String; 3] {
     let series = &total.series;
     let label = |key| series.label_value(key);
-    let name = match (label("hw.sensor.chip"), label("hw.sensor.name")) {
+    let name = match (label(SENSOR_CHIP), label(SENSOR_NAME)) {
         (Some(chip), Some(name)) => format!("{name} of {chip}"),
-        _ => format!("{} {}", label("hw.energy.domain").unwrap_or(&series.resource.kind), series.resource.id),
+        _ => format!("{} {}", label(DOMAIN).unwrap_or(&series.resource.kind), series.resource.id),
     };
     let what = format!("{}, of all that ran: measured by {}{more}", name.trim_end(), series.method);
     ["Sensor".to_owned(), value, what]
@@ -42,16 +43,14 @@ fn row(total: &Total, value: String, more: &str) -> [String; 3] {
 
 #[cfg(test)]
 mod tests {
+    use super::{DOMAIN, SENSOR_CHIP, SENSOR_NAME};
     use crate::units::GLUE;
+    use alumet::conventions::{ENERGY, POWER, UNCERTAINTY};
     use alumet::{Batch, Metric, Output, Registry, Series, Totals};
-
-    const ENERGY: Metric = Metric::counter("hw.energy", "J", "");
-    const POWER: Metric = Metric::gauge("hw.power", "W", "");
-    const UNCERTAINTY: Metric = Metric::gauge("hw.energy.uncertainty", "J", "");
 
     fn sensor(metric: Metric, resource: (&'static str, &str), name: &str) -> Series {
         let series = Series::new(metric).resource(resource.0, resource.1).method("pm_counters");
-        series.label("hw.sensor.chip", "pm_counters").label("hw.sensor.name", name)
+        series.label(SENSOR_CHIP, "pm_counters").label(SENSOR_NAME, name)
     }
 
     fn rows(points: &[(Series, f64)]) -> Vec<String> {
@@ -85,7 +84,7 @@ mod tests {
             ]
         );
         // RAPL tells the application's part as well.
-        points.push((Series::new(ENERGY).label("hw.energy.domain", "package"), 300.0));
+        points.push((Series::new(ENERGY).label(DOMAIN, "package"), 300.0));
         assert_eq!(rows(&points), [""; 0]);
     }
 }

@@ -77,7 +77,8 @@ pub fn uncertain(j: f64, uncertainty: f64) -> String {
     // The quotient of two such numbers may be a little above a whole one.
     let rounded = (uncertainty / power - 1e-9).ceil() * power;
     let fraction = usize::try_from(-last).unwrap_or(0);
-    let decimals = decimals(value).max(fraction);
+    // What is less than the last place is not nothing.
+    let decimals = if value.abs() < power { decimals(value).max(fraction) } else { fraction };
     format!("{value:.decimals$}{GLUE}{unit}{GLUE}±{GLUE}{rounded:.fraction$}")
 }
 

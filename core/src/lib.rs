@@ -20,6 +20,7 @@ mod allowance;
 mod availability;
 mod batch;
 mod cadence;
+pub mod conventions;
 mod counter;
 mod cpu_list;
 pub mod file;

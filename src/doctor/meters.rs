@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use alumet::conventions::{DOMAIN, ENERGY, SENSOR_CHIP, SENSOR_NAME};
 use alumet::{Agent, Batch, Consumer, Output, Plugin, Provenance, RealClock, Series, SeriesId, Time};
 use alumet_plugin_hwmon::Hwmon;
 use alumet_plugin_nvml::Nvml;
@@ -78,7 +79,7 @@ impl Output for Seen {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for point in batch.points().iter().filter(|point| point.value > 0.0) {
             let series = batch.series(point.series);
-            let is_meter = series.metric.name == "hw.energy"
+            let is_meter = series.metric.name == ENERGY.name
                 && series.consumer == Consumer::Machine
                 && series.provenance == Provenance::Measured;
             if is_meter {
@@ -106,13 +107,13 @@ impl Advances {
     fn meter(&self) -> Meter {
         let series = &self.series;
         let label = |key| series.label_value(key);
-        let read_every_s = match (&*series.resource.kind, label("hw.energy.domain")) {
+        let read_every_s = match (&*series.resource.kind, label(DOMAIN)) {
             (_, Some(_)) => SOURCES[0].2,
             _ => SOURCES[1].2,
         };
-        let name = match (label("hw.energy.domain"), label("hw.sensor.name")) {
+        let name = match (label(DOMAIN), label(SENSOR_NAME)) {
             (Some(domain), _) => format!("{domain} {}", series.resource.id),
-            (None, Some(sensor)) => format!("{} {sensor}", label("hw.sensor.chip").unwrap_or_default()),
+            (None, Some(sensor)) => format!("{} {sensor}", label(SENSOR_CHIP).unwrap_or_default()),
             (None, None) => format!("GPU {}", series.resource.id),
         };
         let period = self.last.since(self.first).as_secs_f64() / f64::from(self.count.max(1));
@@ -130,12 +131,11 @@ impl Advances {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alumet::Metric;
 
     #[test]
     fn of_a_counter_that_advanced_once_neither_step_nor_period_is_known() {
         let meter = |count| {
-            let series = Arc::new(Series::new(Metric::counter("hw.energy", "J", "")).resource("gpu", "0"));
+            let series = Arc::new(Series::new(ENERGY).resource("gpu", "0"));
             let [first, last] = [0, 750_000_000].map(Time::from_nanos);
             let meter = Advances { series, count, first, last, smallest: 0.5 }.meter();
             (meter.step_j, meter.period_s)

@@ -7,10 +7,10 @@ pub mod window;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alumet::conventions::DOMAIN;
 use alumet::{Missing, Plugin, PluginEntry, Provenance, Series, Watts};
 use alumet_plugin_attribution::Attribute;
 use alumet_plugin_procfs::Procfs;
-use alumet_plugin_rapl::metrics::DOMAIN;
 use alumet_plugin_rapl::{Rapl, is_machine_energy, is_package_energy};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};

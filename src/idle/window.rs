@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use alumet::{Agent, Batch, Consumer, Missing, Output, Plugin, RealClock, SeriesId, Time};
+use alumet::conventions::{DOMAIN, UNCERTAINTY, is_busy_time};
+use alumet::{Agent, Batch, Missing, Output, Plugin, RealClock, SeriesId, Time};
 use alumet_plugin_procfs::Procfs;
-use alumet_plugin_rapl::metrics::{DOMAIN, UNCERTAINTY};
 use alumet_plugin_rapl::{Rapl, is_machine_energy, is_package_energy};
 
 use super::Idle;
@@ -96,10 +96,7 @@ impl Output for Seen {
             let is_sure = series.metric.name == UNCERTAINTY.name
                 && matches!(series.label_value(DOMAIN), Some("package" | "dram"));
             seen.whole += usize::from(is_sure);
-            let is_busy = series.metric.name == "system.cpu.time"
-                && series.consumer == Consumer::Machine
-                && matches!(series.label_value("cpu.mode"), Some("user" | "nice" | "system" | "interrupt"));
-            if is_busy {
+            if is_busy_time(&series) {
                 seen.busy += point.value;
             }
         }
@@ -180,8 +177,7 @@ mod tests {
         // Ids come from a registry; these are of as many series.
         let registry = alumet::Registry::new();
         let id = |name: &str| {
-            let metric = alumet::Metric::counter("hw.energy", "J", "");
-            registry.series(alumet::Series::new(metric).label("n", name)).unwrap()
+            registry.series(alumet::Series::new(alumet::conventions::ENERGY).label("n", name)).unwrap()
         };
         let energy = counters.iter().map(|c| {
             let copy =

@@ -9,6 +9,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
+use alumet::conventions::ENERGY;
 use alumet::target::Exit;
 use alumet::{Kind, Missing, Provenance, Report, Total, Totals};
 use alumet_plugin_estimate::BAND;
@@ -233,7 +234,7 @@ impl MetricTotal {
 
     /// With how sure it is, as others of these totals say.
     fn among(all: &[Total], total: &Total) -> Self {
-        let is_energy = total.series.metric.name == "hw.energy";
+        let is_energy = total.series.metric.name == ENERGY.name;
         let uncertainty = energy::uncertainty(all, &total.series).filter(|_| is_energy);
         let is_estimated = total.series.provenance == Provenance::Estimated;
         let band = (is_energy && is_estimated).then(|| BAND.map(|factor| total.value * factor));

@@ -3,24 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use alumet::conventions::{DOMAIN, ENERGY, PART, UNCERTAINTY};
 use alumet::process::tick;
-use alumet::{Batch, Consumer, Contradiction, Metric, Point, Provenance, Registry, Series, SeriesId, Time};
+use alumet::{Batch, Consumer, Contradiction, Point, Provenance, Registry, Series, SeriesId, Time};
 
 use crate::role::Split as What;
 use crate::split::{Interval, Split};
 use crate::timeline::Timeline;
 use crate::uncertainty::{Doubts, of_busy_time};
-
-/// Energy; the parts have the label [`PART`].
-pub const ENERGY: Metric = Metric::counter("hw.energy", "J", "energy");
-/// Of the total of a part, with its labels: one standard deviation.
-pub const UNCERTAINTY: Metric =
-    Metric::gauge("hw.energy.uncertainty", "J", "standard uncertainty of the energy of the run");
-/// `target`, `idle` or `other`; what a meter has measured has no such label.
-pub const PART: &str = "hw.energy.part";
-
-/// Which part of the machine an energy is of.
-pub const DOMAIN: &str = "hw.energy.domain";
 
 const TARGET: (Consumer, &str) = (Consumer::Target, "target");
 const IDLE: (Consumer, &str) = (Consumer::Machine, "idle");

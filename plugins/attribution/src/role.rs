@@ -1,5 +1,6 @@
 //! What a series tells of those who are split: by whom energy was used, and by whom time.
 
+use alumet::conventions::{CPU_TIME, DOMAIN, ENERGY, SENSOR_CHIP, UNCERTAINTY, is_busy_time};
 use alumet::{Consumer, Provenance, Series};
 
 /// What has an energy of its own, and the time by which that is split.
@@ -45,19 +46,17 @@ impl Role {
         let label = |key| series.label_value(key);
         let gpu = || Time::Gpu(series.resource.id.clone());
         match (&*series.metric.name, series.consumer) {
-            ("hw.energy", Consumer::Machine) => split(series).map_or(Self::Nothing, Self::Energy),
-            ("hw.energy.uncertainty", Consumer::Machine) => {
+            (name, Consumer::Machine) if name == ENERGY.name => {
+                split(series).map_or(Self::Nothing, Self::Energy)
+            }
+            (name, Consumer::Machine) if name == UNCERTAINTY.name => {
                 split(series).map_or(Self::Nothing, Self::Uncertainty)
             }
-            ("process.cpu.time", Consumer::Target) => Self::Target(Time::Cpu),
-            ("process.cpu.time", Consumer::Process(pid)) => {
+            (name, Consumer::Target) if name == CPU_TIME.name => Self::Target(Time::Cpu),
+            (name, Consumer::Process(pid)) if name == CPU_TIME.name => {
                 Self::Process(pid, label("process.executable.name").unwrap_or_default().to_owned())
             }
-            ("system.cpu.time", Consumer::Machine)
-                if matches!(label("cpu.mode"), Some("user" | "nice" | "system" | "interrupt")) =>
-            {
-                Self::Busy(Time::Cpu)
-            }
+            _ if is_busy_time(series) => Self::Busy(Time::Cpu),
             ("hw.gpu.time", Consumer::Target) => Self::Target(gpu()),
             ("hw.gpu.time", Consumer::Machine) => Self::Busy(gpu()),
             _ => Self::Nothing,
@@ -68,13 +67,13 @@ impl Role {
 /// What an energy of the machine is a part of, if it is to be split.
 fn split(series: &Series) -> Option<Split> {
     let label = |key| series.label_value(key);
-    match (label("hw.energy.domain"), &*series.resource.kind) {
+    match (label(DOMAIN), &*series.resource.kind) {
         // The packages contain cores and graphics; sensors of other kinds have no such label.
         (Some("package" | "dram"), _) => Some(match series.provenance {
             Provenance::Estimated => Split::Estimated,
             Provenance::Measured | Provenance::Attributed => Split::Measured,
         }),
-        (None, "gpu") if label("hw.sensor.chip").is_none() => Some(Split::Gpu(series.resource.id.clone())),
+        (None, "gpu") if label(SENSOR_CHIP).is_none() => Some(Split::Gpu(series.resource.id.clone())),
         _ => None,
     }
 }

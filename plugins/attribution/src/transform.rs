@@ -96,7 +96,7 @@ mod tests {
     use alumet::{Consumer, Metric, Registry, Series};
 
     use super::*;
-    use crate::meter::ENERGY;
+    use alumet::conventions::{DOMAIN, ENERGY};
 
     /// So many batches, each with CPU time of the application, of the machine and of a process, and perhaps with energy.
     fn held_after(batches: u64, with_energy: bool) -> (usize, usize) {
@@ -107,7 +107,7 @@ mod tests {
             cpu().consumer(Consumer::Target),
             cpu().consumer(Consumer::Process(1)).label("process.executable.name", "p"),
             series(Metric::counter("system.cpu.time", "s", "")).label("cpu.mode", "user"),
-            series(ENERGY).label("hw.energy.domain", "package"),
+            series(ENERGY).label(DOMAIN, "package"),
         ];
         let ids = all.map(|series| registry.series(series).unwrap());
         let mut attribution = Attribution::new(None);

@@ -12,15 +12,13 @@ pub mod transform;
 
 use std::num::NonZeroU32;
 
-use alumet::{Availability, Consumer, Host, Metric, Plugin, Provenance, Series, Setup, Watts};
+use alumet::conventions::{DOMAIN, ENERGY, POWER};
+use alumet::{Availability, Consumer, Host, Plugin, Provenance, Series, Setup, Watts};
 use serde::{Deserialize, Serialize};
 
 pub use curve::BAND;
 use model::Model;
 use transform::Estimate;
-
-/// Of the machine's CPUs together; its label `hw.energy.domain` is `package`.
-pub const ENERGY: Metric = Metric::counter("hw.energy", "J", "energy used");
 
 /// What somebody can do whose CPUs nobody knows.
 const REMEDY: &str = "name its thermal design power, as in --set estimate.tdp=65W";
@@ -66,19 +64,20 @@ impl From<Tdp> for Watts {
 /// that feeds it.
 ///
 /// ```
-/// use alumet::{Metric, Series};
-/// use alumet_plugin_estimate::{ENERGY, measures_cpus};
+/// use alumet::Series;
+/// use alumet::conventions::{DOMAIN, ENERGY, POWER};
+/// use alumet_plugin_estimate::measures_cpus;
 ///
-/// assert!(measures_cpus(&Series::new(ENERGY).resource("cpu_package", "0").label("hw.energy.domain", "package")));
-/// assert!(measures_cpus(&Series::new(Metric::gauge("hw.power", "W", "")).resource("machine", "")));
-/// assert!(!measures_cpus(&Series::new(ENERGY).resource("dram", "0").label("hw.energy.domain", "dram")));
+/// assert!(measures_cpus(&Series::new(ENERGY).resource("cpu_package", "0").label(DOMAIN, "package")));
+/// assert!(measures_cpus(&Series::new(POWER).resource("machine", "")));
+/// assert!(!measures_cpus(&Series::new(ENERGY).resource("dram", "0").label(DOMAIN, "dram")));
 /// ```
 pub fn measures_cpus(series: &Series) -> bool {
-    matches!(&*series.metric.name, "hw.energy" | "hw.power")
+    [ENERGY.name, POWER.name].contains(&series.metric.name)
         && series.consumer == Consumer::Machine
         && series.provenance == Provenance::Measured
         && matches!(&*series.resource.kind, "cpu_package" | "machine" | "battery")
-        && !matches!(series.label_value("hw.energy.domain"), Some("core" | "uncore" | "dram"))
+        && !matches!(series.label_value(DOMAIN), Some("core" | "uncore" | "dram"))
 }
 
 /// The plugin.
@@ -106,7 +105,7 @@ impl Plugin for Estimation {
         let model = Model::of(&config, setup.host()).map_err(anyhow::Error::msg)?;
         let series = Series::new(ENERGY)
             .resource("cpu_package", "")
-            .label("hw.energy.domain", "package")
+            .label(DOMAIN, "package")
             .provenance(Provenance::Estimated)
             .method(model.method.clone());
         let series = setup.series(series)?;

@@ -1,5 +1,6 @@
 //! Adds the estimate to the machine's CPU times on their way.
 
+use alumet::conventions::{SYSTEM_CPU_TIME, is_busy_time};
 use alumet::{Batch, Consumer, Gaps, Series, SeriesId, Time, Transform};
 
 use crate::measures_cpus;
@@ -36,12 +37,8 @@ impl Role {
     fn of(series: &Series) -> Self {
         match (&*series.metric.name, series.consumer) {
             _ if measures_cpus(series) => Self::Meter,
-            ("system.cpu.time", Consumer::Machine) => match series.label_value("cpu.mode") {
-                Some("user" | "nice" | "system" | "interrupt") => Self::Busy,
-                // In stolen time another machine uses the CPU.
-                Some("idle" | "iowait" | "steal") => Self::Idle,
-                _ => Self::Nothing,
-            },
+            _ if is_busy_time(series) => Self::Busy,
+            (name, Consumer::Machine) if name == SYSTEM_CPU_TIME.name => Self::Idle,
             _ => Self::Nothing,
         }
     }

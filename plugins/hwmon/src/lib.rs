@@ -6,7 +6,7 @@
 //!
 //! What is measured here may be measured by others as well (the CPU by RAPL, a GPU by its driver's library) and sensors
 //! contain each other (a board contains its CPU). So these series stand for themselves: nothing may be added to them, or
-//! they to anything. They are known by the label [`sensor::CHIP`].
+//! they to anything. They are known by the label [`alumet::conventions::SENSOR_CHIP`].
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 

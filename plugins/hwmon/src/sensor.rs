@@ -2,24 +2,11 @@
 
 use std::fs::File;
 
-use alumet::{Batch, Metric, Series, SeriesId, Time};
+use alumet::conventions::{ENERGY, POWER, SENSOR_CHIP, SENSOR_NAME, UNCERTAINTY};
+use alumet::{Batch, Series, SeriesId, Time};
 
 use crate::found::{Channel, Quantity};
 use crate::reading::{Trouble, number};
-
-/// Energy used.
-pub const ENERGY: Metric = Metric::counter("hw.energy", "J", "energy used");
-/// Power drawn.
-pub const POWER: Metric = Metric::gauge("hw.power", "W", "power drawn");
-
-/// Of the total of [`ENERGY`], with its labels: one standard deviation.
-pub const UNCERTAINTY: Metric =
-    Metric::gauge("hw.energy.uncertainty", "J", "standard uncertainty of the energy of the run");
-
-/// The label with the chip's name.
-pub const CHIP: &str = "hw.sensor.chip";
-/// The label with the sensor's name.
-pub const NAME: &str = "hw.sensor.name";
 
 /// More than this no machine draws, in watts: what says so does not work.
 const MOST_WATTS: f64 = 100e3;
@@ -40,7 +27,7 @@ impl Channel {
         let metric = if self.quantity.is_energy() { ENERGY } else { POWER };
         let (kind, id) = self.resource.clone();
         let series = Series::new(metric).resource(kind, id).method(self.method.clone());
-        series.label(CHIP, chip).label(NAME, self.name.as_str())
+        series.label(SENSOR_CHIP, chip).label(SENSOR_NAME, self.name.as_str())
     }
 }
 

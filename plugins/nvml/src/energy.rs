@@ -7,11 +7,12 @@
 
 use std::time::Duration;
 
+use alumet::conventions::{ENERGY, UNCERTAINTY};
 use alumet::{Batch, Clock, Contradiction, Gaps, Registry, SeriesId, Time};
 use nvml_wrapper::Device;
 
 use crate::about::About;
-use crate::metrics::{ENERGY, ENERGY_UNCERTAINTY, MOST_WATTS};
+use crate::metrics::MOST_WATTS;
 use crate::query::{Query, Refused};
 
 /// The longest period that is known of; taken where the run was too short to see the counter's own.
@@ -162,8 +163,7 @@ impl Energy {
         let used = self.used as f64 / 1e3;
         let edges = used / ran.as_secs_f64() * period.as_secs_f64();
         let uncertainty = edges / 6f64.sqrt() + STEP_JOULES;
-        let series =
-            about.series(ENERGY_UNCERTAINTY).method(format!("power · period / √6 + 1 mJ; {advances}"));
+        let series = about.series(UNCERTAINTY).method(format!("power · period / √6 + 1 mJ; {advances}"));
         out.push(registry.series(series)?, uncertainty);
         if uncertainty > COARSE * used && concerns {
             let what = format!("{what} to better than ± {uncertainty:.1} J of {used:.1} J ({advances})");

@@ -2,6 +2,7 @@
 //!
 //! Sources: NVIDIA's NVML API reference for each function, and `nvml.h` for the bits of the throttle reasons.
 
+use alumet::conventions::POWER;
 use alumet::{Batch, Contradiction, Metric, Registry, SeriesId};
 use nvml_wrapper::Device;
 use nvml_wrapper::bitmasks::device::ThrottleReasons;
@@ -13,8 +14,8 @@ use nvml_wrapper::sys_exports::field_id::NVML_FI_DEV_POWER_INSTANT;
 
 use crate::about::About;
 use crate::metrics::{
-    CLOCK, CLOCK_DOMAIN, MEMORY, MEMORY_LIMIT, MOST_WATTS, POWER, TASK, TEMPERATURE, THROTTLE_REASON,
-    THROTTLED, UTILISATION,
+    CLOCK, CLOCK_DOMAIN, MEMORY, MEMORY_LIMIT, MOST_WATTS, TASK, TEMPERATURE, THROTTLE_REASON, THROTTLED,
+    UTILISATION,
 };
 use crate::query::{Query, Refused};
 use crate::refusal::Refusal;

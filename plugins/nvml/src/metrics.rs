@@ -3,13 +3,6 @@
 
 use alumet::Metric;
 
-/// What the whole board has used.
-pub const ENERGY: Metric = Metric::counter("hw.energy", "J", "energy used");
-/// The standard uncertainty of the total of [`ENERGY`], with the same resource and labels.
-pub const ENERGY_UNCERTAINTY: Metric =
-    Metric::gauge("hw.energy.uncertainty", "J", "standard uncertainty of the energy, without calibration");
-/// Of the whole board.
-pub const POWER: Metric = Metric::gauge("hw.power", "W", "power drawn");
 /// More than this no board draws, in watts: what says so does not work.
 pub const MOST_WATTS: f64 = 5_000.0;
 /// Label: [`TASK`] = `general`, `memory`, `encoder` or `decoder`.

@@ -4,11 +4,12 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+use alumet::conventions::{CPU_MODE, SYSTEM_CPU_TIME};
 use alumet::{Batch, Cadence, Host, Increase, Interval, Series, SeriesId, Setup, Source};
 use anyhow::Context;
 
 use crate::DETAILS_EVERY;
-use crate::metrics::{CPU_MODE, SYSTEM_CPU_TIME, SYSTEM_MEMORY, SYSTEM_MEMORY_AVAILABLE};
+use crate::metrics::{SYSTEM_MEMORY, SYSTEM_MEMORY_AVAILABLE};
 
 /// CPU time of all CPUs together since boot, in clock ticks, in the order of [`CpuTimes::MODES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -3,8 +3,6 @@
 
 use alumet::Metric;
 
-/// Labels: `cpu.mode` = `user`, `system`, and for the machine `nice`, `idle`, `iowait`, `interrupt`, `steal`.
-pub const CPU_TIME: Metric = Metric::counter("process.cpu.time", "s", "CPU time used");
 /// Resident memory.
 pub const MEMORY: Metric = Metric::gauge(
     "process.memory.usage",
@@ -25,8 +23,6 @@ pub const PROCESSES: Metric = Metric::gauge("process.count", "{process}", "livin
 /// Living threads.
 pub const THREADS: Metric = Metric::gauge("process.thread.count", "{thread}", "living threads");
 
-/// The machine's CPU time; labels as for [`CPU_TIME`].
-pub const SYSTEM_CPU_TIME: Metric = Metric::counter("system.cpu.time", "s", "CPU time of all CPUs, by mode");
 /// Label: `system.memory.state` = `used`, `free`, `buffers` or `cached`.
 pub const SYSTEM_MEMORY: Metric =
     Metric::gauge("system.memory.usage", "By", "the machine's memory, by state");
@@ -34,8 +30,6 @@ pub const SYSTEM_MEMORY: Metric =
 pub const SYSTEM_MEMORY_AVAILABLE: Metric =
     Metric::gauge("system.linux.memory.available", "By", "memory that programs could get without swapping");
 
-/// The label that tells modes apart.
-pub const CPU_MODE: &str = "cpu.mode";
 /// The label that tells the two peaks apart.
 pub const PEAK_SCOPE: &str = "process.memory.peak.scope";
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use alumet::conventions::CPU_TIME;
 use alumet::{Batch, Consumer, Contradiction, Increase, Metric, Registry, Series, SeriesId};
 
 use crate::kernel::{cpu_nanos, page_size};
-use crate::metrics::{CPU_TIME, DISK_IO, EVENTS, MEMORY, PROMPT_EVENTS, THREADS};
+use crate::metrics::{DISK_IO, EVENTS, MEMORY, PROMPT_EVENTS, THREADS};
 use crate::process::{Process, Reading, Wanted};
 
 /// The series of one process under one name. A process that executes another program gets new ones.

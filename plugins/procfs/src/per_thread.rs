@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::io;
 
+use alumet::conventions::CPU_TIME;
 use alumet::process::{Stat, Switches, tick};
 use alumet::target::threads;
 use alumet::{Batch, Consumer, Contradiction, Increase, Registry, Series, SeriesId};
 
 use crate::kernel::nanos;
-use crate::metrics::{CPU_TIME, EVENTS, THREAD_EVENTS};
+use crate::metrics::{EVENTS, THREAD_EVENTS};
 use crate::process::{ProcFile, Process};
 
 /// CPU time in nanoseconds, then the first of the [`EVENTS`].

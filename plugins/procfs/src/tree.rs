@@ -16,6 +16,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alumet::conventions::{CPU_MODE, CPU_TIME};
 use alumet::process::{Switches, peak_resident, tick};
 use alumet::target::Target;
 use alumet::{Allowance, Batch, Cadence, Consumer, Increase, Metric, Registry, Series, SeriesId, Source};
@@ -23,9 +24,7 @@ use alumet::{Allowance, Batch, Cadence, Consumer, Increase, Metric, Registry, Se
 use crate::clock::TaskClock;
 use crate::counters::Counters;
 use crate::kernel::{cpu_nanos, nanos, page_size, ticks_since_boot};
-use crate::metrics::{
-    CPU_MODE, CPU_TIME, EVENTS, IO_EVENTS, MEMORY, MEMORY_PEAK, PEAK_SCOPE, PROCESSES, PROMPT_EVENTS, THREADS,
-};
+use crate::metrics::{EVENTS, IO_EVENTS, MEMORY, MEMORY_PEAK, PEAK_SCOPE, PROCESSES, PROMPT_EVENTS, THREADS};
 use crate::per_process::PerProcess;
 use crate::per_thread::PerThread;
 use crate::process::{Process, Reading, Wanted, add};

@@ -5,9 +5,10 @@
 
 use std::fmt;
 
+use alumet::conventions::{DOMAIN, ENERGY};
 use alumet::{Consumer, Series};
 
-use crate::metrics::{DIE, DOMAIN, ENERGY};
+use crate::metrics::DIE;
 use crate::units::Watts;
 
 /// A RAPL domain.
@@ -118,7 +119,8 @@ impl fmt::Display for Part {
 ///
 /// ```
 /// use alumet::Series;
-/// use alumet_plugin_rapl::{is_machine_energy, metrics::{DOMAIN, ENERGY}};
+/// use alumet::conventions::{DOMAIN, ENERGY};
+/// use alumet_plugin_rapl::is_machine_energy;
 ///
 /// assert!(is_machine_energy(&Series::new(ENERGY).label(DOMAIN, "package")));
 /// assert!(!is_machine_energy(&Series::new(ENERGY).label(DOMAIN, "psys")));

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
+use alumet::conventions::{ENERGY, POWER, UNCERTAINTY};
 use alumet::{Batch, Clock, Gaps, Host, Series, SeriesId, Setup, Source, Target, Time};
 
 use crate::Way;
 use crate::domain::Part;
 use crate::found::Found;
 use crate::meter::Meter;
-use crate::metrics::{ENERGY, POWER, UNCERTAINTY};
 use crate::tally::{Loss, Reading, Tally};
 use crate::uncertainty;
 
