@@ -3,6 +3,7 @@
 //! `cargo run --example custom_agent -- COMMAND [ARGUMENT]...`
 
 use alumet::{Agent, Batch, Command, Interval};
+use alumet_plugin_procfs::metrics::THREADS;
 use alumet_plugin_procfs::{Config, Procfs};
 
 #[tokio::main(flavor = "current_thread")]
@@ -16,7 +17,7 @@ async fn main() -> anyhow::Result<()> {
     let shared = std::sync::Arc::clone(&peak);
     agent.setup().output("peak", move |batch: &Batch| {
         for point in batch.points() {
-            if batch.series(point.series).metric.name == "process.thread.count" {
+            if batch.series(point.series).metric.name == THREADS.name {
                 most = most.max(point.value);
             }
         }
