@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use alumet::privilege;
 use alumet::target::Inherited;
 use anyhow::Context;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
@@ -139,6 +140,8 @@ impl Signals {
         // SAFETY: the descriptor is new, and never closed.
         let fd = unsafe { BorrowedFd::<'static>::borrow_raw(fd) };
         let watch = move || {
+            // What cannot be dropped now is asked for when the others drop theirs.
+            let _ = privilege::renounce();
             loop {
                 end_if_not_taken(fd);
             }

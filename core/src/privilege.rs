@@ -7,6 +7,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -23,6 +24,8 @@ const ANSWER: Duration = Duration::from_millis(20);
 
 static KEEP: AtomicU64 = AtomicU64::new(0);
 static ANSWERS: AtomicUsize = AtomicUsize::new(0);
+/// The threads that have nothing any more, and need not be asked.
+static BARE: Mutex<Vec<libc::pid_t>> = Mutex::new(Vec::new());
 
 /// Drops all capabilities but these from every thread of this process, for good: from the permitted, effective,
 /// inheritable and ambient sets. No program that it executes gets more either (PR_SET_NO_NEW_PRIVS, prctl(2)), so an
@@ -73,6 +76,17 @@ pub fn is_lent() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
+/// Drops all capabilities of the calling thread alone, for good: it needs none, and never ends before the process does.
+///
+/// # Errors
+/// A sandbox forbids to drop what there is.
+pub fn renounce() -> io::Result<()> {
+    set_no_new_privs(true)?;
+    keep_here(CapabilitySet::empty())?;
+    BARE.lock().unwrap_or_else(PoisonError::into_inner).push(gettid().as_raw());
+    Ok(())
+}
+
 /// The capabilities that the calling thread has or may use; none if a sandbox forbids to ask.
 pub fn permitted() -> CapabilitySet {
     capabilities(None).map_or(CapabilitySet::empty(), |own| own.permitted)
@@ -115,7 +129,8 @@ fn keep_here(keep: CapabilitySet) -> rustix::io::Result<()> {
 
 fn keep_in_others(keep: CapabilitySet) -> io::Result<()> {
     let (pid, own) = (getpid().as_raw(), gettid().as_raw());
-    let mut asked = vec![own];
+    let mut asked = BARE.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    asked.push(own);
     let end = Instant::now() + ANSWER;
     // A thread that was not asked yet may have created another one meanwhile.
     loop {
@@ -123,10 +138,8 @@ fn keep_in_others(keep: CapabilitySet) -> io::Result<()> {
         if new.is_empty() {
             return Ok(());
         }
-        if asked.len() == 1 {
-            KEEP.store(keep.bits(), Ordering::Release);
-            listen()?;
-        }
+        KEEP.store(keep.bits(), Ordering::Release);
+        listen()?;
         new.iter().for_each(|tid| ask(pid, *tid, end));
         asked.extend(new);
     }
