@@ -195,20 +195,7 @@ fn the_capability_that_is_printed_opens_the_pmu() {
     let Some(_restored) = support::Paranoid::set(test, 2) else { return };
     let root = tempfile::tempdir().unwrap();
     fs::set_permissions(root.path(), PermissionsExt::from_mode(0o755)).unwrap();
-    let pmu = root.path().join("bus/event_source/devices/power");
-    fs::create_dir_all(pmu.join("events")).unwrap();
-    for (file, text) in [
-        ("type", "1"),
-        ("cpumask", "0"),
-        ("events/energy-pkg", "event=0x00"),
-        ("events/energy-pkg.scale", "5e-8"),
-        ("events/energy-pkg.unit", "Joules"),
-    ] {
-        fs::write(pmu.join(file), format!("{text}\n")).unwrap();
-    }
-    let topology = root.path().join("devices/system/cpu/cpu0/topology");
-    fs::create_dir_all(&topology).unwrap();
-    fs::write(topology.join("physical_package_id"), "0\n").unwrap();
+    support::clock_as_power_pmu(root.path());
 
     let proc = proc_of("GenuineIntel");
     let places = ["--sysfs", root.path().to_str().unwrap(), "--procfs", proc.path().to_str().unwrap()];

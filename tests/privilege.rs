@@ -486,21 +486,7 @@ fn the_capability_of_the_file_counts_nothing_that_a_users_own_directory_describe
     }
     let words = ["exec", "--sysfs", "sys", "--set", "rapl.backend=perf", "--json", "p.json", "sleep", "0.1"];
     let metered = |run: &mut Alumet| {
-        let pmu = run.path("sys/bus/event_source/devices/power");
-        std::fs::create_dir_all(pmu.join("events")).unwrap();
-        // The kernel's clock.
-        for (file, text) in [
-            ("type", "1"),
-            ("cpumask", "0"),
-            ("events/energy-pkg", "event=0x00"),
-            ("events/energy-pkg.scale", "5e-8"),
-            ("events/energy-pkg.unit", "Joules"),
-        ] {
-            std::fs::write(pmu.join(file), text).unwrap();
-        }
-        let topology = run.path("sys/devices/system/cpu/cpu0/topology");
-        std::fs::create_dir_all(&topology).unwrap();
-        std::fs::write(topology.join("physical_package_id"), "0").unwrap();
+        support::clock_as_power_pmu(&run.path("sys"));
         run.run().status(0);
         run.profile("p.json")["runs"][0].to_string().contains("RAPL through perf")
     };

@@ -6,6 +6,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use alumet::file::reason;
+
 use super::{Comparison, markdown, words};
 use crate::statistics::decision::Verdict;
 use crate::units::GLUE;
@@ -33,7 +35,7 @@ impl Environment<'_> {
         let path = self.summary.filter(|path| self.is_actions() && !path.as_os_str().is_empty());
         let Some(path) = path else { return Ok(()) };
         append(path, &comparisons.iter().map(summary).collect::<String>()).map_err(|error| {
-            let why = format!("cannot write the step's summary to {}: {error}", path.display());
+            let why = format!("cannot write the step's summary to {}: {}", path.display(), reason(&error));
             io::Error::new(error.kind(), why)
         })
     }
