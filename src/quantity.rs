@@ -4,14 +4,14 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use alumet::Bound;
 use alumet::conventions::{CPU_TIME, DOMAIN, ENERGY, PART, SENSOR_CHIP};
 use alumet_plugin_nvml::metrics::{MIG, USED};
 use alumet_plugin_procfs::metrics::{MEMORY_PEAK, PEAK_SCOPE};
-use alumet_plugin_procfs::tree::UPPER_BOUND;
 
 use crate::derived::Derived;
 use crate::profile::{Key, MetricTotal, Run};
-use crate::units::{amount, bytes, count, grams, joules, money, seconds};
+use crate::units::{GLUE, amount, bytes, count, grams, joules, money, seconds};
 
 /// A quantity of which each run has one value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,12 +43,14 @@ pub struct Reading {
     /// `measured`, `attributed` or `estimated`.
     pub provenance: String,
     pub method: String,
+    /// Whether it is exact; `None` if parts of it are at least, and others at most, what they say.
+    pub bound: Option<Bound>,
     /// Why no verdict may rest on it.
     pub unfit: Option<Unfit>,
 }
 
 /// Why no verdict may rest on a reading, or on those of several runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unfit {
     /// It is CPU time in disguise.
     Estimated,
@@ -56,8 +58,8 @@ pub enum Unfit {
     Partial,
     /// An event was counted for a part of the time.
     Scaled,
-    /// It cannot be told from what alumet itself has.
-    Bound,
+    /// It is not exact, for this reason; `None` if it may be off to either side.
+    Bound(Option<Bound>, String),
     /// Energy in other units.
     Derived,
     /// It is that of all instances of a GPU.
@@ -71,10 +73,11 @@ pub enum Unfit {
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Bound(Some(bound), why) => return write!(f, "it is {} so much: {why}", bound.as_str()),
+            Self::Bound(None, why) => return write!(f, "it may be more or less: {why}"),
             Self::Estimated => "it is estimated",
             Self::Partial => "a part of it was not measured",
             Self::Scaled => "it is multiplexed: its counts are scaled",
-            Self::Bound => "it is too small, or the run too short, to be told from alumet's own",
             Self::Derived => "it follows from the energy",
             Self::Shared => "a GPU is split into instances (MIG), and its energy is that of all of them",
             Self::Lacking => "some runs lack it",
@@ -164,9 +167,8 @@ impl Quantity {
                         && key.labels.get(PEAK_SCOPE).is_some_and(|scope| scope == "tree")
                 };
                 let peak = metrics.iter().find(|metric| is_peak(&metric.key))?;
-                let is_bound = peak.key.method == UPPER_BOUND;
-                let unfit = is_bound.then_some(Unfit::Bound);
-                Some(Reading { unfit, ..measured(peak.amount.most(), &peak.key.method) })
+                let (bound, unfit) = bounded(&[peak]);
+                Some(Reading { bound, unfit, ..measured(peak.amount.most(), &peak.key.method) })
             }
             Self::Instructions => event(metrics, "instructions").or_else(|| event(metrics, "instructions:u")),
             Self::Event(name) => event(metrics, name),
@@ -186,7 +188,8 @@ pub fn derived(run: &Run) -> Vec<(Quantity, Reading)> {
         };
         let unfit = Some(Unfit::Derived);
         let (provenance, method) = (derived.provenance.to_owned(), derived.method.clone());
-        Some((quantity, Reading { value: derived.value, provenance, method, unfit }))
+        let bound = Some(if derived.at_least { Bound::AtLeast } else { Bound::Exact });
+        Some((quantity, Reading { value: derived.value, provenance, method, bound, unfit }))
     };
     run.derived.iter().filter_map(of).collect()
 }
@@ -204,7 +207,13 @@ impl Serialize for Quantity {
 }
 
 fn measured(value: f64, method: &str) -> Reading {
-    Reading { value, provenance: "measured".into(), method: method.to_owned(), unfit: None }
+    Reading {
+        value,
+        provenance: "measured".into(),
+        method: method.to_owned(),
+        bound: Some(Bound::Exact),
+        unfit: None,
+    }
 }
 
 fn of_target(key: &Key, metric: &str) -> bool {
@@ -215,12 +224,45 @@ fn of_target(key: &Key, metric: &str) -> bool {
 fn sum(metrics: &[MetricTotal], is_part: impl Fn(&Key) -> bool) -> Option<Reading> {
     let parts: Vec<_> = metrics.iter().filter(|metric| is_part(&metric.key)).collect();
     let first = &parts.first()?.key;
+    let (bound, unfit) = bounded(&parts);
     Some(Reading {
         value: parts.iter().map(|part| part.amount.value()).sum(),
         provenance: first.provenance.to_string(),
         method: first.method.clone(),
-        unfit: None,
+        bound,
+        unfit,
     })
+}
+
+/// Whether the sum of these is exact, and why it decides nothing if it is not.
+fn bounded(parts: &[&MetricTotal]) -> (Option<Bound>, Option<Unfit>) {
+    let bound = parts.iter().try_fold(Bound::Exact, |bound, part| bound.and(part.bound));
+    let mut reasons: Vec<&str> =
+        parts.iter().filter(|part| !part.bound.is_exact()).map(|part| &*part.bound_reason).collect();
+    reasons.dedup();
+    let unfit = (bound != Some(Bound::Exact)).then(|| Unfit::Bound(bound, reasons.join("; ")));
+    (bound, unfit)
+}
+
+/// For serde: what is exact is not told.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+pub fn is_exact(bound: &Option<Bound>) -> bool {
+    *bound == Some(Bound::Exact)
+}
+
+/// A number as every table shows it, with what is to be known of it at once: `~ 96 J` if it is estimated, `at least 96 J`
+/// if it is a bound.
+pub fn marked(provenance: &str, bound: Option<Bound>, value: &str) -> String {
+    let mark = match bound {
+        _ if provenance == "estimated" => "~",
+        Some(bound) => bound.as_str(),
+        None => "about",
+    };
+    if mark.is_empty() {
+        value.to_owned()
+    } else {
+        format!("{}{GLUE}{value}", mark.replace(' ', &GLUE.to_string()))
+    }
 }
 
 /// The application's part of a measured energy, or all of that, or an estimate of either.
@@ -255,14 +297,19 @@ fn energy(metrics: &[MetricTotal]) -> Option<Reading> {
             let mut method: Vec<String> =
                 if reading.provenance == "attributed" { vec![reading.method.clone()] } else { Vec::new() };
             method.extend(meters);
-            Some(Reading {
-                unfit: (!is_whole).then_some(Unfit::Partial),
-                method: method.join(", "),
-                ..reading
-            })
+            Some(Reading { method: method.join(", "), ..partial(reading, !is_whole) })
         }
         None => Some(Reading { unfit: Some(Unfit::Estimated), ..of(true)? }),
     }
+}
+
+/// If a meter has lost a part, it is at least so much.
+fn partial(reading: Reading, is_partial: bool) -> Reading {
+    if !is_partial {
+        return reading;
+    }
+    let bound = reading.bound.and_then(|bound| bound.and(Bound::AtLeast));
+    Reading { bound, unfit: Some(Unfit::Partial), ..reading }
 }
 
 fn domain(key: &Key) -> Option<&str> {
@@ -290,13 +337,10 @@ fn gpu(metrics: &[MetricTotal]) -> Option<Reading> {
     let reading = parts.or_else(|| sum(metrics, is_board))?;
     let boards = || metrics.iter().filter(|metric| is_board(&metric.key));
     let used = metrics.iter().filter(|metric| metric.key.metric == USED.name && is_used(&metric.key));
-    let unfit = if boards().any(|board| board.key.labels.contains_key(MIG)) {
-        Some(Unfit::Shared)
-    } else if boards().any(|board| board.uncertainty.is_none()) || boards().count() < used.count() {
-        Some(Unfit::Partial)
-    } else {
-        None
-    };
+    let is_partial = boards().any(|board| board.uncertainty.is_none()) || boards().count() < used.count();
+    let reading = partial(reading, is_partial);
+    let is_shared = boards().any(|board| board.key.labels.contains_key(MIG));
+    let unfit = if is_shared { Some(Unfit::Shared) } else { reading.unfit };
     Some(Reading { unfit, ..reading })
 }
 
@@ -309,7 +353,8 @@ fn event(metrics: &[MetricTotal], name: &str) -> Option<Reading> {
             && metric.key.labels.get("perf.event").is_some_and(|event| event == name)
             && metric.amount.value() < 0.9995
     });
-    Some(Reading { unfit: is_scaled.then_some(Unfit::Scaled), ..reading })
+    let unfit = if is_scaled { Some(Unfit::Scaled) } else { reading.unfit };
+    Some(Reading { unfit, ..reading })
 }
 
 #[cfg(test)]
@@ -336,7 +381,9 @@ mod tests {
             consumer_id: String::new(),
             labels: [(label.0.to_owned(), label.1.to_owned())].into(),
         };
-        MetricTotal { key, amount: Amount::Counter { value }, uncertainty: Some(0.1), band: None }
+        let amount = Amount::Counter { value };
+        let (bound, bound_reason) = (Bound::Exact, String::new());
+        MetricTotal { key, amount, uncertainty: Some(0.1), band: None, bound, bound_reason }
     }
 
     const PACKAGE: (&str, &str) = ("hw.energy.domain", "package");
@@ -395,6 +442,29 @@ mod tests {
         let mut other = used.clone();
         other.key.resource_id = "1".into();
         assert_eq!(read(&[used, other, board]), Some((50.0, Some(Unfit::Partial))), "nothing measures GPU 1");
+    }
+
+    #[test]
+    fn a_sum_is_bounded_as_its_parts_are_and_a_bound_decides_nothing() {
+        let time = |mode, bound, reason: &str| MetricTotal {
+            bound,
+            bound_reason: reason.into(),
+            ..metric("process.cpu.time", "target", "measured", ("cpu.mode", mode), 1.0)
+        };
+        let read = |user: &MetricTotal, system: &MetricTotal| {
+            let cpu = Quantity::Cpu.of_run(1.0, &[user.clone(), system.clone()]).unwrap();
+            (cpu.bound, cpu.unfit.map(|unfit| unfit.to_string()))
+        };
+        let exact = time("user", Bound::Exact, "");
+        let least = time("system", Bound::AtLeast, "a child ended unseen");
+        let most = time("system", Bound::AtMost, "it may be alumet's");
+        assert_eq!(read(&exact, &exact), (Some(Bound::Exact), None));
+        let said = |text: &str| Some(text.to_owned());
+        let expected = (Some(Bound::AtLeast), said("it is at least so much: a child ended unseen"));
+        assert_eq!(read(&exact, &least), expected);
+        assert_eq!(read(&least, &least), expected, "a reason is said once");
+        let both = said("it may be more or less: it may be alumet's; a child ended unseen");
+        assert_eq!(read(&most, &least), (None, both));
     }
 
     #[test]

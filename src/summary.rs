@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use alumet::{Consumer, ElementReport, ElementState, Kind, Missing, Report, Total, Totals};
-use alumet_plugin_procfs::tree::UPPER_BOUND;
+use alumet::{Bound, Consumer, ElementReport, ElementState, Kind, Missing, Report, Total, Totals};
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ColumnConstraint, Table, presets};
 
@@ -14,6 +13,7 @@ use crate::followed::Followed;
 use crate::footprint::Rates;
 use crate::gpu;
 use crate::measure::Outcome;
+use crate::quantity::marked;
 use crate::sensors;
 use crate::terminal::{Look, shortened};
 use crate::units::{GLUE, amount, bytes, count, hertz, percent, seconds};
@@ -101,21 +101,24 @@ impl Summary<'_> {
         }
         self.work(numbers, page);
         let faults = numbers.pair("process.paging.faults", ["minor", "major"]);
-        self.row_of_two("Faults", faults, numbers.event("page-faults"), "", page);
+        Self::row_of_two("Faults", faults, numbers.event("page-faults"), "", page);
         let switches = numbers.pair("process.context_switches", ["voluntary", "involuntary"]);
         let migrations = numbers
             .event("cpu-migrations")
             .map_or_else(String::new, |n| format!(", {} between CPUs", count(n)));
-        self.row_of_two("Switches", switches, numbers.event("context-switches"), &migrations, page);
+        Self::row_of_two("Switches", switches, numbers.event("context-switches"), &migrations, page);
         if let Some((value, more)) = gpu::row(numbers.totals, wall) {
             page.row("GPU", &value, &more);
         }
         for [label, value, more] in self.rates.rows(numbers.totals) {
             page.row(&label, &value, &more);
         }
-        if let Some(read) = numbers.target("process.disk.io", "read") {
-            let written = numbers.target("process.disk.io", "write").unwrap_or(0.0);
-            page.row("Storage", &format!("{} read", bytes(read)), &format!("{} written", bytes(written)));
+        if let Some([read, written]) = numbers.pair("process.disk.io", ["read", "write"]) {
+            page.row(
+                "Storage",
+                &read.counted(bytes),
+                &format!("{}{}", written.counted(bytes), because([&read, &written])),
+            );
         }
     }
 
@@ -131,30 +134,25 @@ impl Summary<'_> {
         }
     }
 
-    /// A row of a quantity that comes in two kinds. Of processes attached to, only what was seen can be told apart; an
-    /// inherited counter knows all of it.
+    /// A row of a quantity that comes in two kinds. Where these are not known wholly, an inherited counter may know the
+    /// sum of them.
     fn row_of_two(
-        &self,
         label: &str,
-        kinds: Option<[(&str, f64); 2]>,
+        kinds: Option<[Part<'_>; 2]>,
         counted: Option<f64>,
         more: &str,
         page: &mut Page,
     ) {
-        let Some([(first, a), (second, b)]) = kinds else { return };
-        match counted.filter(|all| self.attached && *all > a + b) {
+        let Some([first, second]) = kinds else { return };
+        let lacks = [&first, &second].iter().any(|part| part.total.bound == Bound::AtLeast);
+        match counted.filter(|all| lacks && *all > first.total.value + second.total.value) {
             Some(all) => {
-                let seen = format!("at least {} {first} and {} {second}{more}", count(a), count(b));
+                let seen = format!("{} and {}{more}", first.counted(count), second.counted(count));
                 page.row(label, &count(all), &seen);
             }
             None => {
-                let at_least = if self.attached && counted.is_none() {
-                    "; at least: what ended unseen is missing"
-                } else {
-                    ""
-                };
-                let second = format!("{} {second}{more}{at_least}", count(b));
-                page.row(label, &format!("{} {first}", count(a)), &second);
+                let second_and_why = format!("{}{more}{}", second.counted(count), because([&first, &second]));
+                page.row(label, &first.counted(count), &second_and_why);
             }
         }
     }
@@ -378,9 +376,10 @@ impl Numbers<'_> {
         })
     }
 
-    fn pair<'l>(&self, metric: &str, labels: [&'l str; 2]) -> Option<[(&'l str, f64); 2]> {
-        let [a, b] = labels.map(|label| (label, self.target(metric, label)));
-        Some([(a.0, a.1?), (b.0, b.1.unwrap_or(0.0))])
+    /// The two kinds of a metric of the application.
+    fn pair(&self, metric: &str, kinds: [&'static str; 2]) -> Option<[Part<'_>; 2]> {
+        let part = |kind| Some(Part { kind, total: self.find(Consumer::Target, metric, kind)? });
+        Some([part(kinds[0])?, part(kinds[1])?])
     }
 
     /// An event of the whole tree.
@@ -393,12 +392,14 @@ impl Numbers<'_> {
     }
 
     fn cpu(&self, wall: f64) -> String {
-        let Some(user) = self.target("process.cpu.time", "user") else {
+        let Some(parts) = self.pair("process.cpu.time", ["user", "system"]) else {
             return "CPU time not measured".into();
         };
-        let system = self.target("process.cpu.time", "system").unwrap_or(0.0);
+        let [user, system] = parts.each_ref().map(|part| part.total.value);
         let cpu = user + system;
-        let mut text = format!("CPU {} ({} user, {} system)", seconds(cpu), seconds(user), seconds(system));
+        let bound = parts[0].total.bound.and(parts[1].total.bound);
+        let all = marked("", bound, &seconds(cpu));
+        let mut text = format!("CPU {all} ({} user, {} system)", seconds(user), seconds(system));
         if wall > 0.0 {
             let cores = cpu / wall;
             let busy = if cores < 0.1 {
@@ -417,33 +418,53 @@ impl Numbers<'_> {
         if busy >= 1.0 {
             text.push_str(&format!(", {} of the machine's busy time", percent((cpu / busy).min(1.0))));
         }
-        text
+        text + &because([&parts[0], &parts[1]])
     }
 
     /// The peak of memory, and what there is to say about it.
     fn memory(&self) -> Option<[String; 2]> {
         let tree = self.find(Consumer::Target, "process.memory.peak", "tree")?;
-        let peak = bytes(tree.max);
-        let Some(largest) = self.find(Consumer::Target, "process.memory.peak", "largest_process") else {
-            return Some([format!("{peak} peak"), String::new()]);
-        };
-        if &*tree.series.method == UPPER_BOUND {
-            return Some([
-                format!("at most {peak}"),
-                "too small or too short to be told from alumet's own".into(),
-            ]);
+        let peak = marked("", Some(tree.bound), &bytes(tree.max));
+        let value = if tree.bound.is_exact() { format!("{peak} peak") } else { peak };
+        if tree.bound == Bound::AtMost {
+            return Some([value, tree.bound_reason.to_string()]);
         }
-        let at_most = if &*largest.series.method == UPPER_BOUND { "at most " } else { "" };
         let samples = self.find(Consumer::Target, "process.memory.usage", "").map_or(0, |total| total.points);
-        let of_tree = match &*tree.series.method {
-            "cgroup memory.peak" => "tree".to_owned(),
-            _ if samples == 0 => "tree, at least: it was not sampled".to_owned(),
-            _ if samples == 1 => "tree, from 1 sample".to_owned(),
-            _ => format!("tree, from {} samples", count(samples as f64)),
+        let of_tree = match (tree.bound, samples) {
+            (Bound::Exact, _) => "tree".to_owned(),
+            (_, 0) => "peak of the tree, which was not sampled".to_owned(),
+            (_, 1) => "peak of the tree, from 1 sample".to_owned(),
+            (_, n) => format!("peak of the tree, from {} samples", count(n as f64)),
         };
-        Some([
-            format!("{peak} peak"),
-            format!("{of_tree}; largest process {at_most}{}", bytes(largest.value)),
-        ])
+        let largest = self.find(Consumer::Target, "process.memory.peak", "largest_process");
+        let largest = largest.map(|it| marked("", Some(it.bound), &bytes(it.value)));
+        let largest = largest.map_or_else(String::new, |it| format!("; largest process {it}"));
+        Some([value, format!("{of_tree}{largest}")])
     }
+}
+
+/// One of the two kinds that a metric comes in.
+struct Part<'a> {
+    kind: &'static str,
+    total: &'a Total,
+}
+
+impl Part<'_> {
+    /// `41k minor`.
+    fn counted(&self, in_words: impl Fn(f64) -> String) -> String {
+        let value = in_words(self.total.value);
+        let kind = match self.kind {
+            "write" => "written",
+            kind => kind,
+        };
+        format!("{} {kind}", marked("", Some(self.total.bound), &value))
+    }
+}
+
+/// Why they are not exact, if that is so.
+fn because(parts: [&Part<'_>; 2]) -> String {
+    let mut reasons: Vec<&str> = parts.iter().map(|part| &*part.total.bound_reason).collect();
+    reasons.retain(|reason| !reason.is_empty());
+    reasons.dedup();
+    reasons.iter().map(|reason| format!("; {reason}")).collect()
 }

@@ -1,18 +1,21 @@
 //! Points on their way from sources through transforms to outputs, and the pool that the batches come from.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::bound::{Bound, BoundNotice};
 use crate::point::Point;
 use crate::registry::Registry;
 use crate::series::{Series, SeriesId};
 use crate::time::Time;
 
-/// Points in the order in which they were pushed, and the series that end with them.
+/// Points in the order in which they were pushed, what is said of their totals, and the series that end with them.
 #[derive(Debug)]
 pub struct Batch {
     points: Vec<Point>,
+    bounds: Vec<BoundNotice>,
     retired: Vec<SeriesId>,
     registry: Arc<Registry>,
 }
@@ -20,7 +23,7 @@ pub struct Batch {
 impl Batch {
     /// An empty batch of the run that `registry` belongs to.
     pub fn new(registry: Arc<Registry>) -> Self {
-        Self { points: Vec::new(), retired: Vec::new(), registry }
+        Self { points: Vec::new(), bounds: Vec::new(), retired: Vec::new(), registry }
     }
 
     /// Adds a value. The pipeline sets the time: the middle of the poll that pushed it.
@@ -40,6 +43,12 @@ impl Batch {
         self.retired.push(series);
     }
 
+    /// Says that the total of `series` over the run is not exact, or is exact again, and why. The last word counts. It may
+    /// come at any time, before the first point of the series and after its last, but not after its end.
+    pub fn bound(&mut self, series: SeriesId, bound: Bound, reason: impl Into<Cow<'static, str>>) {
+        self.bounds.push(BoundNotice { series, bound, reason: reason.into() });
+    }
+
     /// The points.
     pub fn points(&self) -> &[Point] {
         &self.points
@@ -48,6 +57,11 @@ impl Batch {
     /// The points, to be edited, removed or added to by a transform.
     pub fn points_mut(&mut self) -> &mut Vec<Point> {
         &mut self.points
+    }
+
+    /// What was said of totals, in this order.
+    pub fn bounds(&self) -> &[BoundNotice] {
+        &self.bounds
     }
 
     /// The series that have ended: this batch holds their last points.
@@ -87,7 +101,12 @@ impl Batch {
     /// Moves everything from `other` to the end of this batch.
     pub(crate) fn append(&mut self, other: &mut Self) {
         self.points.append(&mut other.points);
+        self.bounds.append(&mut other.bounds);
         self.retired.append(&mut other.retired);
+    }
+
+    pub(crate) fn bounds_mut(&mut self) -> &mut Vec<BoundNotice> {
+        &mut self.bounds
     }
 
     pub(crate) fn retired_mut(&mut self) -> &mut Vec<SeriesId> {
@@ -95,7 +114,7 @@ impl Batch {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.points.is_empty() && self.retired.is_empty()
+        self.points.is_empty() && self.bounds.is_empty() && self.retired.is_empty()
     }
 
     pub(crate) fn discard_points(&mut self) {
@@ -136,6 +155,8 @@ impl Pool {
             self.registry.free(&batch.retired);
             batch.points.clear();
             batch.points.shrink_to(4 * Self::BATCH_POINTS);
+            batch.bounds.clear();
+            batch.bounds.shrink_to(Self::BATCH_POINTS);
             batch.retired.clear();
             batch.retired.shrink_to(Self::BATCH_POINTS);
             return Some(shared);
@@ -172,6 +193,19 @@ mod tests {
         drop(output);
         let again: Vec<_> = (0..2).map(|_| Arc::as_ptr(&pool.take().unwrap())).collect();
         assert!(again.contains(&address));
+    }
+
+    #[test]
+    fn a_batch_that_is_used_again_says_nothing_of_totals() {
+        let registry = Registry::new();
+        let pool = Pool::new(Arc::clone(&registry));
+        pool.allow(1);
+        let id = registry.series(Series::new(Metric::gauge("g", "1", ""))).unwrap();
+        let mut batch = pool.take().unwrap();
+        Arc::get_mut(&mut batch).unwrap().bound(id, Bound::AtMost, "something else is in it");
+        assert!(!batch.is_empty(), "it is sent even without a point");
+        pool.give(batch);
+        assert_eq!(pool.take().unwrap().bounds(), []);
     }
 
     #[test]

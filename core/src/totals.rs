@@ -1,9 +1,11 @@
 //! An output that keeps the total of every series: what summaries and profiles are made from.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::batch::Batch;
+use crate::bound::{Bound, BoundNotice};
 use crate::metric::Kind;
 use crate::output::Output;
 use crate::series::{Consumer, Series, SeriesId};
@@ -23,6 +25,10 @@ pub struct Total {
     pub last: f64,
     /// How many points there were.
     pub points: u64,
+    /// Whether it is exact, as was said last.
+    pub bound: Bound,
+    /// Why it is not, in words for a person; empty if it is.
+    pub bound_reason: Cow<'static, str>,
 }
 
 /// The totals of a run so far. A clone is another handle to the same totals: one is added as an output, the other is
@@ -51,11 +57,23 @@ struct Running {
     max: f64,
     last: f64,
     points: u64,
+    bound: Bound,
+    bound_reason: Cow<'static, str>,
 }
 
 impl Running {
     fn new(series: Arc<Series>) -> Self {
-        Self { series, sum: 0.0, rest: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY, last: 0.0, points: 0 }
+        Self {
+            series,
+            sum: 0.0,
+            rest: 0.0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+            last: 0.0,
+            points: 0,
+            bound: Bound::Exact,
+            bound_reason: Cow::Borrowed(""),
+        }
     }
 
     fn add(&mut self, value: f64) {
@@ -70,20 +88,31 @@ impl Running {
         self.points += 1;
     }
 
-    fn total(&self) -> Total {
+    fn hear(&mut self, notice: &BoundNotice) {
+        self.bound = notice.bound;
+        self.bound_reason = if notice.bound.is_exact() { Cow::Borrowed("") } else { notice.reason.clone() };
+    }
+
+    /// `None` without a point: of such a series there may be words, but no total.
+    fn total(&self) -> Option<Total> {
+        if self.points == 0 {
+            return None;
+        }
         let sum = self.sum + self.rest;
         let value = match self.series.metric.kind {
             Kind::Counter => sum,
             Kind::Gauge => sum / self.points as f64,
         };
-        Total {
+        Some(Total {
             series: Arc::clone(&self.series),
             value,
             min: self.min,
             max: self.max,
             last: self.last,
             points: self.points,
-        }
+            bound: self.bound,
+            bound_reason: self.bound_reason.clone(),
+        })
     }
 }
 
@@ -103,7 +132,7 @@ impl Totals {
     /// The totals of all series that had a point, those of ended processes last.
     pub fn get(&self) -> Vec<Total> {
         let table = self.table();
-        table.living.iter().flatten().map(Running::total).chain(table.ended.iter().cloned()).collect()
+        table.living.iter().flatten().filter_map(Running::total).chain(table.ended.iter().cloned()).collect()
     }
 
     /// How many ended processes and threads were left out because others used more.
@@ -113,9 +142,17 @@ impl Totals {
 }
 
 impl Table {
+    fn running(&mut self, id: SeriesId, batch: &Batch) -> &mut Running {
+        let index = id.index();
+        if index >= self.living.len() {
+            self.living.resize_with(index + 1, || None);
+        }
+        self.living[index].get_or_insert_with(|| Running::new(batch.series(id)))
+    }
+
     fn end(&mut self, id: SeriesId) {
-        let Some(running) = self.living.get_mut(id.index()).and_then(Option::take) else { return };
-        let total = running.total();
+        let running = self.living.get_mut(id.index()).and_then(Option::take);
+        let Some(total) = running.and_then(|running| running.total()) else { return };
         if self.ended.last().is_none_or(|last| last.series.consumer != total.series.consumer) {
             self.ended_consumers += 1;
         }
@@ -147,13 +184,10 @@ impl Output for Totals {
     fn write(&mut self, batch: &Batch) -> anyhow::Result<()> {
         let mut table = self.table();
         for point in batch.points() {
-            let index = point.series.index();
-            if index >= table.living.len() {
-                table.living.resize_with(index + 1, || None);
-            }
-            table.living[index]
-                .get_or_insert_with(|| Running::new(batch.series(point.series)))
-                .add(point.value);
+            table.running(point.series, batch).add(point.value);
+        }
+        for notice in batch.bounds() {
+            table.running(notice.series, batch).hear(notice);
         }
         for id in batch.retired() {
             table.end(*id);
@@ -193,6 +227,29 @@ mod tests {
         totals.write(&batch).unwrap();
         let total = &totals.get()[0];
         assert_eq!((total.value, total.min, total.max, total.last), (3.0, 1.0, 6.0, 1.0));
+    }
+
+    #[test]
+    fn the_last_word_on_a_total_counts_and_words_alone_make_no_total() {
+        let registry = Registry::new();
+        let ids =
+            ["a", "b", "c"].map(|name| registry.series(Series::new(Metric::counter(name, "1", ""))).unwrap());
+        let mut totals = Totals::new();
+        let mut batch = Batch::new(Arc::clone(&registry));
+        ids.iter().for_each(|id| batch.bound(*id, Bound::AtLeast, "nobody saw its end"));
+        totals.write(&batch).unwrap();
+        assert_eq!(totals.get(), []);
+
+        let mut batch = Batch::new(registry);
+        batch.bound(ids[1], Bound::Exact, "seen after all");
+        batch.push(ids[0], 1.0);
+        batch.push(ids[1], 2.0);
+        totals.write(&batch).unwrap();
+        let said =
+            totals.get().into_iter().map(|total| (total.value, total.bound, total.bound_reason.into_owned()));
+        let expected =
+            [(1.0, Bound::AtLeast, "nobody saw its end".to_owned()), (2.0, Bound::Exact, String::new())];
+        assert_eq!(said.collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! One quantity of both versions: its values in all runs, where they come from, and the row that it makes.
 
-use super::{Judged, Row, Side};
+use alumet::Bound;
+
+use super::{Described, Judged, Row, Side};
 use crate::exit::Failure;
 use crate::quantity::{Quantity, Unfit};
 use crate::repeat::readings::{self, Way};
 use crate::statistics::bootstrap;
-use crate::statistics::describe::{self, Description, describe};
+use crate::statistics::describe::{self, describe};
 use crate::statistics::gate::Rule;
 use crate::statistics::interval::Interval;
 use crate::statistics::sample::Invalid;
@@ -43,7 +45,8 @@ impl<'a> Column<'a> {
         let is_mixed = ways
             .windows(2)
             .any(|pair| pair[0].provenance != pair[1].provenance || skeleton(pair[0]) != skeleton(pair[1]));
-        let unfit = if !ways.is_empty() && ways.iter().all(|way| way.unfit == Some(Unfit::Estimated)) {
+        let is_estimate = |way: &&Way| way.unfit == Some(Unfit::Estimated);
+        let unfit = if !ways.is_empty() && ways.iter().all(is_estimate) {
             // Even if every run had it.
             Some(Unfit::Estimated)
         } else if is_lacking {
@@ -51,7 +54,7 @@ impl<'a> Column<'a> {
         } else if is_mixed {
             Some(Unfit::Mixed)
         } else {
-            ways.iter().find_map(|way| way.unfit)
+            ways.iter().find_map(|way| way.unfit.clone())
         };
         Self { quantity: quantity.clone(), sides: columns, unfit }
     }
@@ -72,10 +75,12 @@ impl<'a> Column<'a> {
         let (Some(way), false, false) = (self.way(), a.is_empty(), b.is_empty()) else {
             return Ok(None);
         };
-        let describe = |values: &[f64]| -> Result<Description, Failure> {
-            describe(values).map_err(|invalid| self.invalid(&invalid))
+        let described = |side: usize| -> Result<Described, Failure> {
+            let numbers = describe(self.values()[side]).map_err(|invalid| self.invalid(&invalid))?;
+            let bound = self.sides[side].map_or(Some(Bound::Exact), readings::Column::bound);
+            Ok(Described { numbers, bound })
         };
-        let judged = match self.unfit {
+        let judged = match &self.unfit {
             Some(why) => Judged::NotJudged(why.to_string()),
             None => match if is_stored { rule.stored(a, b) } else { rule.paired(a, b) } {
                 Ok(decision) => Judged::Decision(decision),
@@ -89,8 +94,8 @@ impl<'a> Column<'a> {
             unit: self.quantity.unit(),
             provenance: way.provenance.clone(),
             method: way.method.clone(),
-            baseline: describe(a)?,
-            change: describe(b)?,
+            baseline: described(0)?,
+            change: described(1)?,
             ratio_of_means: ratio_of_means(a, b, is_stored),
             decides,
             judged,

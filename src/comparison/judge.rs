@@ -197,7 +197,8 @@ mod tests {
     }
 
     fn reading(value: f64, provenance: &str, unfit: Option<Unfit>) -> Reading {
-        Reading { value, provenance: provenance.into(), method: "m".into(), unfit }
+        let bound = Some(alumet::Bound::Exact);
+        Reading { value, provenance: provenance.into(), method: "m".into(), bound, unfit }
     }
 
     const WOBBLE: [f64; 10] = [1.003, 0.998, 1.001, 0.996, 1.002, 0.999, 1.004, 0.997, 1.0005, 0.9985];
@@ -318,12 +319,7 @@ mod tests {
     fn energies_by_different_rules_or_meters_are_not_compared_and_by_other_idle_powers_are() {
         let by = |method: &'static str| {
             side("x", move |wobble| {
-                let energy = Reading {
-                    value: wobble,
-                    provenance: "attributed".into(),
-                    method: method.into(),
-                    unfit: None,
-                };
+                let energy = Reading { method: method.into(), ..reading(wobble, "attributed", None) };
                 vec![(Quantity::Energy, energy), (Quantity::Cpu, reading(wobble, "measured", None))]
             })
         };

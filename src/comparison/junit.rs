@@ -7,7 +7,7 @@
 //! Writing it takes an escape for five characters and the removal of those that XML 1.0 has no way to write; no crate
 //! does both without a clock or a generator of identifiers in tow.
 
-use super::{Comparison, Row, words};
+use super::{Comparison, Described, Row, words};
 use crate::statistics::decision::{Decision, Verdict};
 use crate::units::GLUE;
 
@@ -90,10 +90,10 @@ impl Case {
 
 /// Everything that is known of the row, line by line.
 fn output(comparison: &Comparison, row: &Row, decision: &Decision) -> String {
-    let side = |side: &crate::statistics::describe::Description| {
-        let spread =
-            side.stddev.map(|stddev| format!(", standard deviation {}", row.quantity.in_words(stddev)));
-        format!("{}{}", words::value(row, side.median), spread.unwrap_or_default())
+    let side = |side: &Described| {
+        let spread = side.numbers.stddev;
+        let spread = spread.map(|stddev| format!(", standard deviation {}", row.quantity.in_words(stddev)));
+        format!("{}{}", words::value(row, side), spread.unwrap_or_default())
     };
     let change = words::change_and_interval(decision);
     [

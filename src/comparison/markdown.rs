@@ -51,7 +51,7 @@ fn line(row: &Row) -> String {
         parts.join(" ")
     });
     let change = change.unwrap_or_default();
-    let [before, after] = [&row.baseline, &row.change].map(|side| prose(&words::value(row, side.median)));
+    let [before, after] = [&row.baseline, &row.change].map(|side| prose(&words::value(row, side)));
     format!("| {label}{provenance} | {before} | {after} | {change} | {} |\n", prose(&words::finding(row)))
 }
 

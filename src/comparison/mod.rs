@@ -24,10 +24,11 @@ pub mod table;
 mod words;
 pub mod written;
 
+use alumet::Bound;
 use serde::Serialize;
 
 use crate::fingerprint::Fingerprint;
-use crate::quantity::Quantity;
+use crate::quantity::{Quantity, is_exact};
 use crate::repeat::readings::Readings;
 use crate::statistics::decision::Verdict;
 use crate::statistics::describe::Description;
@@ -122,8 +123,8 @@ pub struct Row {
     /// `measured`, `attributed` or `estimated`.
     pub provenance: String,
     pub method: String,
-    pub baseline: Description,
-    pub change: Description,
+    pub baseline: Described,
+    pub change: Described,
     /// Between what the ratio of the means, change to baseline, lies (bootstrap, BCa): for those who care for sums, as
     /// of a bill, more than for the typical run. Absent if it cannot be told.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,6 +134,16 @@ pub struct Row {
     /// Without it there is a reason why nothing can be said.
     #[serde(flatten)]
     pub judged: Judged,
+}
+
+/// The runs of one version in a few numbers, and what is to be known of these.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Described {
+    #[serde(flatten)]
+    pub numbers: Description,
+    /// As in [`crate::quantity::Reading`].
+    #[serde(skip_serializing_if = "is_exact")]
+    pub bound: Option<Bound>,
 }
 
 /// What may be said of a row.

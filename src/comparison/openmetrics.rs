@@ -3,6 +3,8 @@
 //! Families are gauges named after the quantity and its unit, with the label `version`: `baseline` or `change`. GitLab
 //! splits a line as a shell would and takes `#` for the start of a comment even within quotes, so no label has one.
 
+use alumet::Bound;
+
 use super::{Comparison, Row, words};
 use crate::quantity::Quantity;
 use crate::statistics::decision::Verdict;
@@ -58,8 +60,13 @@ fn of_row(comparison: &Comparison, row: &Row) -> Vec<Family> {
     let sides =
         [("baseline", &comparison.baseline, &row.baseline), ("change", &comparison.change, &row.change)];
     let samples = sides.map(|(version, title, side)| {
+        let bound = match side.bound {
+            Some(Bound::Exact) => String::new(),
+            Some(bound) => format!(",{}", labels(&[("bound", bound.as_str())])),
+            None => format!(",{}", labels(&[("bound", "neither")])),
+        };
         let labels = labels(&[("version", version), ("command", title)]);
-        (format!("{event}{labels},{provenance}"), side.mean)
+        (format!("{event}{labels},{provenance}{bound}"), side.numbers.mean)
     });
     let name =
         |parts: &[&str]| parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("_");
@@ -141,7 +148,7 @@ mod tests {
     fn every_quantity_is_a_family_with_both_versions_and_the_ratio() {
         let mut one = comparison(Verdict::Regression);
         one.rows.truncate(1);
-        (one.rows[0].baseline.mean, one.rows[0].change.mean) = (11.3, 12.1);
+        (one.rows[0].baseline.numbers.mean, one.rows[0].change.numbers.mean) = (11.3, 12.1);
         let expected = r##"# TYPE alumet_energy_joules gauge
 # UNIT alumet_energy_joules joules
 # HELP alumet_energy_joules energy, mean of the runs of a version.

@@ -44,7 +44,7 @@ pub fn remarks(
     let is_by_energy = comparison.deciding().any(|row| row.quantity == Quantity::Energy);
     if gates.named.is_empty() && !is_by_energy {
         let energy = columns.iter().find(|column| column.quantity == Quantity::Energy);
-        let how = match energy.and_then(|column| column.unfit) {
+        let how = match energy.and_then(|column| column.unfit.as_ref()) {
             Some(Unfit::Estimated) => "energy is only estimated",
             Some(_) => "energy was not measured wholly",
             None => "energy was not measured",

@@ -1,10 +1,12 @@
 //! Comparisons with numbers that are easy to recognise, for the tests of what is made from one.
 
-use super::{Comparison, Design, Ended, Judged, Row};
+use alumet::Bound;
+
+use super::{Comparison, Described, Design, Ended, Judged, Row};
 use crate::fingerprint::Fingerprint;
 use crate::quantity::Quantity;
 use crate::statistics::decision::{Decision, Finding, Verdict};
-use crate::statistics::describe::{Description, describe};
+use crate::statistics::describe::describe;
 use crate::statistics::interval::Interval;
 
 /// Of ten pairs, with a threshold of 2 %, not yet judged.
@@ -46,8 +48,9 @@ pub fn unclear() -> Decision {
     decision(0.009, -0.011, 0.029)
 }
 
-fn description(mean: f64) -> Description {
-    describe(&[0.99 * mean, mean, 1.01 * mean]).unwrap()
+fn description(mean: f64) -> Described {
+    let numbers = describe(&[0.99 * mean, mean, 1.01 * mean]).unwrap();
+    Described { numbers, bound: Some(Bound::Exact) }
 }
 
 pub fn row(quantity: Quantity, judged: Judged) -> Row {

@@ -175,7 +175,7 @@ fn padding(beside: bool) -> (u16, u16) {
 }
 
 fn values(row: &Row) -> [String; 2] {
-    [&row.baseline, &row.change].map(|side| words::value(row, side.median))
+    [&row.baseline, &row.change].map(|side| words::value(row, side))
 }
 
 /// The lines of the cell of the change.

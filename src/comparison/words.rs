@@ -2,9 +2,9 @@
 //!
 //! Between a number and its unit is [`GLUE`]; who prints the words as plain text replaces it by a space.
 
-use super::{Comparison, Design, Ended, Judged, Row};
+use super::{Comparison, Described, Design, Ended, Judged, Row};
 use crate::fingerprint::Fingerprint;
-use crate::quantity::Quantity;
+use crate::quantity::{Quantity, marked};
 use crate::statistics::decision::{Decision, Finding, Verdict};
 use crate::units::GLUE;
 
@@ -121,10 +121,9 @@ fn p_of(decision: &Decision) -> String {
     }
 }
 
-/// A value of a row: `11.3 J`, `~ 96 J` if it is estimated.
-pub fn value(row: &Row, value: f64) -> String {
-    let estimated = if row.provenance == "estimated" { format!("~{GLUE}") } else { String::new() };
-    format!("{estimated}{}", row.quantity.in_words(value))
+/// The typical value of one version: `11.3 J`, `~ 96 J` if it is estimated, `at least 96 MB` if it is a bound.
+pub fn value(row: &Row, side: &Described) -> String {
+    marked(&row.provenance, side.bound, &row.quantity.in_words(side.numbers.median))
 }
 
 /// The table's word.

@@ -11,7 +11,7 @@ use std::time::UNIX_EPOCH;
 
 use alumet::conventions::ENERGY;
 use alumet::target::Exit;
-use alumet::{Kind, Missing, Provenance, Report, Total, Totals};
+use alumet::{Bound, Kind, Missing, Provenance, Report, Total, Totals};
 use alumet_plugin_estimate::BAND;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,7 @@ use crate::energy;
 use crate::fingerprint::Fingerprint;
 use crate::followed::Followed;
 use crate::footprint::Rates;
+use crate::quantity::is_exact;
 
 pub use runs::Runs;
 
@@ -133,6 +134,12 @@ pub struct MetricTotal {
     /// Between which values an estimate may lie.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub band: Option<[f64; 2]>,
+    /// Whether the amount is what it says.
+    #[serde(default, skip_serializing_if = "Bound::is_exact")]
+    pub bound: Bound,
+    /// Why it is not, in words for a person.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub bound_reason: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -180,6 +187,9 @@ pub struct Summary {
     pub max: f64,
     /// Absent where one run says nothing of it.
     pub stddev: Option<f64>,
+    /// Whether all of them are exact, as in [`crate::quantity::Reading`].
+    #[serde(skip_serializing_if = "is_exact")]
+    pub bound: Option<Bound>,
     /// The 95 % confidence interval of the mean; absent likewise.
     pub ci95: Option<[f64; 2]>,
 }
@@ -229,7 +239,8 @@ impl MetricTotal {
             consumer_id: series.consumer.id().map(|id| id.to_string()).unwrap_or_default(),
             labels: series.labels.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
         };
-        Self { key, amount, uncertainty: None, band: None }
+        let (bound, bound_reason) = (total.bound, total.bound_reason.to_string());
+        Self { key, amount, uncertainty: None, band: None, bound, bound_reason }
     }
 
     /// With how sure it is, as others of these totals say.

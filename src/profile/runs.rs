@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
 use std::path::Path;
 
+use alumet::Bound;
 use serde::ser::{Error, SerializeSeq};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -88,7 +89,7 @@ impl Serialize for Runs {
 /// they first occur: a value for each run.
 #[derive(Debug, Default)]
 struct Metrics {
-    columns: Vec<(Key, Parameters, Vec<f64>)>,
+    columns: Vec<(Key, Parameters, Vec<f64>, Option<Bound>)>,
     places: HashMap<(String, Parameters), usize>,
 }
 
@@ -98,15 +99,18 @@ impl Metrics {
         for metric in run.metrics.iter().filter(whole) {
             let key = (metric.key.identity(), run.parameters.clone());
             let place = *self.places.entry(key).or_insert_with(|| {
-                self.columns.push((metric.key.clone(), run.parameters.clone(), Vec::new()));
+                let exact = Some(Bound::Exact);
+                self.columns.push((metric.key.clone(), run.parameters.clone(), Vec::new(), exact));
                 self.columns.len() - 1
             });
-            self.columns[place].2.push(metric.amount.value());
+            let (_, _, values, bound) = &mut self.columns[place];
+            values.push(metric.amount.value());
+            *bound = bound.and_then(|bound| bound.and(metric.bound));
         }
     }
 
     fn summary(&self) -> Vec<Summary> {
-        let summary = |(key, parameters, values): &(Key, Parameters, Vec<f64>)| {
+        let summary = |(key, parameters, values, bound): &(Key, Parameters, Vec<f64>, Option<Bound>)| {
             // Sums of finite numbers may not be; then there is nothing to say.
             let description = describe(values).ok()?;
             Some(Summary {
@@ -118,6 +122,7 @@ impl Metrics {
                 min: description.min,
                 max: description.max,
                 stddev: description.stddev,
+                bound: *bound,
                 ci95: description.ci95.map(|interval| [interval.low, interval.high]),
             })
         };

@@ -3,6 +3,8 @@
 //! alumet is what the next run is forked from: the more memory it has, the longer that takes, and the more of it shows
 //! in the run.
 
+use alumet::Bound;
+
 use crate::quantity::{Quantity, Reading, Unfit};
 
 /// What runs have read.
@@ -29,6 +31,8 @@ pub struct Way {
     /// `measured`, `attributed` or `estimated`.
     pub provenance: String,
     pub method: String,
+    /// Whether they are exact, as in [`Reading`].
+    pub bound: Option<Bound>,
     /// Why no verdict may rest on them.
     pub unfit: Option<Unfit>,
 }
@@ -71,20 +75,34 @@ impl Readings {
 
 impl Column {
     fn add(&mut self, reading: Reading) {
-        let Reading { value, provenance, method, unfit } = reading;
+        let Reading { value, provenance, method, bound, unfit } = reading;
         self.values.push(value);
-        let is_it = |way: &Way| {
-            way.provenance == provenance
-                && way.unfit == unfit
-                && (way.method == method || without_numbers(&way.method).eq(without_numbers(&method)))
-        };
-        if !self.ways.iter().any(is_it) {
-            self.ways.push(Way { provenance, method, unfit });
+        let way = Way { provenance, method, bound, unfit };
+        if !self.ways.iter().any(|known| known.is_like(&way)) {
+            self.ways.push(way);
         }
+    }
+
+    /// Whether all of them together are exact.
+    pub fn bound(&self) -> Option<Bound> {
+        self.ways.iter().try_fold(Bound::Exact, |bound, way| bound.and(way.bound?))
     }
 }
 
 impl Way {
+    /// Whether they differ in numbers alone, if at all.
+    fn is_like(&self, other: &Self) -> bool {
+        let alike = |a: &str, b: &str| a == b || without_numbers(a).eq(without_numbers(b));
+        let is_unfit_alike = match (&self.unfit, &other.unfit) {
+            (Some(Unfit::Bound(a, why)), Some(Unfit::Bound(b, other))) => a == b && alike(why, other),
+            (unfit, other) => unfit == other,
+        };
+        self.provenance == other.provenance
+            && self.bound == other.bound
+            && is_unfit_alike
+            && alike(&self.method, &other.method)
+    }
+
     /// The method, in which numbers are all the same: as what an idle power was measured, for example.
     pub fn skeleton(&self) -> String {
         without_numbers(&self.method).collect()
@@ -100,7 +118,8 @@ mod tests {
     use super::*;
 
     fn reading(value: f64, method: &str) -> Reading {
-        Reading { value, provenance: "measured".into(), method: method.into(), unfit: None }
+        let bound = Some(Bound::Exact);
+        Reading { value, provenance: "measured".into(), method: method.into(), bound, unfit: None }
     }
 
     #[test]
@@ -109,7 +128,9 @@ mod tests {
         for i in 0..10_000 {
             let method = format!("above {}.{} W of idle power", i, i % 7);
             let energy = Reading { provenance: "attributed".into(), ..reading(f64::from(i), &method) };
-            readings.add(vec![(Quantity::Time, reading(0.5, "clock")), (Quantity::Energy, energy)]);
+            let unfit = Some(Unfit::Bound(Some(Bound::AtLeast), format!("{i} children ended unseen")));
+            let time = Reading { bound: Some(Bound::AtLeast), unfit, ..reading(0.5, "clock") };
+            readings.add(vec![(Quantity::Time, time), (Quantity::Energy, energy)]);
         }
         let columns = readings.columns();
         assert_eq!((readings.len(), columns.len()), (10_000, 2));

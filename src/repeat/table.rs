@@ -6,7 +6,7 @@ use super::readings::Column;
 use super::series::Series;
 use crate::comparison::remarks::drift_of;
 use crate::profile::Parameters;
-use crate::quantity::{Quantity, Unfit};
+use crate::quantity::{Quantity, Unfit, marked};
 use crate::statistics::describe::describe;
 use crate::statistics::outliers;
 use crate::summary::{FAINT, Page, WARNING, what_and_why};
@@ -44,7 +44,7 @@ pub fn render(title: &str, parameters: &Parameters, series: &Series, warmups: us
         page.remark("the runs are shorter than 5 ms: what starts a process is a large part of them", FAINT);
     }
     for column in &columns {
-        let doubts = column.ways.iter().filter_map(|way| way.unfit);
+        let doubts = column.ways.iter().filter_map(|way| way.unfit.as_ref());
         let mut doubts: Vec<_> =
             doubts.filter(|unfit| !matches!(unfit, Unfit::Estimated | Unfit::Derived)).collect();
         doubts.dedup();
@@ -90,11 +90,12 @@ fn table(columns: &[&Column]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.add_row(["", "mean ± sd", "median", "min … max", "n", ""]);
-    for Column { quantity, values, ways } in columns {
+    for column in columns {
+        let Column { quantity, values, ways } = column;
         let Ok(description) = describe(values) else { continue };
         let is_estimated = ways.iter().any(|way| way.provenance == "estimated");
-        let about = if is_estimated { format!("~{GLUE}") } else { String::new() };
-        let words = |value| format!("{about}{}", quantity.in_words(value));
+        let provenance = if is_estimated { "estimated" } else { "" };
+        let words = |value| marked(provenance, column.bound(), &quantity.in_words(value));
         let mean = match description.stddev {
             Some(stddev) => format!("{} ±{GLUE}{}", words(description.mean), quantity.in_words(stddev)),
             None => words(description.mean),
@@ -132,12 +133,14 @@ fn flagged(values: &[f64]) -> String {
 mod tests {
     use super::*;
     use crate::quantity::Reading;
+    use alumet::Bound;
 
     fn series(of_runs: &[(f64, f64)]) -> Series {
         let reading = |value, provenance: &str| Reading {
             value,
             provenance: provenance.into(),
             method: "a rule".into(),
+            bound: Some(Bound::Exact),
             unfit: None,
         };
         let run = |(energy, time): &(f64, f64)| {
@@ -175,13 +178,18 @@ mod tests {
                 value,
                 provenance: "measured".into(),
                 method: "m".into(),
-                unfit: Some(Unfit::Bound),
+                bound: Some(Bound::AtMost),
+                unfit: Some(Unfit::Bound(Some(Bound::AtMost), "it may be alumet's".into())),
             };
             series.readings.add(vec![(Quantity::Memory, memory)]);
         }
         let text = render("x", &Parameters::new(), &series, 0, Look { width: 120, colours: false });
-        let doubt = "Memory: it is too small, or the run too short, to be told from alumet's own";
+        let doubt = "Memory: it is at most so much: it may be alumet's";
         assert_eq!(text.matches(doubt).count(), 1, "{text}");
+        assert!(
+            text.contains("at most 2.05 MB ±") && text.contains("at most 2 MB … at most 2.10 MB"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! From the samplers through the transforms to the outputs.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::element::{Element, ElementState};
 use crate::batch::{Batch, Pool};
+use crate::bound::BoundNotice;
 use crate::output::{Lost, Output};
 use crate::series::SeriesId;
 use crate::time::Time;
@@ -46,8 +48,15 @@ pub(super) struct Dispatcher {
     pub(super) lanes: Vec<Lane>,
     pub(super) pool: Arc<Pool>,
     pub(super) overflow: Overflow,
-    /// Ended series that the outputs have not been told of yet.
-    pub(super) untold: Vec<SeriesId>,
+    pub(super) untold: Untold,
+}
+
+/// What not every output has been told yet, because it had no room for the batch that says so.
+#[derive(Default)]
+pub(super) struct Untold {
+    bounds: Vec<BoundNotice>,
+    /// Series that have ended.
+    retired: Vec<SeriesId>,
 }
 
 /// An output on a thread of its own, with the queue in front of it.
@@ -101,11 +110,9 @@ impl Dispatcher {
                 let _ = element.call(|| apply(&mut **transform, editable));
             }
         }
-        // Every output hears of a series' end before its id means another, so none may miss the batch that says it.
-        editable.retired_mut().append(&mut self.untold);
-        if self.overflow == Overflow::Drop && lanes.iter().any(|lane| lane.queue.capacity() == 0) {
-            self.untold.append(editable.retired_mut());
-        }
+        let misses_it =
+            self.overflow == Overflow::Drop && lanes.iter().any(|lane| lane.queue.capacity() == 0);
+        self.untold.tell(editable, misses_it);
         for lane in lanes.iter().filter(|lane| lane.element.state() != ElementState::Stopped) {
             let delivered = match self.overflow {
                 Overflow::Wait => lane.queue.send(ToOutput::Batch(Arc::clone(&batch))).await.is_ok(),
@@ -120,7 +127,7 @@ impl Dispatcher {
 
     /// Every transform's last points go through the transforms behind it.
     async fn finish_transforms(&mut self, end: Time, lanes: &[Lane]) {
-        if self.transforms.is_empty() {
+        if self.transforms.is_empty() && self.untold.bounds.is_empty() {
             return;
         }
         let mut batch = loop {
@@ -147,6 +154,24 @@ impl Dispatcher {
             }
         }
         self.deliver(batch, lanes, |_, _| Ok(())).await;
+    }
+}
+
+impl Untold {
+    /// Adds it to this batch, which one of the outputs misses or none.
+    fn tell(&mut self, batch: &mut Batch, misses_it: bool) {
+        // The newest words come last, for the last counts.
+        self.bounds.append(batch.bounds_mut());
+        batch.bounds_mut().append(&mut self.bounds);
+        batch.retired_mut().append(&mut self.retired);
+        if misses_it {
+            // To hear it twice does no harm. Of the words on one series the last suffices.
+            let mut heard = HashSet::new();
+            let newest = batch.bounds().iter().rev().filter(|notice| heard.insert(notice.series));
+            self.bounds = newest.cloned().collect();
+            // Every output hears of a series' end before its id means another, so it is told when all can hear it.
+            self.retired.append(batch.retired_mut());
+        }
     }
 }
 

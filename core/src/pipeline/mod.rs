@@ -24,7 +24,7 @@ use crate::registry::Registry;
 use crate::source::Source;
 use crate::time::{Clock, Time};
 use crate::transform::Transform;
-use dispatch::{Dispatcher, Lane, Message};
+use dispatch::{Dispatcher, Lane, Message, Untold};
 use element::Element;
 use lateness::Lateness;
 use sampler::{NamedSource, Request, Sampler};
@@ -120,7 +120,7 @@ impl Pipeline {
             lanes: lanes.collect::<std::io::Result<_>>()?,
             pool: Arc::clone(&pool),
             overflow: settings.overflow,
-            untold: Vec::new(),
+            untold: Untold::default(),
         };
         let dispatcher = tokio::spawn(dispatcher.run(from_samplers));
         let pipeline = Self {

@@ -6,7 +6,8 @@ use std::sync::{Arc, mpsc};
 
 use alumet::testing::Collect;
 use alumet::{
-    Batch, Consumer, Kind, Metric, Overflow, Point, Registry, Series, SeriesId, Source, Totals, Transform,
+    Batch, Bound, Consumer, Kind, Metric, Output, Overflow, Point, Registry, Series, SeriesId, Source,
+    Totals, Transform,
 };
 
 use crate::{Lab, Run, TICK, blocked, until};
@@ -284,4 +285,87 @@ async fn the_sum_of_a_counters_points_is_its_total() {
     assert_eq!((total.series.metric.kind, total.points), (Kind::Counter, 500));
     assert_eq!(total.value, done.collected.sum("energy", |_| true));
     assert_eq!(total.value, 500.0 * 501.0 / 2.0 / 8.0);
+}
+
+/// Has its say on its series when it finishes.
+struct Says(SeriesId, Bound, &'static str);
+
+impl Source for Says {
+    fn poll(&mut self, out: &mut Batch) -> anyhow::Result<()> {
+        out.push(self.0, 1.0);
+        Ok(())
+    }
+    fn finish(&mut self, out: &mut Batch) -> anyhow::Result<()> {
+        out.bound(self.0, self.1, self.2);
+        Ok(())
+    }
+}
+
+/// Takes back what is said of a series, at the end.
+struct TakesBack(SeriesId);
+
+impl Transform for TakesBack {
+    fn apply(&mut self, _: &mut Batch) -> anyhow::Result<()> {
+        Ok(())
+    }
+    fn finish(&mut self, out: &mut Batch) -> anyhow::Result<()> {
+        out.bound(self.0, Bound::Exact, "");
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_total_arrives_even_at_the_very_end_and_the_last_word_counts() {
+    let mut lab = Lab::new();
+    let totals = Totals::new();
+    lab.output("totals", totals.clone());
+    let [lossy, mended, plain] = ["lossy", "mended", "plain"].map(|name| lab.series(name));
+    lab.source("lossy", Says(lossy, Bound::AtLeast, "it has ended unseen"));
+    lab.source("mended", Says(mended, Bound::AtMost, "it may be another's"));
+    lab.source("plain", Says(plain, Bound::Exact, ""));
+    lab.agent.setup().transform("back", TakesBack(mended));
+    let run = lab.start().await;
+    run.ticks(3).await;
+    run.finish().await;
+    let said: HashMap<_, _> = totals
+        .get()
+        .into_iter()
+        .map(|total| (total.series.metric.name.clone().into_owned(), (total.bound, total.bound_reason)))
+        .collect();
+    assert_eq!(said["lossy"], (Bound::AtLeast, "it has ended unseen".into()));
+    assert_eq!(said["mended"], (Bound::Exact, "".into()));
+    assert_eq!(said["plain"], (Bound::Exact, "".into()));
+}
+
+#[tokio::test]
+async fn an_output_that_misses_the_batch_with_a_bound_hears_of_it_later() {
+    let mut lab = Lab::new();
+    lab.agent.overflow(Overflow::Drop);
+    let work = lab.series("work");
+    let mut poll = 0;
+    lab.source("work", move |out: &mut Batch| {
+        poll += 1;
+        out.push(work, 1.0);
+        match poll {
+            20 => out.bound(work, Bound::AtMost, "not yet known"),
+            30 => out.bound(work, Bound::AtLeast, "a part was lost"),
+            _ => {}
+        }
+        Ok(())
+    });
+    let (release, mut gate) = blocked();
+    let totals = Totals::new();
+    let mut kept = totals.clone();
+    lab.output("slow", move |batch: &Batch| {
+        gate();
+        kept.write(batch)
+    });
+    let run = lab.start().await;
+    ticks_to_the_fast_output(&run, 50).await;
+    drop(release);
+    run.control.flush().await;
+    ticks_to_the_fast_output(&run, 10).await;
+    let done = run.finish().await;
+    assert!(done.element("slow").lost > 0);
+    assert_eq!(totals.get()[0].bound, Bound::AtLeast);
 }

@@ -19,7 +19,9 @@ use std::time::Duration;
 use alumet::conventions::{CPU_MODE, CPU_TIME};
 use alumet::process::{Switches, peak_resident, tick};
 use alumet::target::Target;
-use alumet::{Allowance, Batch, Cadence, Consumer, Increase, Metric, Registry, Series, SeriesId, Source};
+use alumet::{
+    Allowance, Batch, Bound, Cadence, Consumer, Increase, Metric, Registry, Series, SeriesId, Source,
+};
 
 use crate::clock::TaskClock;
 use crate::counters::Counters;
@@ -30,8 +32,12 @@ use crate::per_thread::PerThread;
 use crate::process::{Process, Reading, Wanted, add};
 use crate::{Config, DETAILS_EVERY, THREADS_EVERY};
 
-/// How a peak was obtained that may be that of alumet's own memory, which the process had before it was the application.
-pub const UPPER_BOUND: &str = "rusage, an upper bound";
+/// Why a peak may be that of alumet's own memory, which the process had before it was the application.
+const OWN: &str = "it is too small, or the run too short, to be told from alumet's own";
+/// Why a peak is one of samples.
+const SAMPLED: &str = "between two samples nobody sees it";
+/// Why a count of processes attached to lacks something.
+const UNSEEN: &str = "what ended unseen is missing";
 
 /// What was used before the run: by the process at the gate, which is alumet's and not the application's, or by the
 /// processes attached to.
@@ -106,7 +112,7 @@ impl Tree {
                 Cpu::Clock(..) if i < Counters::CPU => {
                     "task-clock of all threads, inherited, and what /proc/PID knows more"
                 }
-                _ if target.is_attached() => "/proc/PID, what was seen: a lower bound",
+                _ if target.is_attached() => "/proc/PID, what was seen",
                 _ => "/proc/PID, exact by wait4",
             };
             let series = registry.series(of_target(metric).label(key, value).method(method))?;
@@ -348,10 +354,10 @@ impl Tree {
     }
 
     /// The peak of the largest process, in bytes, and how it was obtained.
-    fn largest_peak(&self) -> (u64, &'static str) {
+    fn largest_peak(&self) -> Peak {
         if self.target.is_attached() {
             // The kernel's own mark may be from before the run.
-            return (self.peak_process, "largest sample, a lower bound");
+            return Peak::sampled(self.peak_process, "largest sample");
         }
         let reaped = self.target.reaped();
         let gate = self.before.as_ref().map_or(0, |before| before.peak_resident);
@@ -361,12 +367,31 @@ impl Tree {
         let living = living.max().unwrap_or(0);
         // Between the gate and exec the process touches more pages: 70 were measured, and each fault maps up to 16.
         if living.max(reaped.peak_resident) > gate + 128 * page_size() {
-            (living.max(reaped.peak_resident), "rusage")
+            Peak::exact(living.max(reaped.peak_resident), "rusage")
         } else if living.max(self.peak_process) > 0 {
-            (living.max(self.peak_process), "largest sample; too small for rusage")
+            Peak::sampled(living.max(self.peak_process), "largest sample; too small for rusage")
         } else {
-            (reaped.peak_resident, UPPER_BOUND)
+            Peak { bytes: reaped.peak_resident, method: "rusage", bound: Bound::AtMost, reason: OWN }
         }
+    }
+}
+
+/// A peak of memory.
+#[derive(Debug, Clone, Copy)]
+struct Peak {
+    bytes: u64,
+    method: &'static str,
+    bound: Bound,
+    reason: &'static str,
+}
+
+impl Peak {
+    fn exact(bytes: u64, method: &'static str) -> Self {
+        Self { bytes, method, bound: Bound::Exact, reason: "" }
+    }
+
+    fn sampled(bytes: u64, method: &'static str) -> Self {
+        Self { bytes, method, bound: Bound::AtLeast, reason: SAMPLED }
     }
 }
 
@@ -400,18 +425,24 @@ impl Source for Tree {
         let exact = if self.target.is_attached() { self.read(Wanted::ALL, out)?.0 } else { self.exact()? };
         self.push_counters(&exact, true, out);
 
-        let (largest, method) = self.largest_peak();
-        let peak = |scope: &str, method: &'static str| {
-            Series::new(MEMORY_PEAK).consumer(Consumer::Target).label(PEAK_SCOPE, scope).method(method)
-        };
-        out.push(self.registry.series(peak("largest_process", method))?, largest as f64);
-        let (tree, method) = match self.target.cgroup().ok().and_then(|cgroup| cgroup.memory_peak()) {
-            Some(bytes) => (bytes, "cgroup memory.peak"),
-            None if method == UPPER_BOUND && largest >= self.peak_tree => (largest, UPPER_BOUND),
+        if self.target.is_attached() {
+            let seen = self.counters.iter().skip(Counters::CPU);
+            seen.for_each(|(series, _)| out.bound(*series, Bound::AtLeast, UNSEEN));
+        }
+
+        let largest = self.largest_peak();
+        let tree = match self.target.cgroup().ok().and_then(|cgroup| cgroup.memory_peak()) {
+            Some(bytes) => Peak::exact(bytes, "cgroup memory.peak"),
+            None if largest.bound == Bound::AtMost && largest.bytes >= self.peak_tree => largest,
             // The tree was never smaller than its largest process.
-            None => (self.peak_tree.max(largest), "largest sample, a lower bound"),
+            None => Peak::sampled(self.peak_tree.max(largest.bytes), "largest sample"),
         };
-        out.push(self.registry.series(peak("tree", method))?, tree as f64);
+        for (scope, peak) in [("largest_process", largest), ("tree", tree)] {
+            let series = Series::new(MEMORY_PEAK).consumer(Consumer::Target).label(PEAK_SCOPE, scope);
+            let series = self.registry.series(series.method(peak.method))?;
+            out.push(series, peak.bytes as f64);
+            out.bound(series, peak.bound, peak.reason);
+        }
         Ok(())
     }
 }

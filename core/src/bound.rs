@@ -1,0 +1,62 @@
+//! Whether a number is what it says, or only not less, or not more.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::series::SeriesId;
+
+/// How the total of a series relates to the truth. It belongs to the number, and every table, file and gate keeps it.
+///
+/// ```
+/// use alumet::Bound;
+///
+/// assert_eq!(Bound::AtLeast.and(Bound::Exact), Some(Bound::AtLeast));
+/// assert_eq!(Bound::AtLeast.and(Bound::AtMost), None, "their sum may be off to either side");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    /// It is the total, within its uncertainty if it has one.
+    #[default]
+    Exact,
+    /// Something is missing in it: the truth is not smaller.
+    AtLeast,
+    /// Something else is in it: the truth is not larger.
+    AtMost,
+}
+
+impl Bound {
+    /// What stands in front of the number: `at least`, `at most`, or nothing.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exact => "",
+            Self::AtLeast => "at least",
+            Self::AtMost => "at most",
+        }
+    }
+
+    /// Whether it is no bound.
+    pub const fn is_exact(&self) -> bool {
+        matches!(self, Self::Exact)
+    }
+
+    /// That of the sum of two numbers; `None` if it is bounded on neither side.
+    pub fn and(self, other: Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Exact, bound) | (bound, Self::Exact) => Some(bound),
+            (a, b) => (a == b).then_some(a),
+        }
+    }
+}
+
+/// The word of a source or transform on the total of a series: see [`Batch::bound`](crate::Batch::bound).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoundNotice {
+    /// Of which.
+    pub series: SeriesId,
+    /// What its total is, from now on.
+    pub bound: Bound,
+    /// Why, in words for a person; empty if it is exact.
+    pub reason: Cow<'static, str>,
+}
