@@ -1,7 +1,8 @@
 //! How the application's processes were found, and how complete that is.
 
 use alumet::conventions::CPU_TIME;
-use alumet::{Consumer, Target, Total};
+use alumet::{Bound, Consumer, Target, Total};
+use alumet_plugin_perf::metrics::OBSERVED;
 use serde::Serialize;
 
 /// What the report says of it.
@@ -17,26 +18,33 @@ pub struct Followed {
 
 impl Followed {
     pub fn of(target: &Target, totals: &[Total]) -> Self {
-        let by_clock = || {
-            totals.iter().any(|total| {
-                total.series.consumer == Consumer::Target
-                    && total.series.metric.name == CPU_TIME.name
-                    && total.series.method.starts_with("task-clock")
-            })
-        };
-        let (method, complete, limits) = match target.cgroup() {
-            Ok(_) => ("cgroup", true, "all processes counted, by a cgroup of their own".to_owned()),
-            Err(_) if target.is_attached() && by_clock() => {
+        let cpu = totals.iter().find(|total| {
+            total.series.consumer == Consumer::Target && total.series.metric.name == CPU_TIME.name
+        });
+        let lacking = cpu.filter(|cpu| cpu.bound != Bound::Exact).map(|cpu| &*cpu.bound_reason);
+        let by_clock = cpu.is_some_and(|cpu| cpu.series.method.starts_with("task-clock"));
+        // It would have seen those whom nobody waits for.
+        let has_counter = totals.iter().any(|total| total.series.metric.name == OBSERVED.name);
+        let (method, sees_all, all) = match target.cgroup() {
+            Ok(_) => (
+                "cgroup",
+                true,
+                "all processes counted, by a cgroup of their own and by adopting orphans".to_owned(),
+            ),
+            Err(_) if target.is_attached() && by_clock => {
                 ("counters", true, "all threads counted, by inherited counters on each".into())
             }
-            Err(_) if target.is_attached() => {
-                ("procfs", false, "processes found in /proc: what ends unseen is missing".into())
-            }
+            Err(_) if target.is_attached() => ("procfs", false, "processes found in /proc".into()),
             Err(why) => {
-                let but = "all processes counted but those that nobody waits for, by adopting orphans";
-                ("adoption", false, format!("{but} (no cgroup: {why})"))
+                let but = if has_counter { "" } else { " but those that nobody waits for" };
+                let all = format!("all processes counted{but}, by adopting orphans (no cgroup: {why})");
+                ("adoption", has_counter, all)
             }
         };
-        Self { method, complete, limits }
+        let limits = match lacking {
+            Some(why) => format!("not all of the CPU time was counted: {why}"),
+            None => all,
+        };
+        Self { method, complete: sees_all && lacking.is_none(), limits }
     }
 }

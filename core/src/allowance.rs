@@ -6,17 +6,27 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::time::{Clock, RealClock, Time};
 
-/// Keeps readings that take more than 10 ms of CPU time to a tenth of the time. Counters lose nothing by that: their next
-/// increase covers the readings that were left out.
-#[derive(Debug, Default)]
+/// Keeps readings that are not cheap to a share of the time: those that take more than 10 ms of CPU time to a tenth of it,
+/// unless said otherwise. Counters lose nothing by that: their next increase covers the readings that were left out.
+#[derive(Debug)]
 pub struct Allowance {
+    cheap: Duration,
+    times: u32,
     has_begun: bool,
     not_before: Time,
 }
 
+impl Default for Allowance {
+    fn default() -> Self {
+        Self::new(Duration::from_millis(10), 10)
+    }
+}
+
 impl Allowance {
-    const CHEAP: Duration = Duration::from_millis(10);
-    const TIMES: u32 = 10;
+    /// A reading that takes more than `cheap` is followed by none for `times` as long as it took.
+    pub const fn new(cheap: Duration, times: u32) -> Self {
+        Self { cheap, times, has_begun: false, not_before: Time::from_nanos(0) }
+    }
 
     /// A reading begins, unless it is too early for one. Returns what [`Self::end`] wants to know.
     pub fn begin(&self) -> Option<Duration> {
@@ -26,8 +36,8 @@ impl Allowance {
     /// The reading that began with this has ended. The first one, for the baseline, does not count.
     pub fn end(&mut self, begun: Duration) {
         let cost = thread_cpu().saturating_sub(begun);
-        if std::mem::replace(&mut self.has_begun, true) && cost > Self::CHEAP {
-            self.not_before = RealClock.now() + cost * Self::TIMES;
+        if std::mem::replace(&mut self.has_begun, true) && cost > self.cheap {
+            self.not_before = RealClock.now() + cost * self.times;
         }
     }
 }

@@ -137,6 +137,16 @@ pub fn peak_resident(status: &[u8]) -> Option<u64> {
     field(status, b"\nVmHWM:").map(|kib| kib * 1024)
 }
 
+/// Whether the process ignores a signal, as `SigIgn` in `/proc/PID/status` says.
+pub fn ignores_signal(status: &[u8], signal: i32) -> bool {
+    const KEY: &[u8] = b"\nSigIgn:\t";
+    let mask = || {
+        let at = status.windows(KEY.len()).rposition(|window| window == KEY)? + KEY.len();
+        u64::from_str_radix(std::str::from_utf8(status.get(at..at + 16)?).ok()?, 16).ok()
+    };
+    mask().is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
 /// The storage I/O in `/proc/PID/io`, in bytes: of all threads, and of children that were waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Io {
@@ -215,6 +225,14 @@ mod tests {
         assert_eq!(Switches::parse(status).unwrap(), Switches { voluntary: 150, involuntary: 545 });
         assert_eq!(peak_resident(status), Some(1536 * 1024));
         assert_eq!(peak_resident(b"Name:\tkthreadd\n"), None);
+    }
+
+    #[test]
+    fn the_ignored_signals_are_a_mask() {
+        let status = b"Name:\tSigIgn:\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000010000\nSigCgt:\t0000000000000002\n";
+        assert!(ignores_signal(status, libc::SIGCHLD));
+        assert!(!ignores_signal(status, libc::SIGCHLD - 1) && !ignores_signal(status, libc::SIGINT));
+        assert!(!ignores_signal(b"Name:\tx\nSigIgn:\t00", libc::SIGCHLD));
     }
 
     #[test]

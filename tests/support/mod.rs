@@ -203,10 +203,12 @@ impl Done {
         self.says(expected)
     }
 
-    /// Something must be on stderr.
+    /// Something must be on stderr, wherever lines are broken.
     #[track_caller]
     pub fn says(self, expected: &str) -> Self {
-        assert!(self.stderr.contains(expected), "not found: {expected}\n{}", self.stderr);
+        let unbroken: Vec<_> = self.stderr.split_whitespace().collect();
+        let is_there = self.stderr.contains(expected) || unbroken.join(" ").contains(expected);
+        assert!(is_there, "not found: {expected}\n{}", self.stderr);
         self
     }
 

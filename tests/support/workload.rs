@@ -8,6 +8,8 @@
 //!   until it has, without being its parent
 //! - `daemon=MS`     a double-forked, setsid process that sleeps MS milliseconds; does not wait
 //! - `forget=MS`     a child that uses MS milliseconds while this process ignores SIGCHLD, so that nobody waits for it
+//! - `ignore`        ignores SIGCHLD from now on, so that nobody waits for children
+//! - `tear=MB:MS`    a child that writes to MB megabytes and then uses MS milliseconds; waits for it
 //! - `forks=N`       N children one after the other that end at once; waits for each
 //! - `storm=N`       N threads one after the other that end at once; waits for each
 //! - `chain=N:MS`    a chain of N processes, each the child of the one before, of which the last uses MS milliseconds
@@ -212,6 +214,13 @@ fn main() {
                 wait(pid);
                 signal(17, 0);
             },
+            "ignore" => {
+                unsafe { signal(17, 1) };
+            }
+            "tear" => wait(child(|| {
+                drop(touched(n));
+                burn(ms);
+            })),
             "forks" => (0..ms).for_each(|_| wait(child(|| {}))),
             "touch" => drop(touched(ms)),
             "hold" => {

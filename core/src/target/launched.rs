@@ -75,18 +75,23 @@ impl Launched {
         self.executed.load(Ordering::Acquire)
     }
 
+    /// Whoever descends from the application: a process that has left the cgroup is found through its parents, and one
+    /// of which no parent is in this namespace's `/proc` through the cgroup. In the order of their pids.
     pub(super) fn members(&self, out: &mut Vec<i32>) {
-        match &self.cgroup {
-            // A process that has ended is no longer in the list of its cgroup, but can still be read.
-            Ok(cgroup) => {
-                let first = out.len();
-                // The file was readable when it was opened; a failure shows as an empty list.
-                let _ = cgroup.members(out);
-                if !out[first..].contains(&self.pid) && !self.is_reaped() {
-                    out.push(self.pid);
-                }
-            }
-            Err(_) => tree::of_child((!self.is_reaped()).then_some(self.pid), &self.others, out),
+        let mut found = Vec::new();
+        tree::of_child((!self.is_reaped()).then_some(self.pid), &self.others, &mut found);
+        self.cgroup_members(&mut found);
+        found.sort_unstable();
+        found.dedup();
+        out.append(&mut found);
+    }
+
+    /// The members of its cgroup, at the cost of one file; nobody where it has none.
+    pub(super) fn cgroup_members(&self, out: &mut Vec<i32>) {
+        if let Ok(cgroup) = &self.cgroup {
+            // The file was readable when it was opened; a failure shows as an empty list, as does its removal by the
+            // application.
+            let _ = cgroup.members(out);
         }
     }
 
@@ -133,20 +138,20 @@ impl Launched {
 
     /// Whether nothing of the tree lives any more. Each child that has ended is reaped, but for the first process.
     ///
-    /// Without a cgroup, looking from parent to child can miss a process whose parent ends meanwhile. But whatever lives
-    /// of the tree is a child of this process, its subreaper, or descends from one that lives; and nothing leaves the
-    /// list of children while nobody is reaped.
+    /// Looking from parent to child can miss a process whose parent ends meanwhile. But whatever lives of the tree, in
+    /// its cgroup or not, is a child of this process, its subreaper, or descends from one that lives; and nothing leaves
+    /// the list of children while nobody is reaped.
     pub(super) fn is_over(&self) -> bool {
         let mut reaped = self.lock();
         let mut children = Vec::new();
         tree::children(std::process::id() as i32, &mut children);
         children.retain(|pid| !self.others.contains(pid));
-        let is_over = match (&self.cgroup, &children[..]) {
-            (Ok(cgroup), _) => !cgroup.is_populated(),
-            (Err(_), [first]) => *first == self.pid && has_ended(&self.pidfd),
+        let nobody_descends = match &children[..] {
+            [first] => *first == self.pid && has_ended(&self.pidfd),
             // If nobody is there and the first was not reaped, the list could not be read.
-            (Err(_), others) => others.is_empty() && (reaped.exit.is_some() || !tree::is_supported()),
+            others => others.is_empty() && (reaped.exit.is_some() || !tree::is_supported()),
         };
+        let is_over = nobody_descends && !self.cgroup.as_ref().is_ok_and(Cgroup::is_populated);
         for pid in children.into_iter().filter(|pid| *pid != self.pid) {
             self.reap_one(pid, &mut reaped);
         }
@@ -191,9 +196,12 @@ impl Launched {
         }
     }
 
-    /// Kills every member at once. Returns whether that could be done.
-    pub(super) fn kill(&self) -> bool {
-        self.cgroup.as_ref().is_ok_and(|cgroup| cgroup.kill().is_ok())
+    /// Kills every member of its cgroup at once, if it has one.
+    pub(super) fn kill(&self) {
+        if let Ok(cgroup) = &self.cgroup {
+            // Whoever is still there is signalled one by one.
+            let _ = cgroup.kill();
+        }
     }
 
     pub(super) fn leave(&self) {

@@ -12,6 +12,7 @@ mod tree;
 mod usage;
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,8 @@ pub struct Target {
     exit_seen: OnceLock<Time>,
     /// `None` unless it is waited for; then the time, once it has come.
     all_ended: Mutex<Option<Option<Time>>>,
+    /// Nanoseconds.
+    counted: AtomicU64,
 }
 
 /// How alumet came to it.
@@ -82,7 +85,13 @@ impl Target {
     }
 
     fn new(display: String, way: Way) -> Self {
-        Self { display, way, exit_seen: OnceLock::new(), all_ended: Mutex::default() }
+        Self {
+            display,
+            way,
+            exit_seen: OnceLock::new(),
+            all_ended: Mutex::default(),
+            counted: AtomicU64::new(0),
+        }
     }
 
     fn launched(&self) -> Option<&Launched> {
@@ -225,11 +234,20 @@ impl Target {
         all.unwrap_or_else(|| self.exit_seen.get().copied())
     }
 
-    /// The living and the not yet reaped processes of the tree.
+    /// The living and the not yet reaped processes of the tree: whoever descends from the application, in its cgroup or
+    /// not, and whoever else is in that. This takes some microseconds for each of them.
     pub fn members(&self, out: &mut Vec<i32>) {
         match &self.way {
             Way::Launched(launched) => launched.members(out),
             Way::Attached(attached) => attached.members(out),
+        }
+    }
+
+    /// The living processes in its cgroup, at the cost of one file: all of the tree, unless some have left it. Nobody where
+    /// it has none.
+    pub fn cgroup_members(&self, out: &mut Vec<i32>) {
+        if let Some(launched) = self.launched() {
+            launched.cgroup_members(out);
         }
     }
 
@@ -251,6 +269,17 @@ impl Target {
             Way::Launched(launched) => Cover::of_one(launched.pid, open),
             Way::Attached(attached) => Cover::of_all(|pids| attached.members(pids), open),
         }
+    }
+
+    /// A counter that all of the tree has inherited has seen so much CPU time so far.
+    pub fn note_counted(&self, cpu: Duration) {
+        self.counted.fetch_max(u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// The most CPU time that such a counter has seen: that of everybody, whoever waits for them, but not what a process
+    /// uses while it ends. Zero if there is none.
+    pub fn counted(&self) -> Duration {
+        Duration::from_nanos(self.counted.load(Ordering::Relaxed))
     }
 
     /// The usage of everything that was reaped so far.
@@ -340,10 +369,11 @@ impl Target {
                 return;
             }
             let is_patient = waited < grace;
-            if !is_patient && !launched.kill() {
+            if !is_patient {
+                launched.kill();
                 self.signal_members(Signal::SIGKILL);
             }
-            // Without a cgroup, each look is a race with processes that create others and end.
+            // Outside of the cgroup, each look is a race with processes that create others and end.
             tokio::time::sleep(Duration::from_millis(if is_patient { 10 } else { 1 })).await;
             self.has_exited();
         }

@@ -1,6 +1,7 @@
 //! Finds processes through `/proc/PID/task/TID/children` (proc_tid_children(5)), and threads through `/proc/PID/task`.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 /// `root` unless it was reaped, all its living descendants, and all children of this process with theirs; parents
 /// before children. Children whose parent has died are alumet's own then: it is their subreaper. What is left of
@@ -34,10 +35,16 @@ pub(super) fn is_supported() -> bool {
 
 /// The children of all threads of a process that may have gone already.
 pub(super) fn children(pid: i32, out: &mut Vec<i32>) {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return };
-    for thread in threads.flatten() {
-        let text = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+    let mut of_thread = |tid: i32| {
+        let text = fs::read_to_string(format!("/proc/{pid}/task/{tid}/children")).unwrap_or_default();
         out.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+    };
+    // The link count of this directory is 2 + the number of threads (proc_task_getattr in fs/proc/base.c): most
+    // processes have one thread, and a list of the threads costs more than the children themselves.
+    match fs::metadata(format!("/proc/{pid}/task")) {
+        Ok(task) if task.nlink() == 3 => of_thread(pid),
+        Ok(_) => threads(pid).for_each(of_thread),
+        Err(_) => {}
     }
 }
 

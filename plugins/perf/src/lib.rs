@@ -105,7 +105,7 @@ impl Plugin for Perf {
                 setup.keep_capabilities(perfmon::capability());
             }
         }
-        let events = Events::new(outcome.opened, setup.registry(), setup.gaps())?;
+        let events = Events::new(outcome.opened, target, setup.registry(), setup.gaps())?;
         setup.source("events", config.interval, events);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The events of the whole tree, and those of the machine: read at every tick, and exactly at the marks.
 
-use alumet::{Allowance, Batch, Consumer, Gaps, Metric, Registry, Series, SeriesId, Source};
+use alumet::{Allowance, Batch, Consumer, Gaps, Metric, Registry, Series, SeriesId, Source, Target};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::tally::Times;
 /// The source.
 #[derive(Debug)]
 pub struct Events {
+    target: Arc<Target>,
     lines: Vec<Line>,
     allowance: Allowance,
     registry: Arc<Registry>,
@@ -36,13 +37,19 @@ impl Events {
     ///
     /// # Errors
     /// A metric contradicts one of another plugin.
-    pub fn new(opened: Vec<Opened>, registry: &Arc<Registry>, gaps: &Gaps) -> anyhow::Result<Self> {
+    pub fn new(
+        opened: Vec<Opened>,
+        target: Arc<Target>,
+        registry: &Arc<Registry>,
+        gaps: &Gaps,
+    ) -> anyhow::Result<Self> {
         let line = |Opened { event, counters, user_only, .. }: Opened| -> anyhow::Result<Line> {
             let series = registry.series(series(&event, metric(&event), user_only))?;
             let counters = counters.into_iter().map(|parts| Counted::new(&event, parts)).collect();
             Ok(Line { event, series, counters, untold: 0.0 })
         };
         Ok(Self {
+            target,
             lines: opened.into_iter().map(line).collect::<anyhow::Result<_>>()?,
             allowance: Allowance::default(),
             registry: Arc::clone(registry),
@@ -93,6 +100,14 @@ impl Line {
     }
 }
 
+impl Events {
+    /// The CPU time of the tree that the counters have seen: what one was wanted for at most.
+    fn observed(&self) -> Duration {
+        let of_target = self.lines.iter().filter(|line| !line.event.is_machine_wide());
+        of_target.map(|line| line.times().enabled()).max().unwrap_or_default()
+    }
+}
+
 impl Source for Events {
     fn poll(&mut self, out: &mut Batch) -> anyhow::Result<()> {
         let Some(begun) = self.allowance.begin() else { return Ok(()) };
@@ -102,12 +117,12 @@ impl Source for Events {
             Ok(())
         });
         self.allowance.end(begun);
+        self.target.note_counted(self.observed());
         read
     }
 
     fn finish(&mut self, out: &mut Batch) -> anyhow::Result<()> {
         let mut never_counted = Vec::new();
-        let mut observed = Duration::ZERO;
         for line in &mut self.lines {
             line.read()?;
             let times = line.times();
@@ -118,9 +133,6 @@ impl Source for Events {
             } else {
                 never_counted.push(line.event.title());
             }
-            if !line.event.is_machine_wide() {
-                observed = observed.max(times.enabled());
-            }
             if line.takes_turns() {
                 let running = series(&line.event, RUNNING, false).label(EVENT, &line.event.name);
                 out.push(self.registry.series(running)?, share.unwrap_or(0.0));
@@ -128,7 +140,7 @@ impl Source for Events {
         }
         if self.lines.iter().any(|line| !line.event.is_machine_wide()) {
             let series = Series::new(OBSERVED).consumer(Consumer::Target).method("time enabled");
-            out.push(self.registry.series(series)?, observed.as_secs_f64());
+            out.push(self.registry.series(series)?, self.observed().as_secs_f64());
         }
         if !never_counted.is_empty() {
             let Refusal { reason, remedy } = Refusal::never_counted();

@@ -1,14 +1,11 @@
 //! The counters of a process tree, raw, and their arithmetic.
 
-use std::time::Duration;
-
 use alumet::process::Switches;
 use alumet::target::Usage;
 
 use crate::kernel::nanos;
 #[cfg(doc)]
 use crate::metrics::EVENTS;
-use crate::process::Reading;
 
 /// The counters of the tree, raw, CPU times in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -65,61 +62,70 @@ impl Counters {
         }
     }
 
-    /// Adds a process with the children that it has waited for, but for their switches, which no file tells.
-    pub fn add_reading(&mut self, reading: &Reading, tick: Duration) {
-        let tick = nanos(tick);
-        let io = reading.io.unwrap_or_default();
-        self.user += (reading.user_ticks + reading.children_user_ticks) * tick;
-        self.system += (reading.system_ticks + reading.children_system_ticks) * tick;
-        self.minor_faults += reading.minor_faults + reading.children_minor_faults;
-        self.major_faults += reading.major_faults + reading.children_major_faults;
-        self.read += io.read;
-        self.written += io.written;
-    }
-
     /// Adds other counters.
     pub fn add(&mut self, other: &Self) {
-        self.user += other.user;
-        self.system += other.system;
-        self.minor_faults += other.minor_faults;
-        self.major_faults += other.major_faults;
-        self.voluntary += other.voluntary;
-        self.involuntary += other.involuntary;
-        self.read += other.read;
-        self.written += other.written;
+        *self = self.with(other, |a, b| a + b);
     }
 
-    /// Adds switches.
-    pub fn add_switches(&mut self, switches: Switches) {
-        self.voluntary += switches.voluntary;
-        self.involuntary += switches.involuntary;
+    /// Each less by the other's, and 0 where that is more.
+    pub fn less(&self, other: &Self) -> Self {
+        self.with(other, u64::saturating_sub)
     }
 
-    /// Sets the switches, which are summed apart.
-    pub fn set_switches(&mut self, switches: Switches) {
-        self.voluntary = switches.voluntary;
-        self.involuntary = switches.involuntary;
+    /// The lesser of each.
+    pub fn lesser(&self, other: &Self) -> Self {
+        self.with(other, u64::min)
+    }
+
+    /// The greater of each.
+    pub fn greater(&self, other: &Self) -> Self {
+        self.with(other, u64::max)
+    }
+
+    /// With all CPU time as that of user mode: how it is split depends on when and where it is asked for.
+    pub fn in_one_mode(self) -> Self {
+        Self { user: self.cpu(), system: 0, ..self }
+    }
+
+    /// User and kernel mode together, in nanoseconds.
+    pub fn cpu(&self) -> u64 {
+        self.user + self.system
+    }
+
+    /// The switches.
+    pub fn switches(&self) -> Switches {
+        Switches { voluntary: self.voluntary, involuntary: self.involuntary }
+    }
+
+    /// With these switches where they are more.
+    pub fn with_switches_of_at_least(self, seen: Switches) -> Self {
+        let Switches { voluntary, involuntary } = seen;
+        self.greater(&Self { voluntary, involuntary, ..Self::default() })
+    }
+
+    fn with(&self, other: &Self, f: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            user: f(self.user, other.user),
+            system: f(self.system, other.system),
+            minor_faults: f(self.minor_faults, other.minor_faults),
+            major_faults: f(self.major_faults, other.major_faults),
+            voluntary: f(self.voluntary, other.voluntary),
+            involuntary: f(self.involuntary, other.involuntary),
+            read: f(self.read, other.read),
+            written: f(self.written, other.written),
+        }
     }
 
     /// Without what was used before the gate opened. A CPU time too small for its mode is taken from the other one.
     pub fn without(&self, base: &Self) -> Self {
-        let cpu = base.user + base.system;
+        let cpu = base.cpu();
         let (user, system) = if base.user <= self.user && base.system <= self.system {
             (self.user - base.user, self.system - base.system)
         } else {
             let user = self.user.saturating_sub(cpu);
             (user, self.system.saturating_sub(cpu - (self.user - user)))
         };
-        Self {
-            user,
-            system,
-            minor_faults: self.minor_faults.saturating_sub(base.minor_faults),
-            major_faults: self.major_faults.saturating_sub(base.major_faults),
-            voluntary: self.voluntary.saturating_sub(base.voluntary),
-            involuntary: self.involuntary.saturating_sub(base.involuntary),
-            read: self.read.saturating_sub(base.read),
-            written: self.written.saturating_sub(base.written),
-        }
+        Self { user, system, ..self.less(base) }
     }
 }
 

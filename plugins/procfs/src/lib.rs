@@ -7,7 +7,9 @@
 
 mod clock;
 mod counters;
+mod cpu;
 mod kernel;
+mod ledger;
 pub mod machine;
 pub mod metrics;
 pub mod per_process;

@@ -1,4 +1,8 @@
 //! The break-down of the tree by thread: series that come with a thread and are retired with it.
+//!
+//! A thread that executes a program while others live takes the place of the main thread, with its pid and its start, but
+//! brings its own counters along (de_thread in fs/exec.c), of which its own series has told already. So what the threads
+//! of a process have used together is held to what the process has.
 
 use std::collections::HashMap;
 use std::io;
@@ -8,7 +12,7 @@ use alumet::process::{Stat, Switches, tick};
 use alumet::target::threads;
 use alumet::{Batch, Consumer, Contradiction, Increase, Registry, Series, SeriesId};
 
-use crate::kernel::nanos;
+use crate::kernel::{cpu_nanos, nanos};
 use crate::metrics::{EVENTS, THREAD_EVENTS};
 use crate::process::{ProcFile, Process};
 
@@ -19,6 +23,15 @@ const COUNTERS: usize = 1 + THREAD_EVENTS;
 #[derive(Debug, Default)]
 pub struct PerThread {
     living: HashMap<i32, Thread>,
+    /// By pid.
+    spent: HashMap<i32, Spent>,
+}
+
+/// CPU time of a process in nanoseconds: by its own clock before the run, and what the series of its threads have told of.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spent {
+    before: u64,
+    told: u64,
 }
 
 /// A thread: its files, kept open, and its series under the name that it has.
@@ -55,20 +68,32 @@ impl PerThread {
         out: &mut Batch,
     ) -> Result<(), Contradiction> {
         let mut before = std::mem::take(&mut self.living);
+        let mut known = std::mem::take(&mut self.spent);
         for process in processes {
-            for tid in threads(process.pid) {
-                let known = before.remove(&tid).filter(|thread| thread.process == process.pid);
-                let thread = match known {
+            let cpu = || cpu_nanos(process.pid).unwrap_or(u64::MAX);
+            let is_older = process.start_ticks < since_ticks;
+            let mut spent = known
+                .remove(&process.pid)
+                .unwrap_or_else(|| Spent { before: if is_older { cpu() } else { 0 }, told: 0 });
+            // The main thread comes last: what it may have used is what the others have not.
+            let mut tids: Vec<_> = threads(process.pid).collect();
+            tids.sort_by_key(|tid| *tid == process.pid);
+            for tid in tids {
+                let thread = match before.remove(&tid).filter(|thread| thread.process == process.pid) {
                     Some(thread) => Some(thread),
                     None => Thread::open(process.pid, tid, registry, since_ticks, buffer)?,
                 };
                 let Some(mut thread) = thread else { continue };
-                if thread.push(tid, registry, buffer, out)? {
-                    self.living.insert(tid, thread);
-                } else {
+                let Ok(reading) = thread.read(buffer) else {
                     thread.retire(out);
-                }
+                    continue;
+                };
+                // Read afterwards, so it is never less than what the threads say.
+                let most = cpu().saturating_sub(spent.before + spent.told);
+                spent.told += thread.push(tid, reading, most, registry, out)?;
+                self.living.insert(tid, thread);
             }
+            self.spent.insert(process.pid, spent);
         }
         before.into_values().for_each(|thread| thread.retire(out));
         Ok(())
@@ -93,28 +118,44 @@ impl Thread {
         Ok(Some(Self { process, stat, status, schedstat, name: reading.name, counters }))
     }
 
-    /// Reads and pushes; returns whether it still lives. One that has changed its name gets new series.
+    fn read(&self, buffer: &mut [u8]) -> io::Result<Reading> {
+        read(&self.stat, &self.status, self.schedstat.as_ref(), buffer)
+    }
+
+    /// Pushes a reading, with no more CPU time than `most`, in nanoseconds; returns how much. A thread that has changed its
+    /// name gets new series.
     fn push(
         &mut self,
         tid: i32,
+        reading: Reading,
+        most: u64,
         registry: &Registry,
-        buffer: &mut [u8],
         out: &mut Batch,
-    ) -> Result<bool, Contradiction> {
-        let Ok(reading) = read(&self.stat, &self.status, self.schedstat.as_ref(), buffer) else {
-            return Ok(false);
-        };
+    ) -> Result<u64, Contradiction> {
         if reading.name != self.name {
             let marks = self.counters.map(|(_, increase)| increase.mark());
             let renamed = counters(registry, self.process, tid, &reading.name, marks)?;
             std::mem::replace(&mut self.counters, renamed).iter().for_each(|(series, _)| out.retire(*series));
             self.name = reading.name;
         }
+        let marks = self.counters.map(|(_, increase)| increase.mark());
+        // Another thread's counters: more than there is, or less than there was.
+        let is_replaced = reading.counters[0].saturating_sub(marks[0]) > most
+            || reading.counters.iter().zip(marks).any(|(now, mark)| *now < mark);
+        let mut told = 0;
         for (i, ((series, increase), raw)) in self.counters.iter_mut().zip(reading.counters).enumerate() {
-            let increase = increase.to(raw) as f64;
-            out.push(*series, if i == 0 { increase / 1e9 } else { increase });
+            let mut more = increase.to(raw);
+            if is_replaced {
+                *increase = Increase::from(raw);
+                more = if i == 0 { more.min(most) } else { 0 };
+            }
+            if i == 0 {
+                told = more;
+            }
+            let more = more as f64;
+            out.push(*series, if i == 0 { more / 1e9 } else { more });
         }
-        Ok(true)
+        Ok(told)
     }
 
     fn retire(self, out: &mut Batch) {

@@ -9,8 +9,11 @@ use std::os::unix::fs::FileExt;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use alumet::process::{Io, Stat, Switches};
+use alumet::process::{Io, Stat, Switches, ignores_signal, tick};
 use alumet::target::threads;
+
+use crate::counters::Counters;
+use crate::kernel::{cpu_nanos, nanos};
 
 /// Descriptors that all processes together may keep open; beyond that, files are opened for each reading. Half of what
 /// this process may have at all is left to everybody else.
@@ -70,6 +73,8 @@ pub struct Wanted {
 impl Wanted {
     /// Everything.
     pub const ALL: Self = Self { details: true, threads: true };
+    /// One file.
+    pub const STAT: Self = Self { details: false, threads: false };
 }
 
 /// What one reading of a process says.
@@ -79,6 +84,8 @@ pub struct Reading {
     pub alive: bool,
     /// Its parent at that time.
     pub parent: i32,
+    /// CPU time of its own in nanoseconds, exact.
+    pub cpu: u64,
     /// User-mode CPU ticks of its own.
     pub user_ticks: u64,
     /// Kernel-mode CPU ticks of its own.
@@ -122,6 +129,16 @@ pub struct Process {
     /// The command name at the last reading.
     comm: Vec<u8>,
     threads: Threads,
+    /// Whether it ignores SIGCHLD; looked at as often as the switches.
+    ignores_children: bool,
+    /// What it had used itself before the run.
+    own_before: Counters,
+    /// What its children had used before the run.
+    children_before: Counters,
+    /// What it told of its children in the last round of readings.
+    tells: Counters,
+    /// How much of what it tells is that of processes that were known to be gone.
+    told: Counters,
 }
 
 /// The switches of the threads of a process that has several.
@@ -151,6 +168,11 @@ impl Process {
             io_attempts: IO_ATTEMPTS,
             comm: Vec::new(),
             threads: Threads::default(),
+            ignores_children: false,
+            own_before: Counters::default(),
+            children_before: Counters::default(),
+            tells: Counters::default(),
+            told: Counters::default(),
         };
         process.read(Wanted::ALL, buffer)?;
         Ok(process)
@@ -172,6 +194,7 @@ impl Process {
         let mut reading = Reading {
             alive: !stat.has_ended(),
             parent: stat.ppid,
+            cpu: cpu_nanos(self.pid).unwrap_or(0).max((stat.user_ticks + stat.system_ticks) * nanos(tick())),
             user_ticks: stat.user_ticks,
             system_ticks: stat.system_ticks,
             children_user_ticks: stat.children_user_ticks,
@@ -202,12 +225,113 @@ impl Process {
         let first = self.threads.living.is_empty();
         if threads <= 1 && first {
             // It may end at any time; then what was seen last counts.
-            return Ok(Switches::parse(self.status.read(buffer)?).unwrap_or(self.last.switches));
+            let status = self.status.read(buffer)?;
+            self.ignores_children = ignores_signal(status, libc::SIGCHLD);
+            return Ok(Switches::parse(status).unwrap_or(self.last.switches));
         }
         if of_threads || first {
-            self.threads.read(self.pid, buffer)?;
+            self.ignores_children = self.threads.read(self.pid, buffer)?;
         }
         Ok(self.threads.sum())
+    }
+
+    /// Whether it ignores SIGCHLD: then nobody is told what its children have used (wait(2), NOTES).
+    pub fn ignores_children(&self) -> bool {
+        self.ignores_children
+    }
+
+    /// The run starts at the last reading.
+    pub fn starts_here(&mut self) {
+        self.own_before = self.own();
+        self.children_before = self.of_children();
+        if self.children_before.minor_faults > 0 {
+            // Their times were cut to ticks, of each mode: it may be nearly a tick more, and is no less than the truth so.
+            self.children_before.user += nanos(tick());
+            self.children_before.system += nanos(tick());
+        }
+    }
+
+    /// What it has used itself; its I/O includes that of children that it has waited for, which the kernel does not tell
+    /// apart.
+    fn own(&self) -> Counters {
+        let Reading { cpu, minor_faults, major_faults, switches, io, .. } = self.last;
+        let system = (self.last.system_ticks * nanos(tick())).min(cpu);
+        let Io { read, written } = io.unwrap_or_default();
+        let Switches { voluntary, involuntary } = switches;
+        Counters {
+            user: cpu - system,
+            system,
+            minor_faults,
+            major_faults,
+            voluntary,
+            involuntary,
+            read,
+            written,
+        }
+    }
+
+    /// What it tells of children that it has waited for.
+    pub fn of_children(&self) -> Counters {
+        Counters {
+            user: self.last.children_user_ticks * nanos(tick()),
+            system: self.last.children_system_ticks * nanos(tick()),
+            minor_faults: self.last.children_minor_faults,
+            major_faults: self.last.children_major_faults,
+            ..Counters::default()
+        }
+    }
+
+    /// What it has used at the last reading since it was born, with children that it has waited for: as who waits for it
+    /// will tell it at least, so with times that are cut to ticks.
+    pub fn testimony(&self) -> Counters {
+        let ticks = self.last.user_ticks + self.last.system_ticks;
+        let mut all = Counters { user: ticks * nanos(tick()), system: 0, ..self.own() };
+        all.add(&self.of_children().in_one_mode());
+        all
+    }
+
+    /// What it had used before the run, with children that it had waited for.
+    pub fn before(&self) -> Counters {
+        let mut before = self.own_before;
+        before.add(&self.children_before);
+        before
+    }
+
+    /// What it has used since the start of the run, with children that it has waited for.
+    pub fn used(&self) -> Counters {
+        let mut used = self.own().without(&self.own_before);
+        used.add(&self.of_children().without(&self.children_before));
+        used
+    }
+
+    /// How much it tells of children that is not accounted for. Its own I/O is in that.
+    pub fn grown(&self) -> Counters {
+        let Io { read, written } = self.last.io.unwrap_or_default();
+        Counters { read, written, ..self.of_children().in_one_mode() }.less(&self.told)
+    }
+
+    /// A round of readings begins. What it told of its children in the last one is accounted for: of those that were gone
+    /// by then and had never been seen, nobody else will tell.
+    pub fn begin_round(&mut self) {
+        self.told = self.told.greater(&self.tells);
+    }
+
+    /// What it tells of its children in this round.
+    pub fn note_children(&mut self) {
+        let Io { read, written } = self.last.io.unwrap_or_default();
+        self.tells = Counters { read, written, ..self.of_children().in_one_mode() };
+    }
+
+    /// So much more of what it tells is accounted for.
+    pub fn account_for(&mut self, told: &Counters) {
+        self.told.add(told);
+    }
+
+    /// It has waited for a process that had used this before the run.
+    pub fn inherit_before(&mut self, before: &Counters) {
+        let Counters { read, written, .. } = *before;
+        self.own_before.add(&Counters { read, written, ..Counters::default() });
+        self.children_before.add(&Counters { read: 0, written: 0, ..*before });
     }
 
     /// The command name, at most 15 bytes, as the kernel has it: for a person.
@@ -222,12 +346,15 @@ impl Process {
 }
 
 impl Threads {
-    fn read(&mut self, pid: i32, buffer: &mut [u8]) -> io::Result<()> {
+    /// Returns whether they ignore SIGCHLD, in which they all do alike.
+    fn read(&mut self, pid: i32, buffer: &mut [u8]) -> io::Result<bool> {
+        let mut ignores_children = false;
         let mut living = HashMap::with_capacity(self.living.len());
         for tid in threads(pid) {
             let Ok(file) = File::open(format!("/proc/{pid}/task/{tid}/status")) else { continue };
             let Ok(n) = file.read_at(buffer, 0) else { continue };
             let switches = Switches::parse(&buffer[..n]).unwrap_or_default();
+            ignores_children = ignores_signal(&buffer[..n], libc::SIGCHLD);
             living.insert(tid, switches);
         }
         for (tid, switches) in &self.living {
@@ -236,7 +363,7 @@ impl Threads {
             }
         }
         self.living = living;
-        Ok(())
+        Ok(ignores_children)
     }
 
     fn sum(&self) -> Switches {

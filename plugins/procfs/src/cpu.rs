@@ -1,0 +1,195 @@
+//! The CPU time of the tree: no less than any witness knows.
+//!
+//! The cgroup knows of all that its members have used, in it, whoever waits for them; not of who has left it. The processes
+//! themselves, and what was reaped, know of everybody who is waited for, wherever he is. A task clock on each thread,
+//! inherited, knows of everybody, but not of what a process uses while it ends. None of them knows more than the truth,
+//! so the truth is at least the largest of them.
+
+use std::time::Duration;
+
+use alumet::Target;
+use alumet::target::CpuStat;
+
+use crate::clock::TaskClock;
+use crate::counters::Counters;
+use crate::kernel::nanos;
+
+/// Witnesses that know the same differ by less: a thousandth was measured with 2,000 short processes, and times of living
+/// parents come in ticks.
+const SHARE: f64 = 0.005;
+const ALWAYS: Duration = Duration::from_millis(2);
+/// A counter that has seen so much more, beyond a tenth, has seen somebody else.
+const MUCH: Duration = Duration::from_millis(20);
+
+/// Where the CPU time comes from, besides the processes themselves.
+#[derive(Debug)]
+pub struct Cpu {
+    /// What the cgroup had counted at the start of the run, and at the last reading: the application may remove it.
+    cgroup: Option<[CpuStat; 2]>,
+    clock: Option<TaskClock>,
+    split: Split,
+}
+
+/// What is known of the CPU time when the application has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finding {
+    /// The witnesses agree.
+    Whole,
+    /// So much, in nanoseconds, is known to the cgroup alone: processes have used it for which nobody has waited.
+    NobodyWaited(u64),
+    /// So much, in nanoseconds, is not in the cgroup: processes have used it that have left that.
+    LeftCgroup(u64),
+}
+
+impl Cpu {
+    /// Of a target that was launched, its cgroup where it has one; of others a task clock where one may be opened.
+    pub fn of(target: &Target) -> Self {
+        let cgroup = target.cgroup().is_ok().then(Default::default);
+        let clock = if target.is_attached() { TaskClock::open(target).ok() } else { None };
+        Self { cgroup, clock, split: Split::default() }
+    }
+
+    /// In a few words.
+    pub fn method(&self) -> &'static str {
+        match self {
+            Self { cgroup: Some(_), .. } => "cgroup cpu.stat, and wait4 where that knows more",
+            Self { clock: Some(_), .. } => {
+                "task-clock of all threads, inherited, and what /proc/PID knows more"
+            }
+            _ => "/proc/PID and wait4",
+        }
+    }
+
+    /// Whether a cgroup knows of all whom nobody waits for.
+    pub fn has_cgroup(&self) -> bool {
+        self.cgroup.is_some()
+    }
+
+    /// Whether a task clock knows of everybody.
+    pub fn has_clock(&self) -> bool {
+        self.clock.is_some()
+    }
+
+    /// The run starts.
+    ///
+    /// # Errors
+    /// A counter cannot be read.
+    pub fn start(&mut self, target: &Target) -> std::io::Result<()> {
+        self.read_cgroup(target);
+        if let Some([start, last]) = &mut self.cgroup {
+            *start = *last;
+        }
+        self.clock.as_mut().map_or(Ok(0), |clock| clock.since_start(0)).map(drop)
+    }
+
+    /// Puts the CPU time since the start of the run into the place of what the processes know of it.
+    ///
+    /// # Errors
+    /// A counter cannot be read.
+    pub fn improve(&mut self, target: &Target, sum: &mut Counters) -> std::io::Result<()> {
+        self.read_cgroup(target);
+        let files = (sum.user, sum.system);
+        let (total, parts) = match (self.in_cgroup(), &mut self.clock) {
+            (Some((user, system)), _) if user + system > sum.cpu() => (user + system, (user, system)),
+            (_, Some(clock)) => (clock.since_start(sum.cpu())?, files),
+            _ => (sum.cpu(), files),
+        };
+        (sum.user, sum.system) = self.split.of(total, parts);
+        Ok(())
+    }
+
+    /// What the witnesses say of each other, given what the processes know but for `rounding` nanoseconds.
+    pub fn compare(&self, files: &Counters, rounding: u64) -> Finding {
+        let Some((user, system)) = self.in_cgroup() else { return Finding::Whole };
+        let (cgroup, files) = (user + system, files.cpu());
+        let tolerance = nanos(ALWAYS) + (cgroup.max(files) as f64 * SHARE) as u64;
+        if cgroup > files + tolerance + rounding {
+            Finding::NobodyWaited(cgroup - files)
+        } else if files > cgroup + tolerance {
+            Finding::LeftCgroup(files - cgroup)
+        } else {
+            Finding::Whole
+        }
+    }
+
+    /// At the end: no less than an inherited counter has seen, which has seen those whom nobody waits for. Where a
+    /// hypervisor takes the CPU away, it sees somewhat more than there was (it counts on through that); so it is believed
+    /// where something is known to be lacking, or where it has seen much more.
+    pub fn raise(&mut self, sum: &mut Counters, lacking: &mut Option<String>, counted: u64) {
+        let is_much = counted > sum.cpu() + sum.cpu() / 10 + nanos(MUCH);
+        if counted > sum.cpu() && (lacking.is_some() || is_much) {
+            lacking.get_or_insert_with(|| {
+                "an inherited counter has seen more than is told of processes that were waited for".into()
+            });
+            (sum.user, sum.system) = self.split.of(counted, (sum.user, sum.system));
+        }
+    }
+
+    fn read_cgroup(&mut self, target: &Target) {
+        if let (Some([_, last]), Ok(cgroup)) = (&mut self.cgroup, target.cgroup())
+            // One that the application has removed cannot be read any more (ENODEV).
+            && let Ok(stat) = cgroup.cpu()
+        {
+            *last = stat;
+        }
+    }
+
+    /// User and system time that the cgroup has counted since the start of the run, in nanoseconds.
+    fn in_cgroup(&self) -> Option<(u64, u64)> {
+        let [start, last] = self.cgroup?;
+        let time = |stat: CpuStat| Counters {
+            user: nanos(stat.user),
+            system: nanos(stat.system),
+            ..Counters::default()
+        };
+        let used = time(last).without(&time(start));
+        Some((used.user, used.system))
+    }
+}
+
+/// Splits an exact total into user and system mode by the proportion of two coarse numbers. Both parts only grow, as
+/// the kernel's own split does (cputime_adjust in kernel/sched/cputime.c).
+#[derive(Debug, Clone, Copy, Default)]
+struct Split {
+    user: u64,
+    system: u64,
+}
+
+impl Split {
+    /// User and system time, whose sum is `total`. A total below the last one counts as that one.
+    fn of(&mut self, total: u64, coarse: (u64, u64)) -> (u64, u64) {
+        let (user, system) = coarse;
+        let total = total.max(self.user + self.system);
+        let share = if user + system == 0 { 0.0 } else { system as f64 / (user + system) as f64 };
+        let most = total.saturating_sub(self.user).max(self.system);
+        self.system = ((total as f64 * share) as u64).clamp(self.system, most);
+        self.user = total.saturating_sub(self.system).max(self.user);
+        (self.user, self.system)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_add_up_and_none_of_them_falls() {
+        let mut split = Split::default();
+        let mut before = (0, 0);
+        for (total, coarse) in [
+            (0, (0, 0)),
+            (100, (0, 0)),
+            (1000, (60, 40)),
+            (1100, (90, 10)),
+            (1200, (0, 100)),
+            (2000, (100, 100)),
+            (2000, (1, 0)),
+        ] {
+            let now = split.of(total, coarse);
+            assert_eq!(now.0 + now.1, total);
+            assert!(now.0 >= before.0 && now.1 >= before.1, "{before:?} {now:?}");
+            before = now;
+        }
+        assert_eq!(split.of(4000, (100, 100)), (2000, 2000));
+    }
+}

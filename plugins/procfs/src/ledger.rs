@@ -1,0 +1,284 @@
+//! What the processes of the tree have used, each of them once.
+//!
+//! A living process tells of itself and of the children that it has waited for (proc_pid_stat(5), `cutime`); this process
+//! tells likewise of what it has reaped. So a process that is gone is in the numbers of its nearest ancestor that is not,
+//! unless nobody has waited for it: the kernel reaps the children of a parent that ignores SIGCHLD, and tells nobody what
+//! they have used (wait(2), NOTES). Then what was last seen of the process counts.
+//!
+//! Which of the two it is follows from the ancestor's numbers: they have grown by at least what was seen of all those
+//! below it that are gone, or some of these were waited for by nobody. Every figure is therefore at most the truth.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alumet::Allowance;
+use alumet::process::{Switches, tick};
+use alumet::target::Target;
+
+use crate::counters::Counters;
+use crate::kernel::{nanos, ticks_since_boot};
+use crate::process::{Process, Wanted, add};
+
+/// The processes that were found, and what is known of those that have gone.
+#[derive(Debug)]
+pub struct Ledger {
+    target: Arc<Target>,
+    /// The oldest first: a parent is read before its children, so that no child is counted both by itself and through a
+    /// parent that has just waited for it.
+    processes: Vec<Process>,
+    known: HashSet<i32>,
+    /// Who has left the cgroup is found by looking from parent to child alone, which takes longer than one file.
+    walk: Allowance,
+    /// Processes that are older than this, in clock ticks since boot, have used something before the run; 0 if none has.
+    since_ticks: u64,
+    /// What the process at the gate had used: that is alumet's, and not the application's.
+    gate: Counters,
+    /// How much of what this process has reaped is that of processes that were known to be gone.
+    told: Counters,
+    /// What was seen of processes that nobody has waited for.
+    untold: Counters,
+    /// Seen of all that have gone.
+    ended_switches: Switches,
+    /// The first process that was seen to ignore SIGCHLD.
+    ignoring: Option<String>,
+    pids: Vec<i32>,
+}
+
+/// Whose numbers hold those of a process that is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Heir {
+    /// The living process at this place.
+    Process(usize),
+    /// This process here, which has reaped it.
+    Reaper,
+    /// Somebody outside of the tree.
+    Stranger,
+}
+
+impl Ledger {
+    /// Of a target. One that ran already is measured from `since_ticks` on, in clock ticks since boot; else that is 0.
+    pub fn new(target: Arc<Target>, since_ticks: u64) -> Self {
+        Self {
+            target,
+            processes: Vec::new(),
+            known: HashSet::new(),
+            // For a walk through a thousand processes, 2 % of a core.
+            walk: Allowance::new(Duration::from_millis(1), 50),
+            since_ticks,
+            gate: Counters::default(),
+            told: Counters::default(),
+            untold: Counters::default(),
+            ended_switches: Switches::default(),
+            ignoring: None,
+            pids: Vec::new(),
+        }
+    }
+
+    /// Those that were found and are not gone, the oldest first.
+    pub fn processes(&self) -> &[Process] {
+        &self.processes
+    }
+
+    /// What was seen of processes that nobody has waited for.
+    pub fn untold(&self) -> &Counters {
+        &self.untold
+    }
+
+    /// A process that ignores SIGCHLD, by name: what its children use is told to nobody.
+    pub fn ignoring(&self) -> Option<&str> {
+        self.ignoring.as_deref()
+    }
+
+    /// Processes that are older, in clock ticks since boot, have used something before the run; 0 if none has.
+    pub fn since_ticks(&self) -> u64 {
+        self.since_ticks
+    }
+
+    /// By so much, in nanoseconds, the CPU time may be more than is told: the living give that of children that they have
+    /// waited for in whole ticks of each mode.
+    pub fn rounding(&self) -> u64 {
+        let parents = self.processes.iter().filter(|process| process.of_children().minor_faults > 0).count();
+        2 * nanos(tick()) * parents as u64
+    }
+
+    /// Opens the processes that are new. Who has left the cgroup is looked for as often as is cheap, or `thoroughly`.
+    pub fn look(&mut self, thoroughly: bool, buffer: &mut [u8]) {
+        self.pids.clear();
+        match self.walk.begin() {
+            Some(begun) => {
+                self.target.members(&mut self.pids);
+                self.walk.end(begun);
+            }
+            None if thoroughly || self.target.cgroup().is_err() => self.target.members(&mut self.pids),
+            None => self.target.cgroup_members(&mut self.pids),
+        }
+        let mut found = false;
+        for pid in &self.pids {
+            if self.known.contains(pid) {
+                continue;
+            }
+            // One that ends meanwhile, or that hidepid hides, is counted when its parent or alumet reaps it.
+            if let Ok(mut process) = Process::open(*pid, buffer) {
+                self.known.insert(*pid);
+                if process.start_ticks < self.since_ticks {
+                    process.starts_here();
+                }
+                self.processes.push(process);
+                found = true;
+            }
+        }
+        if found {
+            self.processes.sort_by_key(|process| (process.start_ticks, process.pid));
+        }
+    }
+
+    /// The run starts at the last reading: what the processes have used so far is not the application's.
+    pub fn start(&mut self) {
+        self.processes.iter_mut().for_each(Process::starts_here);
+        if self.target.is_attached() {
+            self.since_ticks = ticks_since_boot();
+        } else if let Some(first) = self.processes.first() {
+            self.gate = first.before();
+        }
+    }
+
+    /// Reads all processes, calling `each` for those that are there. Returns what was used since the start of the run, and
+    /// those that are gone.
+    ///
+    /// # Errors
+    /// Those of `each`.
+    pub fn read<E>(
+        &mut self,
+        wanted: Wanted,
+        buffer: &mut [u8],
+        mut each: impl FnMut(&Process) -> Result<(), E>,
+    ) -> Result<(Counters, Vec<Process>), E> {
+        // First what was reaped: a process that is reaped while the others are read is then missing in this sum, which
+        // the next one mends, and not in it twice.
+        let reaped = Counters::of_usage(&self.target.reaped());
+        let mut sum = if self.target.exit().is_some() { reaped.without(&self.gate) } else { reaped };
+        let mut seen = self.ended_switches;
+        let mut gone = HashSet::new();
+        for process in &mut self.processes {
+            process.begin_round();
+            match process.read(wanted, buffer) {
+                Ok(_) => process.note_children(),
+                Err(error) if is_gone(&error) => {
+                    gone.insert(process.pid);
+                    continue;
+                }
+                // For want of descriptors, for example; what was read last stands.
+                Err(_) => {}
+            }
+            let used = process.used();
+            sum.add(&used);
+            add(&mut seen, used.switches());
+            if process.ignores_children() && self.ignoring.is_none() {
+                self.ignoring = Some(process.name());
+            }
+            each(process)?;
+        }
+        let gone = if gone.is_empty() { Vec::new() } else { self.bury(&gone, buffer) };
+        gone.iter().for_each(|process| add(&mut seen, process.used().switches()));
+        self.told = self.told.greater(&reaped.in_one_mode());
+        sum.add(&self.untold);
+        // No file tells of the switches of children that were waited for: until this process reaps their parent, what was
+        // seen is more.
+        let sum = sum.with_switches_of_at_least(seen);
+        Ok((sum, gone))
+    }
+
+    /// Removes those that are gone, and finds out who tells of them.
+    fn bury(&mut self, gone: &HashSet<i32>, buffer: &mut [u8]) -> Vec<Process> {
+        let gone: Vec<_> = self.processes.extract_if(.., |process| gone.contains(&process.pid)).collect();
+        let parents: HashMap<i32, i32> =
+            gone.iter().map(|process| (process.pid, process.last.parent)).collect();
+        let mut places: HashMap<i32, usize> =
+            self.processes.iter().enumerate().map(|(i, process)| (process.pid, i)).collect();
+        let mut heirs: HashMap<Heir, Vec<&Process>> = HashMap::new();
+        for process in &gone {
+            self.known.remove(&process.pid);
+            add(&mut self.ended_switches, process.used().switches());
+            let heir = self.heir(process.last.parent, &parents, &mut places, buffer);
+            heirs.entry(heir).or_default().push(process);
+        }
+        heirs.into_iter().for_each(|(heir, left)| self.settle(heir, &left));
+        gone
+    }
+
+    /// The nearest ancestor that is not gone, read once more: when a process is gone, who has waited for it tells of it
+    /// already (wait_task_zombie in kernel/exit.c adds up first).
+    fn heir(
+        &mut self,
+        mut parent: i32,
+        parents: &HashMap<i32, i32>,
+        places: &mut HashMap<i32, usize>,
+        buffer: &mut [u8],
+    ) -> Heir {
+        loop {
+            // Each parent is passed once.
+            if let Some(place) = places.get(&parent).copied() {
+                let process = &mut self.processes[place];
+                let next = process.last.parent;
+                match process.read(Wanted::STAT, buffer) {
+                    Err(error) if is_gone(&error) => {
+                        // The next reading will find that.
+                        places.remove(&parent);
+                        parent = next;
+                    }
+                    _ => return Heir::Process(place),
+                }
+            } else if let Some(next) = parents.get(&parent).filter(|next| **next != parent) {
+                parent = *next;
+            } else {
+                // A parent that was never seen has ended since; its children were then adopted by this process.
+                return if self.target.is_attached() { Heir::Stranger } else { Heir::Reaper };
+            }
+        }
+    }
+
+    /// Takes down what of those that are gone is in the numbers of their heir, and what is in nobody's. Every process has
+    /// faults, which are told one by one and at no other time than the rest: where none is missing, nothing is.
+    fn settle(&mut self, heir: Heir, left: &[&Process]) {
+        let mut seen = Counters::default();
+        left.iter().for_each(|process| seen.add(&process.testimony()));
+        let grown = match heir {
+            Heir::Process(place) => self.processes[place].grown(),
+            Heir::Reaper => Counters::of_usage(&self.target.reaped()).in_one_mode().less(&self.told),
+            Heir::Stranger => Counters::default(),
+        };
+        let told = seen.lesser(&grown);
+        let mut untold = seen.less(&told);
+        if untold.minor_faults == 0 {
+            untold = Counters::default();
+        } else if heir != Heir::Reaper {
+            // Of switches, processes do not tell: the same part of them as of the faults.
+            let part = |switches: u64| {
+                let (faults, all) = (u128::from(untold.minor_faults), u128::from(seen.minor_faults));
+                (u128::from(switches) * faults / all) as u64
+            };
+            (untold.voluntary, untold.involuntary) = (part(seen.voluntary), part(seen.involuntary));
+        }
+        // What they had used before the run was told likewise, and is none of it.
+        for process in left {
+            match heir {
+                Heir::Process(place) if process.testimony().minor_faults <= grown.minor_faults => {
+                    self.processes[place].inherit_before(&process.before());
+                }
+                _ => untold = untold.without(&process.before()),
+            }
+        }
+        self.untold.add(&untold);
+        match heir {
+            Heir::Process(place) => self.processes[place].account_for(&told),
+            Heir::Reaper => self.told.add(&told),
+            Heir::Stranger => {}
+        }
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
+}
