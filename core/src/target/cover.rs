@@ -85,7 +85,9 @@ impl<T, E> Cover<T, E> {
         // What is opened may take all descriptors that there are, but for these.
         let reserve: Vec<_> = (0..RESERVE).map_while(|_| File::open("/dev/null").ok()).collect();
         let mut refused = Vec::new();
-        for tid in tids {
+        // One that waits for its parent has nothing left to be covered, and to be refused that takes the kernel a
+        // millisecond: there may be thousands.
+        for tid in tids.into_iter().filter(|tid| !has_ended(*tid)) {
             match open(tid) {
                 Ok(opened) => self.opened.push(opened),
                 Err(error) => refused.push((tid, error)),
@@ -107,6 +109,13 @@ fn wait_for_copies(pid: i32) {
 fn lives(tid: i32) -> bool {
     let text = fs::read(format!("/proc/{tid}/stat")).unwrap_or_default();
     Stat::parse(&text).is_ok_and(|stat| !stat.exiting && !stat.has_ended())
+}
+
+/// Whether it waits for its parent, or is gone.
+fn has_ended(tid: i32) -> bool {
+    let text = fs::read(format!("/proc/{tid}/stat")).unwrap_or_default();
+    // Of a thread, the file tells of its whole process but for the state.
+    Stat::parse(&text).is_ok_and(|stat| matches!(stat.state, 'Z' | 'X'))
 }
 
 /// The pid that was handed out last, and how many there are; `None` where that is hidden.

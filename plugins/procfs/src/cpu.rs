@@ -172,6 +172,54 @@ impl Split {
 mod tests {
     use super::*;
 
+    fn cpu(cgroup: Option<[u64; 2]>) -> Cpu {
+        let at = |ms| CpuStat { user: Duration::from_millis(ms), system: Duration::ZERO };
+        Cpu { cgroup: cgroup.map(|marks| marks.map(at)), clock: None, split: Split::default() }
+    }
+
+    fn ms(n: u64) -> Counters {
+        Counters { user: n * 1_000_000, ..Counters::default() }
+    }
+
+    #[test]
+    fn witnesses_that_differ_by_little_agree() {
+        for files in [994, 1000, 1006] {
+            assert_eq!(cpu(Some([50, 1050])).compare(&ms(files), 0), Finding::Whole, "{files}");
+        }
+        assert_eq!(cpu(None).compare(&ms(1000), 0), Finding::Whole);
+    }
+
+    #[test]
+    fn what_the_cgroup_alone_knows_was_used_by_somebody_whom_nobody_waits_for() {
+        let witness = cpu(Some([50, 1050]));
+        assert_eq!(witness.compare(&ms(700), 0), Finding::NobodyWaited(300_000_000));
+        assert_eq!(
+            witness.compare(&ms(985), 20_000_000),
+            Finding::Whole,
+            "times of living parents are cut to ticks"
+        );
+    }
+
+    #[test]
+    fn what_the_cgroup_does_not_know_was_used_outside() {
+        assert_eq!(cpu(Some([50, 60])).compare(&ms(500), 0), Finding::LeftCgroup(490_000_000));
+        // That times are cut makes nothing appear outside.
+        assert_eq!(cpu(Some([50, 60])).compare(&ms(30), 20_000_000), Finding::LeftCgroup(20_000_000));
+    }
+
+    #[test]
+    fn a_counter_that_has_seen_more_is_believed_where_something_is_lacking_or_it_is_much() {
+        let raised = |files: u64, lacking: Option<&str>, counted: u64| {
+            let (mut sum, mut lacking) = (ms(files), lacking.map(str::to_owned));
+            cpu(None).raise(&mut sum, &mut lacking, counted * 1_000_000);
+            (sum.cpu() / 1_000_000, lacking.is_some())
+        };
+        assert_eq!(raised(1000, None, 1100), (1000, false), "a hypervisor may have taken the CPU away");
+        assert_eq!(raised(1000, None, 1150), (1150, true));
+        assert_eq!(raised(1000, Some("why"), 1010), (1010, true));
+        assert_eq!(raised(1000, Some("why"), 900), (1000, true));
+    }
+
     #[test]
     fn the_parts_add_up_and_none_of_them_falls() {
         let mut split = Split::default();

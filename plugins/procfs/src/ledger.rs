@@ -239,8 +239,7 @@ impl Ledger {
         }
     }
 
-    /// Takes down what of those that are gone is in the numbers of their heir, and what is in nobody's. Every process has
-    /// faults, which are told one by one and at no other time than the rest: where none is missing, nothing is.
+    /// Takes down what of those that are gone is in the numbers of their heir, and what is in nobody's.
     fn settle(&mut self, heir: Heir, left: &[&Process]) {
         let mut seen = Counters::default();
         left.iter().for_each(|process| seen.add(&process.testimony()));
@@ -249,18 +248,7 @@ impl Ledger {
             Heir::Reaper => Counters::of_usage(&self.target.reaped()).in_one_mode().less(&self.told),
             Heir::Stranger => Counters::default(),
         };
-        let told = seen.lesser(&grown);
-        let mut untold = seen.less(&told);
-        if untold.minor_faults == 0 {
-            untold = Counters::default();
-        } else if heir != Heir::Reaper {
-            // Of switches, processes do not tell: the same part of them as of the faults.
-            let part = |switches: u64| {
-                let (faults, all) = (u128::from(untold.minor_faults), u128::from(seen.minor_faults));
-                (u128::from(switches) * faults / all) as u64
-            };
-            (untold.voluntary, untold.involuntary) = (part(seen.voluntary), part(seen.involuntary));
-        }
+        let (told, mut untold) = divide(&seen, &grown, heir == Heir::Reaper);
         // What they had used before the run was told likewise, and is none of it.
         for process in left {
             match heir {
@@ -279,6 +267,77 @@ impl Ledger {
     }
 }
 
+/// What was `seen` of processes that are gone: what of it is in the numbers of their heir, which have `grown` by so much,
+/// and what is in nobody's.
+///
+/// Every process has faults, which are told one by one and at no other time than the rest: where none is missing, nothing
+/// is. Of switches only `rusage` tells; of those that other processes have waited for, the same part is missing as of the
+/// faults.
+fn divide(seen: &Counters, grown: &Counters, by_rusage: bool) -> (Counters, Counters) {
+    let told = seen.lesser(grown);
+    let mut untold = seen.less(&told);
+    if untold.minor_faults == 0 {
+        return (told, Counters::default());
+    }
+    if !by_rusage {
+        let part = |switches: u64| {
+            let (faults, all) = (u128::from(untold.minor_faults), u128::from(seen.minor_faults));
+            (u128::from(switches) * faults / all) as u64
+        };
+        (untold.voluntary, untold.involuntary) = (part(seen.voluntary), part(seen.involuntary));
+    }
+    (told, untold)
+}
+
 fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEEN: Counters = Counters {
+        user: 70,
+        system: 0,
+        minor_faults: 200,
+        major_faults: 3,
+        voluntary: 10,
+        involuntary: 6,
+        read: 4096,
+        written: 512,
+    };
+
+    #[test]
+    fn who_was_waited_for_is_told_whole() {
+        // Others that were never seen are told likewise.
+        let grown = Counters { user: 100, minor_faults: 900, major_faults: 3, ..Counters::default() };
+        let (told, untold) = divide(&SEEN, &grown, false);
+        assert_eq!((told.user, told.minor_faults, untold), (70, 200, Counters::default()));
+        // Times are told in ticks, and are no reason to think that somebody is missing.
+        let late = Counters { user: 60, minor_faults: 200, ..Counters::default() };
+        assert_eq!(divide(&SEEN, &late, true).1, Counters::default());
+    }
+
+    #[test]
+    fn of_whom_nobody_has_waited_for_what_was_seen_counts() {
+        let (told, untold) = divide(&SEEN, &Counters::default(), false);
+        assert_eq!((told, untold), (Counters::default(), SEEN));
+        assert_eq!(divide(&SEEN, &Counters::default(), true).1, SEEN);
+    }
+
+    #[test]
+    fn of_two_of_which_one_was_waited_for_the_rest_is_missing() {
+        let grown = Counters { user: 30, minor_faults: 150, voluntary: 4, ..Counters::default() };
+        let (told, untold) = divide(&SEEN, &grown, false);
+        assert_eq!((told.user, told.minor_faults), (30, 150));
+        assert_eq!((untold.user, untold.minor_faults, untold.major_faults), (40, 50, 3));
+        assert_eq!(
+            (untold.voluntary, untold.involuntary),
+            (2, 1),
+            "a quarter of the faults, a quarter of the switches"
+        );
+        let (_, untold) = divide(&SEEN, &grown, true);
+        assert_eq!((untold.voluntary, untold.involuntary), (6, 6), "rusage tells of them");
+    }
 }
