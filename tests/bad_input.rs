@@ -267,7 +267,7 @@ fn users_that_do_not_exist_or_cannot_be_become_are_refused() {
 fn a_plugin_asked_for_by_name_must_work_and_others_are_listed_as_missing() {
     let options = ["--procfs", "/no/such"];
     let reason = [
-        "cannot read /no/such/stat",
+        "cannot open /no/such/stat",
         "mount the proc file system there, or name another place with --procfs",
     ];
     let by_name = [&["plugin `procfs` cannot be used here: "], &reason[..]].concat();

@@ -268,6 +268,44 @@ fn a_proc_that_hides_the_processes_of_others_still_shows_ones_own() {
     assert!(counter(&alumet.profile("p.json"), "process.cpu.time", "") > 0.005);
 }
 
+/// What of the machine cannot be read takes nothing of the application away.
+#[test]
+fn a_machine_that_hides_its_own_files_still_shows_what_the_application_uses() {
+    let test = "a_machine_that_hides_its_own_files_still_shows_what_the_application_uses";
+    if !is_root(test) {
+        return;
+    }
+    let (stat, meminfo) = ("the machine's CPU time", "the machine's memory");
+    for (mount, gaps, remedy) in [
+        ("mount --bind /dev/null /proc/meminfo", vec![meminfo], "--procfs"),
+        ("mount --bind /dev/null /proc/stat", vec![stat], "--procfs"),
+        ("mount -t proc -o subset=pid proc /proc", vec![stat, meminfo], "ProcSubset=all"),
+    ] {
+        let mut shell = Command::new("unshare");
+        let script = format!("{mount} || exit 99; exec \"$@\"");
+        shell.args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"]).arg(support::binary());
+        let words = ["exec", "--json", "p.json", "--without", "estimate", "sh", "-c"];
+        let busy = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; sleep 0.3";
+        let mut alumet = Alumet::with(shell, words.iter().chain(&[busy]));
+        let done = run(&mut alumet);
+        if done.status == 99 {
+            skip(test, &format!("`{mount}` does not work here: {}", done.stderr.trim()));
+            continue;
+        }
+        let done = done.status(0);
+        let profile = alumet.profile("p.json");
+        assert!(counter(&profile, "process.cpu.time", "") > 0.005, "{mount}: {}", done.stderr);
+        assert!(counter(&profile, "process.paging.faults", "minor") > 0.0, "{mount}");
+        let source = profile["sources"].as_array().unwrap().iter().find(|source| source["name"] == "procfs");
+        assert_eq!(source.unwrap()["status"], "available", "{mount}");
+        let missing = profile["missing"].as_array().unwrap();
+        let of_machine: Vec<_> =
+            missing.iter().filter(|gap| gap["what"].as_str().unwrap().contains("the machine's")).collect();
+        assert_eq!(of_machine.iter().map(|gap| gap["what"].as_str().unwrap()).collect::<Vec<_>>(), gaps);
+        assert!(of_machine.iter().all(|gap| gap["remedy"].as_str().unwrap().contains(remedy)), "{missing:?}");
+    }
+}
+
 /// Each pid would be that of another process.
 #[test]
 fn a_proc_of_another_pid_namespace_is_refused_before_anything_runs() {

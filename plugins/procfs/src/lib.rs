@@ -24,7 +24,6 @@ use alumet::{Availability, Host, Interval, Plugin, Setup};
 use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 
-use machine::Machine;
 use tree::Tree;
 
 /// What is costly to read, or has nothing new, is read at most once in this time.
@@ -62,7 +61,7 @@ impl Plugin for Procfs {
     type Config = Config;
 
     fn probe(_: &Config, host: &Host) -> Availability {
-        match machine::read_all(host) {
+        match machine::Files::open(host) {
             Ok(_) => Availability::Available,
             Err(error) => Availability::unavailable(
                 format!("{error:#}"),
@@ -95,8 +94,6 @@ impl Plugin for Procfs {
             let tree = Tree::new(target, setup.registry(), &config)?;
             setup.source("tree", config.interval, tree);
         }
-        let machine = Machine::open(setup, config.interval)?;
-        setup.source("machine", config.interval, machine);
-        Ok(())
+        machine::add(setup, config.interval)
     }
 }

@@ -1,4 +1,4 @@
-//! The machine's source over a small `/proc` in a directory, at fake time.
+//! The machine's sources over a small `/proc` in a directory, at fake time.
 
 use std::fs;
 use std::sync::Arc;
@@ -38,9 +38,15 @@ impl Machine {
         fs::write(self.proc.path().join(name), text).unwrap();
     }
 
+    /// Of two CPUs; the lines of each may say what they will.
     fn stat(&self, ticks: [u64; 8]) {
+        self.stat_of(2, ticks);
+    }
+
+    fn stat_of(&self, cpus: usize, ticks: [u64; 8]) {
         let ticks = ticks.map(|n| n.to_string()).join(" ");
-        self.write("stat", &format!("cpu  {ticks} 77 0\ncpu0 {ticks} 77 0\nintr 12345 6 7\nctxt 99\n"));
+        let each: String = (0..cpus).map(|cpu| format!("cpu{cpu} 9 9 9 9 0 0 0 0 0 0\n")).collect();
+        self.write("stat", &format!("cpu  {ticks} 77 0\n{each}intr 12345 6 7\nctxt 99\n"));
     }
 
     fn host(&self) -> Host {
@@ -148,7 +154,7 @@ fn a_file_that_breaks_during_the_run_is_reported_and_the_run_goes_on() {
         machine.clock.advance(SECOND);
         running.finish().await
     });
-    let source = report.elements.iter().find(|element| element.name == "procfs/machine").unwrap();
+    let source = report.elements.iter().find(|element| element.name == "procfs/cpu").unwrap();
     assert_eq!((source.errors, source.state), (1, ElementState::Active), "{source:?}");
     assert!(
         source.last_error.as_deref().unwrap().contains("/proc/stat is not in the expected form"),
@@ -158,14 +164,52 @@ fn a_file_that_breaks_during_the_run_is_reported_and_the_run_goes_on() {
     assert_eq!(machine.points("system.cpu.time", "user"), [(1, 0.1), (3, 0.2), (3, 0.0)]);
 }
 
+/// What a file that cannot be read takes away: its own series, with the reason and what to do.
+fn gap(machine: &Machine) -> Missing {
+    let report = seconds(machine, []);
+    let [gap] = &report.missing[..] else { panic!("{:?}", report.missing) };
+    gap.clone()
+}
+
 #[test]
-fn a_machine_without_meminfo_is_refused_with_the_file_that_is_missing() {
+fn without_meminfo_the_cpu_times_are_measured_all_the_same() {
     let machine = Machine::new([0; 8]);
     fs::remove_file(machine.proc.path().join("meminfo")).unwrap();
-    let Err(error) = machine.agent() else { panic!("it started") };
+    assert!(matches!(machine.probe(), Availability::Available));
+    let Missing { what, reason, remedy, .. } = gap(&machine);
+    assert_eq!(what, "the machine's memory");
     let expected = format!("cannot open {}/meminfo: No such file", machine.proc.path().display());
-    assert!(format!("{error:#}").starts_with(&expected), "{error:#}");
-    assert!(matches!(machine.probe(), Availability::Unavailable(_)));
+    assert!(reason.starts_with(&expected), "{reason}");
+    assert!(remedy.contains("`meminfo` can be read") && remedy.contains("--procfs"), "{remedy}");
+    assert!(!machine.points("system.cpu.time", "user").is_empty());
+    assert!(machine.points("system.memory.usage", "").is_empty());
+}
+
+#[test]
+fn with_a_stat_that_is_empty_the_memory_is_measured_all_the_same() {
+    let machine = Machine::new([0; 8]);
+    // As /dev/null is that somebody has mounted over it.
+    machine.write("stat", "");
+    let Missing { what, reason, remedy, .. } = gap(&machine);
+    assert_eq!(what, "the machine's CPU time");
+    assert_eq!(reason, "/proc/stat is not in the expected form");
+    assert!(remedy.contains("`stat` can be read"), "{remedy}");
+    assert!(machine.points("system.cpu.time", "").is_empty());
+    assert!(!machine.points("system.memory.usage", "free").is_empty());
+}
+
+#[test]
+fn where_proc_shows_processes_alone_the_remedy_is_that_of_services() {
+    let machine = Machine::new([0; 8]);
+    for name in ["stat", "meminfo"] {
+        fs::remove_file(machine.proc.path().join(name)).unwrap();
+    }
+    std::os::unix::fs::symlink("1", machine.proc.path().join("self")).unwrap();
+    assert!(matches!(machine.probe(), Availability::Available));
+    let missing = seconds(&machine, []).missing;
+    let what: Vec<_> = missing.iter().map(|gap| gap.what.as_str()).collect();
+    assert_eq!(what, ["the machine's CPU time", "the machine's memory"]);
+    assert!(missing.iter().all(|gap| gap.remedy.contains("ProcSubset=all")), "{missing:?}");
 }
 
 #[test]
@@ -178,18 +222,83 @@ fn a_probe_of_an_empty_directory_says_why_and_what_to_do() {
     let Availability::Unavailable(Missing { reason, remedy, .. }) = machine.probe() else {
         panic!("it is there")
     };
-    let file = format!("cannot read {}/stat", machine.proc.path().display());
+    let file = format!("cannot open {}/stat", machine.proc.path().display());
     assert!(reason.starts_with(&file) && reason.contains("No such file"), "{reason}");
     assert!(remedy.contains("--procfs"), "{remedy}");
     machine.write("stat", "not this\n");
     let Availability::Unavailable(missing) = machine.probe() else { panic!("it is no /proc/stat") };
     assert!(missing.reason.contains("stat is not in the expected form"), "{}", missing.reason);
+    let Err(error) = machine.agent() else { panic!("it started") };
+    assert_eq!(format!("{error:#}"), missing.reason);
+}
+
+/// The idle time of each second, and what is said to be missing.
+fn idle(machine: &Machine, steps: &[[u64; 8]]) -> (Vec<f64>, Vec<Missing>) {
+    let report = seconds(machine, steps.iter().copied());
+    let values = machine.points("system.cpu.time", "idle").into_iter().map(|(_, value)| value);
+    (values.take(steps.len()).collect(), report.missing)
 }
 
 #[test]
-fn a_machine_whose_stat_is_no_stat_is_refused_before_the_run() {
+fn a_cpu_that_goes_off_line_adds_no_time_that_the_cpus_did_not_have() {
+    let machine = Machine::new([0, 0, 0, 5000, 0, 0, 0, 0]);
+    // Each second: 0.5 s busy, 1.5 s idle. In the second one the idle time of a CPU comes from another place.
+    let (idle, missing) = idle(
+        &machine,
+        &[
+            [50, 0, 0, 5150, 0, 0, 0, 0],
+            [100, 0, 0, 5150 + 720, 0, 0, 0, 0],
+            [150, 0, 0, 5150 + 720 + 150, 0, 0, 0, 0],
+        ],
+    );
+    assert_eq!(idle, [1.5, 1.5, 1.5]);
+    assert_eq!(machine.points("system.cpu.time", "user")[..3], [(1, 0.5), (2, 0.5), (3, 0.5)]);
+    let [gap] = &missing[..] else { panic!("{missing:?}") };
+    assert!(gap.what.contains("idle") && gap.reason.contains("jumped once"), "{gap:?}");
+}
+
+#[test]
+fn an_idle_time_that_steps_back_goes_on_from_there_and_is_not_taken_for_full_load() {
+    let machine = Machine::new([0, 0, 0, 5000, 0, 0, 0, 0]);
+    let (idle, missing) = idle(
+        &machine,
+        &[[20, 0, 0, 4000, 0, 0, 0, 0], [40, 0, 0, 4180, 0, 0, 0, 0], [60, 0, 0, 4360, 0, 0, 0, 0]],
+    );
+    assert_eq!(idle, [1.8, 1.8, 1.8]);
+    assert_eq!(missing.len(), 1, "{missing:?}");
+}
+
+#[test]
+fn when_a_cpu_comes_on_line_its_time_is_counted() {
     let machine = Machine::new([0; 8]);
-    fs::write(machine.proc.path().join("stat"), "intr 1 2 3\n").unwrap();
-    let Err(error) = machine.agent() else { panic!("it started") };
-    assert!(format!("{error:#}").contains("/proc/stat is not in the expected form"), "{error:#}");
+    machine.stat_of(1, [0; 8]);
+    run(async {
+        let running = machine.agent().unwrap().start().await.unwrap();
+        for (cpus, user) in [(1, 100), (2, 300), (2, 500), (1, 700), (1, 800)] {
+            machine.stat_of(cpus, [user, 0, 0, 0, 0, 0, 0, 0]);
+            machine.clock.advance(SECOND);
+        }
+        running.finish().await
+    });
+    let user: Vec<_> =
+        machine.points("system.cpu.time", "user").into_iter().map(|(_, value)| value).collect();
+    assert_eq!(user, [1.0, 2.0, 2.0, 2.0, 1.0, 0.0]);
+}
+
+#[test]
+fn stolen_time_that_no_cpu_can_have_lost_is_not_counted() {
+    let machine = Machine::new([0, 0, 0, 0, 0, 0, 0, 700]);
+    let huge = u64::MAX / 1000;
+    let steal =
+        [[50, 0, 0, 150, 0, 0, 0, huge], [100, 0, 0, 300, 0, 0, 0, 710], [150, 0, 0, 440, 0, 0, 0, 720]];
+    let report = seconds(&machine, steal);
+    let of = |mode| {
+        let points = machine.points("system.cpu.time", mode);
+        points.into_iter().map(|(_, value)| value).take(3).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (of("steal"), of("idle"), of("user")),
+        (vec![0.0, 0.0, 0.1], vec![1.5, 1.5, 1.4], vec![0.5; 3])
+    );
+    assert!(report.missing[0].reason.contains("jumped 2 times"), "{:?}", report.missing);
 }
