@@ -1,5 +1,7 @@
 //! The tables of the summary that show where it went: by process, by thread.
 
+use std::collections::HashMap;
+
 use alumet::{Consumer, Total};
 use comfy_table::{CellAlignment, ColumnConstraint, Table, presets};
 
@@ -72,6 +74,7 @@ pub fn table(by: By, totals: &[Total], top: usize, width: usize) -> Breakdown {
 /// One row for each process or thread under each of its names, and the event that was counted for them.
 fn rows(by: By, totals: &[Total]) -> (Vec<Row>, Option<&str>) {
     let mut rows: Vec<Row> = Vec::new();
+    let mut places = HashMap::new();
     let mut event = None;
     for total in totals {
         let series = &total.series;
@@ -81,7 +84,7 @@ fn rows(by: By, totals: &[Total]) -> (Vec<Row>, Option<&str>) {
             _ => continue,
         };
         let name = series.label_value(name).unwrap_or_default();
-        let at = rows.iter().position(|row| row.id == id && row.name == name).unwrap_or_else(|| {
+        let at = *places.entry((id, name)).or_insert_with(|| {
             let process = series.label_value("process.pid").unwrap_or_default().to_owned();
             rows.push(Row { id, name: name.to_owned(), process, ..Row::default() });
             rows.len() - 1

@@ -246,7 +246,8 @@ impl MetricTotal {
     /// With how sure it is, as others of these totals say.
     fn among(all: &[Total], total: &Total) -> Self {
         let is_energy = total.series.metric.name == ENERGY.name;
-        let uncertainty = energy::uncertainty(all, &total.series).filter(|_| is_energy);
+        // Looking it up goes through all totals: once for each of few energies, not for each of many processes.
+        let uncertainty = if is_energy { energy::uncertainty(all, &total.series) } else { None };
         let is_estimated = total.series.provenance == Provenance::Estimated;
         let band = (is_energy && is_estimated).then(|| BAND.map(|factor| total.value * factor));
         Self { uncertainty, band, ..Self::of(total) }
