@@ -109,9 +109,14 @@ impl Transform for Estimate {
             out.push(self.series, self.held);
         }
         if self.since.is_none() {
-            let reason = "the machine's CPU times have not advanced: the run was shorter than their tick, or they are \
-                          not read";
-            self.gaps.add("an estimate of the energy", reason, "repeat or lengthen the run");
+            let are_read = self.roles.iter().flatten().any(|role| matches!(role, Role::Busy | Role::Idle));
+            let (reason, remedy) = if are_read {
+                let reason = "the machine's CPU times have not advanced: the run was shorter than their tick";
+                (reason, "repeat or lengthen the run")
+            } else {
+                ("it is made from the machine's CPU time, which is not measured", "")
+            };
+            self.gaps.add("an estimate of the energy", reason, remedy);
         }
         Ok(())
     }

@@ -21,6 +21,12 @@ enum Meter {
 
 /// Two CPUs of 100 W TDP for 2 s, of which so much time is busy every 200 ms, and the rest idle.
 fn run(busy: &[f64], meter: Meter, always: bool) -> (Collect, Report) {
+    let idle = busy.iter().map(|busy| 0.4 - busy).collect();
+    run_of([("user", busy.to_vec()), ("idle", idle)].into(), meter, always)
+}
+
+/// The same with these times of the machine, by mode.
+fn run_of(times: Vec<(&'static str, Vec<f64>)>, meter: Meter, always: bool) -> (Collect, Report) {
     let proc = tempfile::tempdir().unwrap();
     std::fs::write(proc.path().join("cpuinfo"), "processor : 0\nprocessor : 1\nmodel name : Some CPU\n")
         .unwrap();
@@ -31,14 +37,12 @@ fn run(busy: &[f64], meter: Meter, always: bool) -> (Collect, Report) {
         agent.launch(&alumet::Command::new(["true"])).unwrap();
         let collected = Collect::new();
         let mut setup = agent.setup();
-        let mut time = |mode: &'static str, values: Vec<f64>| {
+        for (mode, values) in times {
             let series = Series::new(Metric::counter("system.cpu.time", "s", "")).label("cpu.mode", mode);
             let series = setup.series(series).unwrap();
             let script = Script::new(series, [0.0].into_iter().chain(values));
             setup.source(mode, Interval::from_millis(200), script);
-        };
-        time("user", busy.to_vec());
-        time("idle", busy.iter().map(|busy| 0.4 - busy).collect());
+        }
         if let Meter::Sensor(watts) = meter {
             let series = setup.series(Series::new(Metric::gauge("hw.power", "W", ""))).unwrap();
             setup.source("meter", Interval::from_millis(100), Script::new(series, vec![watts; 21]));
@@ -95,7 +99,18 @@ fn a_meter_that_never_says_anything_is_none() {
 
 #[test]
 fn a_run_shorter_than_a_tick_has_a_word_instead_of_a_zero() {
-    let (collected, report) = run(&[], Meter::None, false);
+    let times = vec![("user", vec![0.0]), ("idle", vec![0.0])];
+    let (collected, report) = run_of(times, Meter::None, false);
     assert_eq!(estimated(&collected), 0.0);
     assert_eq!(report.missing[0].what, "an estimate of the energy");
+    assert!(report.missing[0].reason.contains("shorter than their tick"), "{:?}", report.missing);
+    assert!(report.missing[0].remedy.contains("lengthen"), "{:?}", report.missing);
+}
+
+#[test]
+fn where_the_machines_time_is_not_measured_no_longer_run_is_advised() {
+    let (collected, report) = run_of(Vec::new(), Meter::Sensor(0.0), false);
+    assert_eq!(estimated(&collected), 0.0);
+    let [gap] = &report.missing[..] else { panic!("{:?}", report.missing) };
+    assert!(gap.reason.contains("CPU time, which is not measured") && gap.remedy.is_empty(), "{gap:?}");
 }
