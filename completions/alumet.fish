@@ -41,7 +41,7 @@ complete -c alumet -n "__fish_alumet_using_subcommand exec" -s D -l parameter-st
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -s w -l warmup -d 'Run it so often before, without counting that' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l prepare -d 'Execute this with sh before each run' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l cleanup -d 'Execute this with sh after the last run' -r
-complete -c alumet -n "__fish_alumet_using_subcommand exec" -l app-output -d 'Write to FILE what the application writes' -r -F
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -l app-output -d 'Where the application writes: pipe (empties it and keeps nothing; the default), null (/dev/null), inherit, or FILE' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l timeout -d 'End the application and all that it has started after this time' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l user -d 'Run the application as this user (USER or USER:GROUP, by name or number); needs root' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -s S -l shell -d 'Run the command through this shell, or through `none`' -r
@@ -60,7 +60,7 @@ complete -c alumet -n "__fish_alumet_using_subcommand exec" -l set -d 'Set a plu
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l config -d 'Read this configuration file and no other' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l sysfs -d 'Where the machine\'s /sys is' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l procfs -d 'Where the machine\'s /proc is; the application is always followed in the real one' -r -F
-complete -c alumet -n "__fish_alumet_using_subcommand exec" -l show-output -d 'Show what the application writes'
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -l show-output -d 'Show what the application writes: --app-output inherit'
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l wait-all -d 'Measure until the last process that the application has started has ended'
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l per-process -d 'Break the result down by process'
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l per-thread -d 'Break the result down by thread'
@@ -103,7 +103,7 @@ complete -c alumet -n "__fish_alumet_using_subcommand compare" -l openmetrics -d
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -s w -l warmup -d 'Run it so often before, without counting that' -r
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l prepare -d 'Execute this with sh before each run' -r
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l cleanup -d 'Execute this with sh after the last run' -r
-complete -c alumet -n "__fish_alumet_using_subcommand compare" -l app-output -d 'Write to FILE what the application writes' -r -F
+complete -c alumet -n "__fish_alumet_using_subcommand compare" -l app-output -d 'Where the application writes: pipe (empties it and keeps nothing; the default), null (/dev/null), inherit, or FILE' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l timeout -d 'End the application and all that it has started after this time' -r
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l user -d 'Run the application as this user (USER or USER:GROUP, by name or number); needs root' -r
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -s S -l shell -d 'Run the command through this shell, or through `none`' -r
@@ -119,7 +119,7 @@ complete -c alumet -n "__fish_alumet_using_subcommand compare" -l procfs -d 'Whe
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l adaptive -d 'End as soon as there is a verdict'
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l require-measured -d 'Refuse to decide by anything but measured energy'
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -s q -l quiet -d 'Print nothing but errors'
-complete -c alumet -n "__fish_alumet_using_subcommand compare" -l show-output -d 'Show what the application writes'
+complete -c alumet -n "__fish_alumet_using_subcommand compare" -l show-output -d 'Show what the application writes: --app-output inherit'
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l wait-all -d 'Measure until the last process that the application has started has ended'
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -s h -l help -d 'Print help'
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l baseline -d 'The profile to compare with' -r -F
@@ -139,7 +139,7 @@ complete -c alumet -n "__fish_alumet_using_subcommand check" -l openmetrics -d '
 complete -c alumet -n "__fish_alumet_using_subcommand check" -s w -l warmup -d 'Run it so often before, without counting that' -r
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l prepare -d 'Execute this with sh before each run' -r
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l cleanup -d 'Execute this with sh after the last run' -r
-complete -c alumet -n "__fish_alumet_using_subcommand check" -l app-output -d 'Write to FILE what the application writes' -r -F
+complete -c alumet -n "__fish_alumet_using_subcommand check" -l app-output -d 'Where the application writes: pipe (empties it and keeps nothing; the default), null (/dev/null), inherit, or FILE' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l timeout -d 'End the application and all that it has started after this time' -r
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l user -d 'Run the application as this user (USER or USER:GROUP, by name or number); needs root' -r
 complete -c alumet -n "__fish_alumet_using_subcommand check" -s S -l shell -d 'Run the command through this shell, or through `none`' -r
@@ -155,7 +155,7 @@ complete -c alumet -n "__fish_alumet_using_subcommand check" -l procfs -d 'Where
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l adaptive -d 'End as soon as there is a verdict'
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l require-measured -d 'Refuse to decide by anything but measured energy'
 complete -c alumet -n "__fish_alumet_using_subcommand check" -s q -l quiet -d 'Print nothing but errors'
-complete -c alumet -n "__fish_alumet_using_subcommand check" -l show-output -d 'Show what the application writes'
+complete -c alumet -n "__fish_alumet_using_subcommand check" -l show-output -d 'Show what the application writes: --app-output inherit'
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l wait-all -d 'Measure until the last process that the application has started has ended'
 complete -c alumet -n "__fish_alumet_using_subcommand check" -s h -l help -d 'Print help'
 complete -c alumet -n "__fish_alumet_using_subcommand doctor" -l save-idle -d 'Measure what this quiet machine uses when nothing runs (for 5s), and save it for later runs' -r

@@ -3,7 +3,7 @@
 //! This file imports nothing but clap and std: the man pages and completions are rendered from it.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
@@ -119,13 +119,52 @@ pub struct Repeating {
     #[arg(long, value_name = "COMMAND", help_heading = "Repeated runs")]
     pub cleanup: Option<String>,
 
-    /// Show what the application writes
+    /// Show what the application writes: --app-output inherit
     #[arg(long, help_heading = "Repeated runs")]
     pub show_output: bool,
 
-    /// Write to FILE what the application writes
-    #[arg(long, value_name = "FILE", conflicts_with = "show_output", help_heading = "Repeated runs")]
-    pub app_output: Option<PathBuf>,
+    /// Where the application writes: pipe (empties it and keeps nothing; the default), null (/dev/null), inherit, or FILE
+    #[arg(
+        long,
+        value_name = "WHERE",
+        value_hint = ValueHint::FilePath,
+        conflicts_with = "show_output",
+        help_heading = "Repeated runs"
+    )]
+    pub app_output: Option<AppOutput>,
+}
+
+/// Where the output of the application goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AppOutput {
+    /// To a pipe that alumet empties.
+    Pipe,
+    /// To /dev/null.
+    Null,
+    /// Where alumet's own goes.
+    Inherit,
+    File(PathBuf),
+}
+
+impl From<OsString> for AppOutput {
+    fn from(text: OsString) -> Self {
+        match text.to_str() {
+            Some("pipe") => Self::Pipe,
+            Some("null") => Self::Null,
+            Some("inherit" | "-") => Self::Inherit,
+            _ => Self::File(text.into()),
+        }
+    }
+}
+
+impl AppOutput {
+    /// The file, if it is one of the user's.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Pipe | Self::Null | Self::Inherit => None,
+        }
+    }
 }
 
 /// Compare versions of a program: commands, or profiles that `exec --json` has written.

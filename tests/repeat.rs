@@ -106,6 +106,63 @@ fn the_output_is_hidden_unless_it_is_wanted() {
 }
 
 #[test]
+fn output_that_nobody_wants_goes_to_a_pipe_and_elsewhere_if_asked_for() {
+    let look = "seen=$(readlink /proc/$$/fd/1 /proc/$$/fd/2); echo \"$seen\" >> log";
+    let lines = |words: &[&str]| {
+        let mut run = Alumet::new(words);
+        let done = run.run();
+        assert!([0, 4].contains(&done.status), "{done:?}");
+        run.read("log").lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let exec = |options: &[&str]| lines(&[&["exec", "-q", "-r", "2"], options, &["sh", "-c", look]].concat());
+    let is_pipe = |lines: &[String]| lines.iter().all(|line| line.starts_with("pipe:["));
+    let default = exec(&[]);
+    assert!(default.len() == 4 && is_pipe(&default), "{default:?}");
+    assert!(is_pipe(&exec(&["--app-output", "pipe"])));
+    assert_eq!(exec(&["--app-output", "null"]), ["/dev/null"; 4]);
+    let file = exec(&["--app-output", "out"]);
+    assert!(file.iter().all(|line| line.ends_with("/out")), "{file:?}");
+
+    let quoted = format!("sh -c '{look}'");
+    for words in [
+        &["compare", "--pairs", "5", &quoted, &quoted][..],
+        &["check", "--pairs", "5", "--baseline-cmd", &quoted, "--", "sh", "-c", look],
+    ] {
+        let lines = lines(words);
+        assert!(lines.len() >= 20 && is_pipe(&lines), "{words:?}: {lines:?}");
+    }
+}
+
+#[test]
+fn what_is_shown_on_request_is_shown_by_either_name() {
+    let mut run = Alumet::new(["exec", "-q", "-r", "2", "--app-output", "inherit", "echo", "x"]);
+    assert_eq!(run.run().status(0).stdout, "x\nx\n");
+    let both = ["exec", "-r", "2", "--show-output", "--app-output", "pipe", "true"];
+    Alumet::new(both).run().refuses(2, "--app-output");
+    Alumet::new(["exec", "--app-output", "pipe", "true"]).run().refuses(2, "is for repeated runs");
+}
+
+#[test]
+fn much_output_is_taken_and_nobody_who_lives_on_holds_the_next_run_up() {
+    // More than any pipe holds; and somebody who keeps it open.
+    let script = "head -c 20000000 /dev/zero; sleep 60 & exit 0";
+    let mut run = Alumet::new(["exec", "-r", "3", "--json", "p.json", "sh", "-c", script]);
+    let begun = std::time::Instant::now();
+    run.run().status(0);
+    assert!(begun.elapsed().as_secs() < 50, "{:?}", begun.elapsed());
+    assert_eq!(runs(&run.profile("p.json")).len(), 3);
+}
+
+#[test]
+fn another_user_may_open_the_pipe_by_name() {
+    if !is_root("another_user_may_open_the_pipe_by_name") {
+        return;
+    }
+    let words = ["exec", "-q", "-r", "2", "--user", "12345:12345", "sh", "-c", "echo x >/dev/stdout"];
+    Alumet::new(words).run().status(0);
+}
+
+#[test]
 fn a_run_that_fails_ends_the_series_with_its_number_and_status() {
     // The third run fails.
     let script = "echo >> log; test $(wc -l < log) != 3 || exit 7";

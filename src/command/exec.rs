@@ -5,7 +5,7 @@ use std::path::Path;
 use alumet::target::Inherited;
 use anyhow::Context;
 
-use crate::cli::Exec;
+use crate::cli::{AppOutput, Exec};
 use crate::config::{IgnoreFailure, Timeout};
 use crate::exit::{FAILED, Failure, TIMEOUT};
 use crate::launching;
@@ -99,7 +99,8 @@ async fn repeat(
             "-o {path}: the series of several runs go to files of their own; name a file"
         )));
     }
-    if let (Some(json), Some(output)) = (&arguments.outputs.json, &arguments.repeating.app_output)
+    let app_output = arguments.repeating.app_output.as_ref().and_then(AppOutput::file);
+    if let (Some(json), Some(output)) = (&arguments.outputs.json, app_output)
         && crate::files::same(json, output)
     {
         return Err(Failure::usage(format!("--json and --app-output both name {}", json.display())));
@@ -172,9 +173,9 @@ async fn repeat(
     }
     match &stopped {
         Some(Stop::Failed(_, why) | Stop::Broken(_, why)) => {
-            let hidden = match (&session.streams, &arguments.repeating.app_output) {
-                (Streams::Hidden(_), None) => "; its output was hidden: --show-output shows it",
-                _ => "",
+            let hidden = match session.streams {
+                Streams::Hidden(_) => "; its output was hidden: --show-output shows it",
+                Streams::Shown | Streams::Kept(_) => "",
             };
             let is_asked = measurement.config.general.ignore_failure != IgnoreFailure::None;
             let advice = match &stopped {

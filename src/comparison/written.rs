@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use alumet::file::reason;
 
 use super::{Comparison, github, json, junit, markdown, openmetrics, table};
-use crate::cli::{Comparing, Repeating};
+use crate::cli::{AppOutput, Comparing, Repeating};
 use crate::exit::{FAILED, Failure};
 use crate::files;
 use crate::terminal::{Look, note, without_commands};
@@ -19,12 +19,13 @@ pub fn prepare(
     comparisons: usize,
     read: &[&Path],
 ) -> Result<(), Failure> {
+    let app_output = repeating.app_output.as_ref().and_then(AppOutput::file);
     let files = [
-        (&comparing.json, "the comparison"),
-        (&comparing.markdown, "the table"),
-        (&comparing.junit, "the verdict"),
-        (&comparing.openmetrics, "the metrics"),
-        (&repeating.app_output, "the application's output"),
+        (comparing.json.as_deref(), "the comparison"),
+        (comparing.markdown.as_deref(), "the table"),
+        (comparing.junit.as_deref(), "the verdict"),
+        (comparing.openmetrics.as_deref(), "the metrics"),
+        (app_output, "the application's output"),
     ];
     let mut named: Vec<&Path> = read.to_vec();
     for (path, what) in files {

@@ -1,22 +1,25 @@
 //! One command run again and again: [`Runner`] makes a run, [`series`] many of them. [`parameters`] fills in what varies,
-//! [`auxiliary`] executes what is to happen around the runs, [`progress`] draws how far it is, [`readings`] keeps what was
+//! [`auxiliary`] executes what is to happen around the runs, [`drain`] takes output that nobody wants to see, [`progress`] draws how far it is, [`readings`] keeps what was
 //! read, and [`table`] says what the runs came to.
 
 pub mod auxiliary;
+mod drain;
 pub mod parameters;
 pub mod progress;
 pub mod readings;
 pub mod series;
 pub mod table;
 
+use std::fmt::Display;
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use alumet::Command;
 use alumet::target::{Exit, Inherited};
 
-use crate::cli::{Launching, Repeating};
+use crate::cli::{AppOutput, Launching, Repeating};
 use crate::exit::{FAILED, Failure, TIMEOUT};
 use crate::launching;
 use crate::measure::{Measured, Measurement};
@@ -29,27 +32,36 @@ use series::Stop;
 pub enum Streams {
     /// Where alumet's own goes.
     Shown,
-    /// Into this file, or /dev/null.
-    Hidden(Arc<File>),
+    /// Into this file.
+    Kept(Arc<OwnedFd>),
+    /// Away.
+    Hidden(Arc<OwnedFd>),
 }
 
 impl Streams {
-    /// As was asked for.
+    /// As was asked for; into a pipe, which the least programs take for a reason to do less, unless anything was.
     pub fn of(repeating: &Repeating) -> Result<Self, Failure> {
-        if repeating.show_output {
-            return Ok(Self::Shown);
-        }
-        let (file, path) = match &repeating.app_output {
-            Some(path) => {
-                crate::files::check(path, "the application's output")?;
-                (alumet::file::create(path), path.display().to_string())
-            }
-            None => (File::options().write(true).open("/dev/null"), "/dev/null".into()),
+        let fail = |what: &dyn Display, error: &std::io::Error| {
+            Failure::failed(format!("cannot write to {what}: {}", alumet::file::reason(error)))
         };
-        let file = file.map_err(|error| {
-            Failure::failed(format!("cannot write to {path}: {}", alumet::file::reason(&error)))
-        })?;
-        Ok(Self::Hidden(Arc::new(file)))
+        let to =
+            if repeating.show_output { Some(&AppOutput::Inherit) } else { repeating.app_output.as_ref() };
+        Ok(match to {
+            Some(AppOutput::Inherit) => Self::Shown,
+            Some(AppOutput::File(path)) => {
+                crate::files::check(path, "the application's output")?;
+                let file = alumet::file::create(path).map_err(|error| fail(&path.display(), &error))?;
+                Self::Kept(Arc::new(file.into()))
+            }
+            Some(AppOutput::Null) => {
+                let null = File::options().write(true).open("/dev/null");
+                let null = null.map_err(|error| fail(&"/dev/null", &error))?;
+                Self::Hidden(Arc::new(null.into()))
+            }
+            Some(AppOutput::Pipe) | None => {
+                Self::Hidden(Arc::new(drain::pipe().map_err(|error| fail(&"a pipe", &error))?))
+            }
+        })
     }
 
     /// Gives them to a command. Nobody types anything into one of many runs.
@@ -58,9 +70,9 @@ impl Streams {
             Failure::failed(format!("cannot redirect: {}", alumet::file::reason(&error)))
         };
         command.stream(0, File::open("/dev/null").map_err(fail)?);
-        if let Self::Hidden(file) = self {
-            for number in [1, 2] {
-                command.stream(number, file.try_clone().map_err(fail)?);
+        for number in [1, 2] {
+            if let Self::Kept(output) | Self::Hidden(output) = self {
+                command.stream(number, output.try_clone().map_err(fail)?);
             }
         }
         Ok(())

@@ -24,7 +24,7 @@ pub struct Progress {
 impl Progress {
     /// For so many steps, each called `what`, and no longer than the limit. Nothing is drawn into the application's output.
     pub fn new(what: &str, steps: usize, limit: Option<Duration>, quiet: bool, streams: &Streams) -> Self {
-        let is_drawn = !quiet && matches!(streams, Streams::Hidden(_)) && io::stderr().is_terminal();
+        let is_drawn = !quiet && !matches!(streams, Streams::Shown) && io::stderr().is_terminal();
         let target = match is_drawn {
             true => ProgressDrawTarget::term_like(Box::new(Line::default())),
             false => ProgressDrawTarget::hidden(),
