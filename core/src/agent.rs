@@ -240,6 +240,7 @@ async fn begin(
     let suspended = clock.suspended();
     let start = Anchor::now(clock);
     registry.set_start(start);
+    registry.suspends().note(start.time, suspended);
     // The samplers start ticking while the gate opens.
     let going = pipeline.go(start.time);
     let opened = target.map_or(Ok(()), Target::open_gate);

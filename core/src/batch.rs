@@ -84,6 +84,12 @@ impl Batch {
         self.registry.start().map_or(0, |anchor| anchor.nanos(time))
     }
 
+    /// Nanoseconds from the Unix epoch to `time`: the wall clock at the start mark, and what has passed since, suspends of the
+    /// machine included. A wall clock that is stepped changes nothing.
+    pub fn unix_nanos(&self, time: Time) -> u64 {
+        self.registry.unix_nanos(time)
+    }
+
     /// Seconds from the start mark of the run to `time`; 0 for a time before it.
     pub fn seconds(&self, time: Time) -> f64 {
         Duration::from_nanos(self.nanos(time)).as_secs_f64()

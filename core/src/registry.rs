@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use crate::metric::Metric;
 use crate::series::{Series, SeriesId};
-use crate::time::Anchor;
+use crate::time::{Anchor, Suspends, Time};
 
 /// A metric was registered twice with different meanings.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,7 @@ pub struct Contradiction {
 pub struct Registry {
     slots: RwLock<Slots>,
     anchor: OnceLock<Anchor>,
+    suspends: Suspends,
 }
 
 #[derive(Debug, Default)]
@@ -101,6 +102,17 @@ impl Registry {
     pub(crate) fn set_start(&self, anchor: Anchor) {
         // A run starts once; a second call would be a second start and changes nothing.
         let _ = self.anchor.set(anchor);
+    }
+
+    /// For how long the machine was suspended in the run: what samplers note, at the start mark first.
+    pub(crate) fn suspends(&self) -> &Suspends {
+        &self.suspends
+    }
+
+    /// Nanoseconds from the Unix epoch to `time`; 0 before the run.
+    pub(crate) fn unix_nanos(&self, time: Time) -> u64 {
+        let suspended = u64::try_from(self.suspends.until(time).as_nanos()).unwrap_or(u64::MAX);
+        self.start().map_or(0, |start| start.unix_nanos(time).saturating_add(suspended))
     }
 
     /// No further point of this series will come: the same description is a new series from now on.

@@ -50,6 +50,7 @@ pub struct ManualClock {
 #[derive(Debug, Default)]
 struct State {
     now: Time,
+    suspended: Duration,
     /// Threads that use this clock and do not sleep.
     awake: usize,
     sleepers: Vec<(Option<Time>, Arc<Bell>)>,
@@ -91,6 +92,11 @@ impl ManualClock {
         }
     }
 
+    /// Suspends the machine: its wall clock goes on, the clock of the run stands still.
+    pub fn suspend(&self, time: Duration) {
+        lock(&self.state).suspended += time;
+    }
+
     /// Lets time pass without waking anybody: what a slow source does.
     pub fn elapse(&self, by: Duration) {
         let mut state = lock(&self.state);
@@ -104,7 +110,11 @@ impl Clock for ManualClock {
     }
 
     fn wall(&self) -> SystemTime {
-        UNIX_EPOCH + self.now().since(Time::default())
+        UNIX_EPOCH + self.now().since(Time::default()) + self.suspended()
+    }
+
+    fn suspended(&self) -> Duration {
+        lock(&self.state).suspended
     }
 
     fn sleep(&self, bell: &Arc<Bell>, deadline: Option<Time>) {

@@ -1,10 +1,11 @@
 //! Time as the pipeline knows it: CLOCK_MONOTONIC everywhere, and one wall-clock anchor per run.
 //!
-//! A stepping wall clock changes nothing: timestamps are the anchor plus monotonic time.
+//! A stepping wall clock changes nothing: timestamps are the anchor plus monotonic time, and the time for which the machine
+//! was suspended meanwhile.
 
 use std::fmt::Debug;
 use std::ops::Add;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
@@ -74,10 +75,47 @@ impl Anchor {
         time.0.saturating_sub(self.time.0)
     }
 
-    /// Nanoseconds from the Unix epoch to `time`, on the wall clock as it was at the start mark.
+    /// Nanoseconds from the Unix epoch to `time`, on the wall clock as it was at the start mark, in a run without a suspend:
+    /// [`Batch::unix_nanos`](crate::Batch::unix_nanos) knows of those.
     pub fn unix_nanos(&self, time: Time) -> u64 {
         let start = self.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(start.as_nanos()).unwrap_or(u64::MAX).saturating_add(self.nanos(time))
+    }
+}
+
+/// How long the machine had been suspended, and when that was seen first: the state at the start mark, then each suspend
+/// of the run.
+#[derive(Debug, Default)]
+pub(crate) struct Suspends(RwLock<Vec<(Time, Duration)>>);
+
+impl Suspends {
+    /// The two clocks that tell are not read at the same instant.
+    const SHORTEST: Duration = Duration::from_millis(1);
+
+    /// At `now` it has been suspended for so long since it booted.
+    pub(crate) fn note(&self, now: Time, suspended: Duration) {
+        let is_news = |seen: &[(Time, Duration)]| {
+            seen.last().is_none_or(|(_, last)| suspended >= *last + Self::SHORTEST)
+        };
+        if !is_news(&self.0.read().unwrap_or_else(PoisonError::into_inner)) {
+            return;
+        }
+        let mut seen = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        // Another sampler may have been faster.
+        if is_news(&seen) {
+            let since = seen.last().map_or(now, |(time, _)| now.max(*time));
+            seen.push((since, suspended));
+        }
+    }
+
+    /// For how long between the start mark and `time`.
+    pub(crate) fn until(&self, time: Time) -> Duration {
+        let seen = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let before = seen.iter().rev().find(|(since, _)| *since <= time);
+        let at_start = seen.first().map(|(_, suspended)| *suspended);
+        before
+            .zip(at_start)
+            .map_or(Duration::ZERO, |((_, suspended), at_start)| suspended.saturating_sub(at_start))
     }
 }
 
@@ -124,7 +162,9 @@ impl Clock for RealClock {
 
     /// CLOCK_BOOTTIME runs on during a suspend, CLOCK_MONOTONIC does not (clock_gettime(2)).
     fn suspended(&self) -> Duration {
-        read(ClockId::CLOCK_BOOTTIME).saturating_sub(read(ClockId::CLOCK_MONOTONIC))
+        // A thread that is interrupted between the two sees less: the most is right.
+        let once = |_| read(ClockId::CLOCK_BOOTTIME).saturating_sub(read(ClockId::CLOCK_MONOTONIC));
+        (0..3).map(once).max().unwrap_or_default()
     }
 
     /// The condition variable waits on a futex with an absolute CLOCK_MONOTONIC timeout, so waking is one system call
@@ -187,5 +227,20 @@ mod tests {
         let deadline = RealClock.now() + Duration::from_millis(3);
         RealClock.sleep(&Arc::new(Bell::default()), Some(deadline));
         assert!(RealClock.now() >= deadline);
+    }
+
+    #[test]
+    fn a_suspend_counts_from_when_it_was_seen_and_what_is_too_short_is_the_clocks_jitter() {
+        let (at, ms) = (|ms: u64| Time::from_nanos(ms * 1_000_000), Duration::from_millis);
+        let suspends = Suspends::default();
+        assert_eq!(suspends.until(at(9)), ms(0), "nothing is known");
+        suspends.note(at(10), ms(5000));
+        suspends.note(at(20), ms(5000) + Duration::from_micros(999));
+        suspends.note(at(30), ms(5001));
+        // A sampler that was at an earlier instant and comes later.
+        suspends.note(at(25), ms(5300));
+        suspends.note(at(40), ms(4000));
+        let until = [5, 10, 29, 30, 90].map(|time| suspends.until(at(time)));
+        assert_eq!(until, [0, 0, 0, 300, 300].map(ms));
     }
 }

@@ -15,6 +15,7 @@ use super::dispatch::Message;
 use super::element::Element;
 use super::lateness::Lateness;
 use crate::batch::{Batch, Pool};
+use crate::registry::Registry;
 use crate::source::Source;
 use crate::time::{Bell, Clock, Time};
 
@@ -62,6 +63,7 @@ pub(crate) struct Sampler {
     clock: Arc<dyn Clock>,
     bell: Arc<Bell>,
     pool: Arc<Pool>,
+    registry: Arc<Registry>,
     to_dispatcher: mpsc::Sender<Message>,
     /// `None` once the sampler has finished.
     requests: Mutex<Option<VecDeque<Asked>>>,
@@ -125,7 +127,7 @@ impl Sampler {
         sources: Vec<NamedSource>,
         clock: Arc<dyn Clock>,
         pool: Arc<Pool>,
-        registry: &Arc<crate::Registry>,
+        registry: &Arc<Registry>,
         to_dispatcher: mpsc::Sender<Message>,
     ) -> std::io::Result<Arc<Self>> {
         let slots = sources
@@ -151,6 +153,7 @@ impl Sampler {
             clock,
             bell: Arc::default(),
             pool,
+            registry: Arc::clone(registry),
             to_dispatcher,
             requests: Mutex::new(Some(VecDeque::new())),
             schedule: Mutex::new(schedule),
@@ -278,6 +281,7 @@ impl Sampler {
             }
             Request::Flush => self.send(true),
             Request::Last => {
+                self.registry.suspends().note(self.clock.now(), self.clock.suspended());
                 lock(&self.schedule).next = None;
                 self.poll_all(Polled::poll)?;
             }
@@ -290,6 +294,7 @@ impl Sampler {
     }
 
     fn tick(&self, deadline: Time, now: Time) -> Result<(), Superseded> {
+        self.registry.suspends().note(now, self.clock.suspended());
         let full = lock(&self.batch).as_ref().is_some_and(|batch| batch.points().len() >= Pool::BATCH_POINTS);
         if full {
             self.send(false);

@@ -177,3 +177,30 @@ async fn no_point_is_later_than_the_end_mark() {
     assert!(times("work").is_sorted());
     assert_eq!((times("exact"), times("derived")), (vec![end], vec![end]));
 }
+
+#[tokio::test]
+async fn after_a_suspend_a_point_has_the_wall_clocks_time() {
+    let mut lab = Lab::new();
+    lab.ones("work");
+    let stamps: Arc<Mutex<Vec<u64>>> = Arc::default();
+    let seen = Arc::clone(&stamps);
+    lab.output("stamps", move |batch: &Batch| {
+        let of_batch = batch.points().iter().map(|point| batch.unix_nanos(point.time) / 1_000_000);
+        seen.lock().expect("no write panics").extend(of_batch);
+        Ok(())
+    });
+    // What was before the run is in the wall clock at its start.
+    lab.clock.suspend(Duration::from_secs(5));
+    let run = lab.start().await;
+    run.ticks(2).await;
+    run.clock.suspend(Duration::from_secs(3600));
+    run.ticks(1).await;
+    run.clock.suspend(Duration::from_secs(60));
+    let done = run.finish().await;
+    let wall = |millis: u64, suspended: u64| (5 + suspended) * 1000 + millis;
+    let expected = [wall(100, 0), wall(200, 0), wall(300, 3600), wall(300, 3660)];
+    assert_eq!(*stamps.lock().expect("no write panics"), expected);
+    // The run's own time stands still meanwhile.
+    assert_eq!(done.report.wall, TICK.get() * 3);
+    assert_eq!(done.report.suspended, Duration::from_secs(3660));
+}

@@ -65,7 +65,7 @@ impl Rows {
 
     fn render_time(&mut self, batch: &Batch, time: Time) {
         let nanos = batch.nanos(time);
-        let unix = batch.registry().start().map_or(0, |start| start.unix_nanos(time));
+        let unix = batch.unix_nanos(time);
         let wall = humantime::format_rfc3339_nanos(UNIX_EPOCH + Duration::from_nanos(unix));
         self.rendered_time.clear();
         // Writing to a string does not fail.
