@@ -3,7 +3,7 @@
 //! This file imports nothing but clap and std: the man pages and completions are rendered from it.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
@@ -153,16 +153,6 @@ impl From<OsString> for AppOutput {
             Some("null") => Self::Null,
             Some("inherit" | "-") => Self::Inherit,
             _ => Self::File(text.into()),
-        }
-    }
-}
-
-impl AppOutput {
-    /// The file, if it is one of the user's.
-    pub fn file(&self) -> Option<&Path> {
-        match self {
-            Self::File(path) => Some(path),
-            Self::Pipe | Self::Null | Self::Inherit => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What counts say together: CPUs used, instructions per cycle, frequency, miss ratios. Each only where both of its parts
 //! were counted, over the same modes of the CPU and on one type of cores.
 
-use alumet::{Consumer, Provenance, Total};
+use alumet::{Consumer, Provenance, Report, Total};
 use serde::Serialize;
 
 use crate::energy::MachineEnergy;
@@ -51,14 +51,49 @@ impl Derived {
     }
 }
 
-/// Everything that these totals, of a run that took so many seconds, make up.
-pub fn derive(totals: &[Total], wall: f64) -> Vec<Derived> {
+/// The times of a run that CPU time is related to, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    /// To the application's end.
+    pub wall: f64,
+    /// To the end mark: so long was counted what lived on then.
+    pub counted: f64,
+    pub some_live_on: bool,
+    /// How many CPUs there are.
+    pub cpus: f64,
+}
+
+impl Span {
+    pub fn of(report: &Report) -> Self {
+        // SAFETY: sysconf takes a number and touches no memory.
+        let cpus = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_CONF) };
+        Self {
+            wall: report.wall.as_secs_f64(),
+            counted: report.end.since(report.start.time).as_secs_f64(),
+            some_live_on: !report.survivors.is_empty(),
+            cpus: cpus.max(1) as f64,
+        }
+    }
+
+    /// How many CPUs this CPU time kept busy, in words by which time, too. What outlives the application's first process,
+    /// if only for a moment, uses CPU time after its end.
+    pub fn cpus_used(&self, cpu: f64) -> Option<(f64, &'static str)> {
+        let is_counted_on = self.some_live_on || cpu > self.cpus * self.wall;
+        let (span, name) =
+            if is_counted_on { (self.counted, "the time to the end mark") } else { (self.wall, "wall_s") };
+        // The last counters are read just after the mark.
+        (span > 0.0).then(|| ((cpu / span).min(self.cpus), name))
+    }
+}
+
+/// Everything that these totals, of a run of this length, make up.
+pub fn derive(totals: &[Total], span: &Span) -> Vec<Derived> {
     let mut all = Vec::new();
     if let Some(clock) = of_target(totals, "task-clock")
-        && wall > 0.0
+        && let Some((used, span)) = span.cpus_used(clock)
     {
-        let method = "perf.task-clock / wall_s".to_owned();
-        all.push(Derived::of_counts("perf.cpus_used", "1", clock / wall, method, "task-clock"));
+        let method = format!("perf.task-clock / {span}");
+        all.push(Derived::of_counts("perf.cpus_used", "1", used, method, "task-clock"));
     }
     all.extend(MachineEnergy::of(totals).and_then(|energy| energy.above_idle()).map(|above| Derived {
         metric: "energy.above_idle".into(),
@@ -143,8 +178,23 @@ mod tests {
         totals.get()
     }
 
+    const SPAN: Span = Span { wall: 2.0, counted: 2.1, some_live_on: false, cpus: 2.0 };
+
+    #[test]
+    fn cpu_time_that_was_used_after_the_end_is_related_to_the_time_in_which_it_was_counted() {
+        assert_eq!(SPAN.cpus_used(3.0), Some((1.5, "wall_s")));
+        let to_the_mark = "the time to the end mark";
+        let lived_on = Span { some_live_on: true, ..SPAN };
+        assert_eq!(lived_on.cpus_used(2.1), Some((1.0, to_the_mark)));
+        // Six children of a shell that ended at once, on two CPUs: 8 ms of CPU time by 4 ms after the start.
+        let short = Span { wall: 0.003, counted: 0.005, ..SPAN };
+        assert_eq!(short.cpus_used(0.008), Some((1.6, to_the_mark)));
+        assert_eq!(short.cpus_used(0.011), Some((2.0, to_the_mark)), "no more than there are");
+        assert_eq!(Span { wall: 0.0, counted: 0.0, ..SPAN }.cpus_used(0.0), None);
+    }
+
     fn derived(counts: &[(&'static str, f64)]) -> Vec<(String, f64)> {
-        derive(&totals(counts), 2.0).into_iter().map(|d| (d.metric, d.value)).collect()
+        derive(&totals(counts), &SPAN).into_iter().map(|d| (d.metric, d.value)).collect()
     }
 
     #[test]

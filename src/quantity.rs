@@ -10,7 +10,7 @@ use alumet_plugin_nvml::metrics::{MIG, USED};
 use alumet_plugin_procfs::metrics::{MEMORY_PEAK, PEAK_SCOPE};
 
 use crate::derived::Derived;
-use crate::profile::{Key, MetricTotal, Run};
+use crate::profile::{Key, MetricTotal, Run, Wall};
 use crate::units::{GLUE, amount, bytes, count, grams, joules, money, seconds};
 
 /// A quantity of which each run has one value.
@@ -154,12 +154,12 @@ impl Quantity {
         }
     }
 
-    /// What a run of so many seconds with these totals says of it.
-    pub fn of_run(&self, wall_s: f64, metrics: &[MetricTotal]) -> Option<Reading> {
+    /// What a run of this length with these totals says of it.
+    pub fn of_run(&self, wall: &Wall, metrics: &[MetricTotal]) -> Option<Reading> {
         match self {
             Self::Energy => energy(metrics),
             Self::Gpu => gpu(metrics),
-            Self::Time => Some(measured(wall_s, "CLOCK_MONOTONIC")),
+            Self::Time => Some(time(wall)),
             Self::Cpu => sum(metrics, |key| of_target(key, &CPU_TIME.name)),
             Self::Memory => {
                 let is_peak = |key: &Key| {
@@ -214,6 +214,12 @@ fn measured(value: f64, method: &str) -> Reading {
         bound: Some(Bound::Exact),
         unfit: None,
     }
+}
+
+fn time(wall: &Wall) -> Reading {
+    let bound = Some(wall.wall_bound);
+    let unfit = (!wall.wall_bound.is_exact()).then(|| Unfit::Bound(bound, wall.wall_bound_reason.clone()));
+    Reading { bound, unfit, ..measured(wall.wall_s, "CLOCK_MONOTONIC") }
 }
 
 fn of_target(key: &Key, metric: &str) -> bool {
@@ -392,7 +398,7 @@ mod tests {
     #[test]
     fn the_applications_part_counts_more_than_the_machine_and_both_more_than_an_estimate() {
         let read = |metrics: &[MetricTotal]| {
-            Quantity::Energy.of_run(1.0, metrics).map(|reading| (reading.value, reading.unfit))
+            Quantity::Energy.of_run(&Wall::default(), metrics).map(|reading| (reading.value, reading.unfit))
         };
         let estimate = metric("hw.energy", "target", "estimated", TARGET, 7.0);
         let whole = metric("hw.energy", "machine", "measured", PACKAGE, 50.0);
@@ -400,7 +406,7 @@ mod tests {
         assert_eq!(read(std::slice::from_ref(&estimate)), Some((7.0, Some(Unfit::Estimated))));
         assert_eq!(read(&[estimate.clone(), whole.clone()]), Some((50.0, None)));
         assert_eq!(read(&[estimate, whole.clone(), part.clone()]), Some((20.0, None)));
-        let method = Quantity::Energy.of_run(1.0, &[whole.clone(), part]).unwrap().method;
+        let method = Quantity::Energy.of_run(&Wall::default(), &[whole.clone(), part]).unwrap().method;
         assert_eq!(method, "m, m of package ");
         let lossy = MetricTotal { uncertainty: None, ..whole };
         assert_eq!(read(&[lossy]), Some((50.0, Some(Unfit::Partial))));
@@ -415,9 +421,9 @@ mod tests {
         let counted = metric("perf.cycles", "target", "measured", ("x", "y"), 9.0);
         let running = metric("perf_event.running", "target", "measured", ("perf.event", "cycles"), 0.5);
         let cycles = Quantity::parse("cycles");
-        assert_eq!(cycles.of_run(1.0, std::slice::from_ref(&counted)).unwrap().unfit, None);
-        assert!(cycles.of_run(1.0, &[counted, running]).unwrap().unfit.is_some());
-        assert_eq!(Quantity::Instructions.of_run(1.0, &[]), None);
+        assert_eq!(cycles.of_run(&Wall::default(), std::slice::from_ref(&counted)).unwrap().unfit, None);
+        assert!(cycles.of_run(&Wall::default(), &[counted, running]).unwrap().unfit.is_some());
+        assert_eq!(Quantity::Instructions.of_run(&Wall::default(), &[]), None);
     }
 
     #[test]
@@ -426,7 +432,7 @@ mod tests {
         let used = of_gpu("hw.gpu.used_by_target", "target", 1.0);
         let board = of_gpu("hw.energy", "machine", 50.0);
         let read = |metrics: &[MetricTotal]| {
-            Quantity::Gpu.of_run(1.0, metrics).map(|reading| (reading.value, reading.unfit))
+            Quantity::Gpu.of_run(&Wall::default(), metrics).map(|reading| (reading.value, reading.unfit))
         };
         assert_eq!(read(&[used.clone(), board.clone()]), Some((50.0, None)));
         let lost = MetricTotal { uncertainty: None, ..board.clone() };
@@ -452,7 +458,7 @@ mod tests {
             ..metric("process.cpu.time", "target", "measured", ("cpu.mode", mode), 1.0)
         };
         let read = |user: &MetricTotal, system: &MetricTotal| {
-            let cpu = Quantity::Cpu.of_run(1.0, &[user.clone(), system.clone()]).unwrap();
+            let cpu = Quantity::Cpu.of_run(&Wall::default(), &[user.clone(), system.clone()]).unwrap();
             (cpu.bound, cpu.unfit.map(|unfit| unfit.to_string()))
         };
         let exact = time("user", Bound::Exact, "");
@@ -465,6 +471,17 @@ mod tests {
         assert_eq!(read(&least, &least), expected, "a reason is said once");
         let both = said("it may be more or less: it may be alumet's; a child ended unseen");
         assert_eq!(read(&most, &least), (None, both));
+    }
+
+    #[test]
+    fn a_time_whose_end_was_seen_late_decides_nothing() {
+        let late =
+            Wall { wall_s: 2.0, wall_bound: Bound::AtMost, wall_bound_reason: "it was stopped".into() };
+        let time = Quantity::Time.of_run(&late, &[]).unwrap();
+        assert_eq!((time.value, time.bound), (2.0, Some(Bound::AtMost)));
+        assert_eq!(time.unfit.unwrap().to_string(), "it is at most so much: it was stopped");
+        let seen = Quantity::Time.of_run(&Wall { wall_s: 2.0, ..Wall::default() }, &[]).unwrap();
+        assert_eq!((seen.bound, seen.unfit), (Some(Bound::Exact), None));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ColumnConstraint, Table, presets};
 
 use crate::breakdown::{self, Breakdown, By};
-use crate::derived::{Derived, derive};
+use crate::derived::{Derived, Span, derive};
 use crate::energy::MachineEnergy;
 use crate::followed::Followed;
 use crate::footprint::Rates;
@@ -89,13 +89,16 @@ impl Summary<'_> {
     }
 
     fn rows(&self, numbers: &Numbers<'_>, page: &mut Page) {
-        let wall = self.report.wall.as_secs_f64();
+        let report = self.report;
+        let span = Span::of(report);
         let energy = MachineEnergy::of(numbers.totals);
-        let energy = energy.iter().flat_map(|energy| energy.rows(wall));
-        for [label, value, more] in energy.chain(sensors::rows(numbers.totals, wall)) {
+        // Meters are read at the marks, not when the application ends.
+        let energy = energy.iter().flat_map(|energy| energy.rows(span.counted));
+        for [label, value, more] in energy.chain(sensors::rows(numbers.totals, span.counted)) {
             page.row(&label, &value, &more);
         }
-        page.row("Time", &seconds(wall), &numbers.cpu(wall));
+        let time = marked("", Some(report.wall_bound), &seconds(span.wall));
+        page.row("Time", &time, &numbers.cpu(&span));
         if let Some([peak, more]) = numbers.memory() {
             page.row("Memory", &peak, &more);
         }
@@ -107,7 +110,7 @@ impl Summary<'_> {
             .event("cpu-migrations")
             .map_or_else(String::new, |n| format!(", {} between CPUs", count(n)));
         Self::row_of_two("Switches", switches, numbers.event("context-switches"), &migrations, page);
-        if let Some((value, more)) = gpu::row(numbers.totals, wall) {
+        if let Some((value, more)) = gpu::row(numbers.totals, span.counted) {
             page.row("GPU", &value, &more);
         }
         for [label, value, more] in self.rates.rows(numbers.totals) {
@@ -124,7 +127,7 @@ impl Summary<'_> {
 
     /// What the CPU has done, where it has counters for that.
     fn work(&self, numbers: &Numbers<'_>, page: &mut Page) {
-        let derived = derive(numbers.totals, self.report.wall.as_secs_f64());
+        let derived = derive(numbers.totals, &Span::of(self.report));
         for (event, only) in [("instructions", ""), ("instructions:u", "in user mode alone")] {
             let Some(instructions) = numbers.event(event) else { continue };
             let about = |derived: &&Derived| !derived.event.starts_with("task-clock");
@@ -159,7 +162,7 @@ impl Summary<'_> {
 
     /// Every event, as with `perf stat`.
     fn events(&self, totals: &[Total], page: &mut Page) {
-        let derived = derive(totals, self.report.wall.as_secs_f64());
+        let derived = derive(totals, &Span::of(self.report));
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         for total in totals {
@@ -223,6 +226,10 @@ impl Summary<'_> {
             let more = report.survivors.len().saturating_sub(TOP);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             page.remark(&format!("still running, left alone: {}{more}", names.join(", ")), WARNING);
+        }
+        if !report.wall_bound.is_exact() {
+            let (bound, reason) = (report.wall_bound.as_str(), &report.wall_bound_reason);
+            page.remark(&format!("the time is {bound} so much: {reason}"), WARNING);
         }
         if report.suspended > Duration::from_millis(1) {
             let time = seconds(report.suspended.as_secs_f64());
@@ -391,7 +398,7 @@ impl Numbers<'_> {
         self.find(Consumer::Target, metric, label).map(|total| total.value)
     }
 
-    fn cpu(&self, wall: f64) -> String {
+    fn cpu(&self, span: &Span) -> String {
         let Some(parts) = self.pair("process.cpu.time", ["user", "system"]) else {
             return "CPU time not measured".into();
         };
@@ -400,8 +407,7 @@ impl Numbers<'_> {
         let bound = parts[0].total.bound.and(parts[1].total.bound);
         let all = marked("", bound, &seconds(cpu));
         let mut text = format!("CPU {all} ({} user, {} system)", seconds(user), seconds(system));
-        if wall > 0.0 {
-            let cores = cpu / wall;
+        if let Some((cores, _)) = span.cpus_used(cpu) {
             let busy = if cores < 0.1 {
                 format!("{} of a core", percent(cores))
             } else {

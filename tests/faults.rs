@@ -477,3 +477,53 @@ fn without_threads_it_fails_before_anything_runs() {
     }
     assert!(failed > 0 && worked > 0, "{failed} failed, {worked} worked");
 }
+
+#[test]
+fn a_time_whose_end_alumet_could_not_see_is_at_most_so_long() {
+    let script = "touch started; sleep 0.3; touch ended";
+    let words = ["exec", "-i", "20ms", "--json", "p.json", "sh", "-c", script];
+    let run = |is_stopped: bool| {
+        let mut alumet = Alumet::new(words);
+        let child = alumet.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let send =
+            |signal| nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), signal).unwrap();
+        if is_stopped {
+            assert!(soon(|| alumet.path("started").exists()));
+            send(nix::sys::signal::Signal::SIGSTOP);
+            assert!(soon(|| alumet.path("ended").exists()));
+            std::thread::sleep(std::time::Duration::from_millis(600));
+            send(nix::sys::signal::Signal::SIGCONT);
+        }
+        let done = Done::of(child.wait_with_output().unwrap()).status(0);
+        (done, alumet.profile("p.json")["runs"][0].clone())
+    };
+    let (done, stopped) = run(true);
+    assert!(stopped["wall_s"].as_f64() >= Some(0.8), "{}", done.stderr);
+    assert_eq!(stopped["wall_bound"], "at_most", "{}", done.stderr);
+    assert!(stopped["wall_bound_reason"].as_str().unwrap().contains("stopped"), "{stopped}");
+    let time = done.stderr.lines().find(|line| line.starts_with("  Time ")).unwrap();
+    assert!(time.contains(" at most "), "{time}");
+    done.says("the time is at most so much: alumet was stopped");
+    assert!(run(false).1.get("wall_bound").is_none(), "what is seen at once is exact");
+}
+
+#[test]
+fn no_more_cores_are_busy_than_there_are_when_children_outlive_their_parent() {
+    // SAFETY: sysconf takes a number and touches no memory.
+    let cpus = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_CONF) } as f64;
+    for _ in 0..5 {
+        let script = "for i in 1 2 3 4 5 6; do \"$0\" burn=200 & done";
+        let mut alumet =
+            Alumet::new(["exec", "--json", "p.json", "-e", "task-clock", "--", "sh", "-c", script]);
+        alumet.command.arg(workload());
+        let done = run(&mut alumet).status(0);
+        let words: Vec<_> = done.stderr.split_whitespace().collect();
+        let at = words.iter().position(|word| *word == "busy").unwrap_or_else(|| panic!("{}", done.stderr));
+        let busy = if words[at - 1] == "cores" { words[at - 2].parse().unwrap() } else { 0.0 };
+        assert!(busy <= cpus, "{}", done.stderr);
+        let profile = alumet.profile("p.json");
+        let derived = profile["runs"][0]["derived"].as_array().unwrap();
+        let used = derived.iter().find(|derived| derived["metric"] == "perf.cpus_used").unwrap();
+        assert!(used["value"].as_f64() <= Some(cpus), "{used}");
+    }
+}

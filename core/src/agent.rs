@@ -8,6 +8,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
 
 use crate::availability::{Gaps, Missing};
+use crate::bound::Bound;
 use crate::host::Host;
 use crate::interval::Interval;
 use crate::pipeline::{ElementReport, Overflow, Parts, Pipeline, SamplingReport, Settings, panic_message};
@@ -322,6 +323,10 @@ pub struct Report {
     pub end: Time,
     /// From the opening of the gate to the application's end; without an application from mark to mark.
     pub wall: Duration,
+    /// Whether [`Self::wall`] is exact: it is at most so long if the end was seen late.
+    pub wall_bound: Bound,
+    /// Why it is not, in words for a person.
+    pub wall_bound_reason: String,
     /// How the application ended; `None` if there was none, or it still runs, or it was not launched.
     pub exit: Option<Exit>,
     /// What lives on of the application's tree.
@@ -400,6 +405,8 @@ impl Running {
 
     /// Ends the run: last reading, reaping, end mark, outputs. If the application still runs, it is left alone.
     pub async fn finish(self) -> Report {
+        let ended = self.target.as_deref().and_then(Target::ended);
+        let late = ended.and_then(|ended| self.pipeline.late_at(ended));
         self.pipeline.last().await;
         self.housekeeper.abort();
         if let Some(target) = &self.target {
@@ -408,7 +415,19 @@ impl Running {
         let end = self.clock.now();
         self.pipeline.finish(end).await;
         let target = self.target.as_deref();
-        let seen = target.and_then(Target::ended).unwrap_or(end);
+        let wall = ended.unwrap_or(end).since(self.start.time);
+        // Less is within what two runs differ by.
+        let late = late.filter(|late| *late > wall / 100);
+        let (wall_bound, wall_bound_reason) = match late {
+            None => (Bound::Exact, String::new()),
+            Some(late) => {
+                let reason = format!(
+                    "alumet was stopped, or had no CPU, for the {:.2} s before it saw the end",
+                    late.min(wall).as_secs_f64()
+                );
+                (Bound::AtMost, reason)
+            }
+        };
         let survivors = target.map(Target::survivors).unwrap_or_default();
         // Now, and not when the last of those who share it lets go: that may be a thread that does not live so long.
         if let Some(target) = target {
@@ -417,7 +436,9 @@ impl Running {
         Report {
             start: self.start,
             end,
-            wall: seen.since(self.start.time),
+            wall,
+            wall_bound,
+            wall_bound_reason,
             exit: target.and_then(Target::exit),
             survivors,
             elements: self.pipeline.elements(),

@@ -17,14 +17,15 @@ use super::Side;
 use crate::config::IgnoreFailure;
 use crate::exit::Failure;
 use crate::fingerprint::Fingerprint;
-use crate::profile::{Amount, MetricTotal, Parameters, SCHEMA};
+use crate::profile::{Amount, MetricTotal, Parameters, SCHEMA, Wall};
 use crate::quantity::Quantity;
 use crate::statistics::gate::Rule;
 
 /// What is read of a run: later versions may have more.
 #[derive(Debug, Deserialize)]
 struct Run {
-    wall_s: f64,
+    #[serde(flatten)]
+    wall: Wall,
     exit: Option<ExitStatus>,
     #[serde(default)]
     timed_out: bool,
@@ -186,14 +187,14 @@ impl Profile<'_> {
         if !self.ignored.accepts(exit) {
             return failed(&exit.to_string());
         }
-        let took = (run.wall_s <= 0.0).then(|| format!("it took {} s", run.wall_s));
+        let took = (run.wall.wall_s <= 0.0).then(|| format!("it took {} s", run.wall.wall_s));
         if let Some(why) = took.or_else(|| unlikely(&run.metrics)) {
             return Err(format!("run {number} is none that alumet has written: {why}"));
         }
         if *self.parameters.get_or_insert_with(|| run.parameters.clone()) != run.parameters {
             return Err("has runs with different parameters: keep one set of them in a file".into());
         }
-        let of = |quantity: &Quantity| Some((quantity.clone(), quantity.of_run(run.wall_s, &run.metrics)?));
+        let of = |quantity: &Quantity| Some((quantity.clone(), quantity.of_run(&run.wall, &run.metrics)?));
         self.side.runs.add(self.quantities.iter().filter_map(of).collect());
         self.side.left_behind += usize::from(!run.survivors.is_empty());
         self.side.accepted_failures += usize::from(!exit.is_success());

@@ -15,7 +15,7 @@ use alumet::{Bound, Kind, Missing, Provenance, Report, Total, Totals};
 use alumet_plugin_estimate::BAND;
 use serde::{Deserialize, Serialize};
 
-use crate::derived::{Derived, derive};
+use crate::derived::{Derived, Span, derive};
 use crate::energy;
 use crate::fingerprint::Fingerprint;
 use crate::followed::Followed;
@@ -91,7 +91,8 @@ pub struct Run {
     pub parameters: Parameters,
     /// RFC 3339, UTC: the start mark.
     pub started: String,
-    pub wall_s: f64,
+    #[serde(flatten)]
+    pub wall: Wall,
     pub exit: Option<ExitStatus>,
     /// Whether alumet ended it because of its time limit.
     pub timed_out: bool,
@@ -106,6 +107,27 @@ pub struct Run {
     pub suspended_s: f64,
     #[serde(rename = "self")]
     pub own: Own,
+}
+
+/// How long a run took.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Wall {
+    pub wall_s: f64,
+    /// At most so long, if the end was seen late.
+    #[serde(default, skip_serializing_if = "Bound::is_exact")]
+    pub wall_bound: Bound,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub wall_bound_reason: String,
+}
+
+impl Wall {
+    pub fn of(report: &Report) -> Self {
+        Self {
+            wall_s: report.wall.as_secs_f64(),
+            wall_bound: report.wall_bound,
+            wall_bound_reason: report.wall_bound_reason.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -258,11 +280,11 @@ impl Run {
     pub fn of(report: &Report, totals: &Totals, rates: Rates, timed_out: bool, followed: Followed) -> Self {
         let sampling = &report.sampling;
         let totals_of_all = totals.get();
-        let derived = derive(&totals_of_all, report.wall.as_secs_f64());
+        let derived = derive(&totals_of_all, &Span::of(report));
         Self {
             parameters: Parameters::new(),
             started: humantime::format_rfc3339_nanos(report.start.wall.max(UNIX_EPOCH)).to_string(),
-            wall_s: report.wall.as_secs_f64(),
+            wall: Wall::of(report),
             exit: report.exit.map(|exit| match exit {
                 Exit::Code(code) => ExitStatus::Code(code),
                 Exit::Signal(signal) => ExitStatus::Signal(signal),

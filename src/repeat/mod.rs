@@ -13,6 +13,7 @@ pub mod table;
 use std::fmt::Display;
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +80,16 @@ impl Streams {
     }
 }
 
+impl AppOutput {
+    /// The file, if it is one of the user's.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Pipe | Self::Null | Self::Inherit => None,
+        }
+    }
+}
+
 /// What all runs of a session have in common.
 pub struct Session<'a> {
     pub launching: &'a Launching,
@@ -127,7 +138,7 @@ impl Runner<'_> {
         }
         let timed_out = ended.timed_out;
         let measured = measurement.into_run(&ended.target, &ended.report, timed_out.is_some());
-        let (wall, metrics) = (measured.run.wall_s, &measured.run.metrics);
+        let (wall, metrics) = (&measured.run.wall, &measured.run.metrics);
         let quantities = Quantity::USUAL.iter().chain(&self.session.events);
         let mut readings: Vec<_> = quantities
             .filter_map(|quantity| Some((quantity.clone(), quantity.of_run(wall, metrics)?)))

@@ -275,6 +275,11 @@ impl Pipeline {
         reports
     }
 
+    /// For how long before `time` nothing ran that was due, if so: what was noticed at `time` may have happened then.
+    pub(crate) fn late_at(&self, time: Time) -> Option<Duration> {
+        self.samplers().iter().filter_map(|sampler| sampler.late_at(time)).max()
+    }
+
     /// Over all ticks of all samplers.
     pub(crate) fn late_p99(&self) -> Option<Duration> {
         let mut all = Lateness::new();

@@ -22,6 +22,9 @@ use crate::time::{Bell, Clock, Time};
 /// A sampler sends its batch after this time even if it is not full.
 const SEND_EVERY: Duration = Duration::from_millis(100);
 
+/// A tick that is later than this was not made in time for want of a CPU, or because the process was stopped.
+const LATE: Duration = Duration::from_millis(20);
+
 /// What a sampler can be asked to do. Each is executed by the thread between two ticks, and acknowledged.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Request {
@@ -101,6 +104,8 @@ struct Schedule {
     spanned: Duration,
     pairs: u64,
     lateness: Lateness,
+    /// The last tick that was [`LATE`]: when it was due, and when it was made.
+    late: Option<(Time, Time)>,
 }
 
 /// A source with its element.
@@ -146,6 +151,7 @@ impl Sampler {
             spanned: Duration::ZERO,
             pairs: 0,
             lateness: Lateness::new(),
+            late: None,
         };
         let sampler = Arc::new(Self {
             interval,
@@ -234,6 +240,16 @@ impl Sampler {
         }
     }
 
+    /// For how long before `time` nothing ran here that was due: then the process may have been stopped.
+    pub(crate) fn late_at(&self, time: Time) -> Option<Duration> {
+        let schedule = lock(&self.schedule);
+        // Whoever is stopped goes on with all its threads at once: the tick may have been made by now.
+        let made = schedule.late.filter(|(_, made)| time <= *made + LATE).map(|(due, _)| due);
+        let is_polling = self.busy.load(Ordering::Acquire) != 0;
+        let due = made.or(schedule.next.filter(|_| !is_polling));
+        due.map(|due| time.since(due)).filter(|late| *late > LATE)
+    }
+
     pub(crate) fn merge_lateness(&self, into: &mut Lateness) {
         into.merge(&lock(&self.schedule).lateness);
     }
@@ -295,6 +311,9 @@ impl Sampler {
 
     fn tick(&self, deadline: Time, now: Time) -> Result<(), Superseded> {
         self.registry.suspends().note(now, self.clock.suspended());
+        if now.since(deadline) > LATE {
+            lock(&self.schedule).late = Some((deadline, now));
+        }
         let full = lock(&self.batch).as_ref().is_some_and(|batch| batch.points().len() >= Pool::BATCH_POINTS);
         if full {
             self.send(false);
