@@ -1,6 +1,6 @@
 //! What every measurement has in common, whatever its target: plugins are started, outputs kept, results reported.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
 use std::path::Path;
 
@@ -249,6 +249,14 @@ impl<'a> Measurement<'a> {
 
     /// Adds what is known to be missing now that the run has ended.
     fn complete(&mut self, target: &Target, report: &Report) -> Followed {
+        let living: HashSet<i32> = report.survivors.iter().map(|survivor| survivor.pid).collect();
+        self.totals.end_all_but(|series| match series.consumer {
+            Consumer::Thread(_) => {
+                let process = series.label_value("process.pid").and_then(|pid| pid.parse().ok());
+                process.is_some_and(|pid: i32| living.contains(&pid))
+            }
+            consumer => consumer.id().is_none_or(|pid| living.contains(&pid)),
+        });
         let totals = self.totals.get();
         self.missing.extend(report.missing.iter().cloned());
         self.missing.extend(uncounted(&totals));

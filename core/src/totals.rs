@@ -135,6 +135,22 @@ impl Totals {
         table.living.iter().flatten().filter_map(Running::total).chain(table.ended.iter().cloned()).collect()
     }
 
+    /// At the end of the run: only the processes and threads of which `lives` says so have not ended. A source tells of an
+    /// end when it sees that somebody has gone; of those that end with the application, none does.
+    pub fn end_all_but(&self, lives: impl Fn(&Series) -> bool) {
+        let mut table = self.table();
+        let has_ended = |running: &mut Running| {
+            let consumer = running.series.consumer;
+            matches!(consumer, Consumer::Process(_) | Consumer::Thread(_)) && !lives(&running.series)
+        };
+        let ended: Vec<Total> =
+            table.living.iter_mut().filter_map(|place| place.take_if(has_ended)?.total()).collect();
+        ended.into_iter().for_each(|total| table.keep(total));
+        if table.ended_consumers >= 2 * Self::ENDED {
+            table.prune();
+        }
+    }
+
     /// How many ended processes and threads were left out because others used more.
     pub fn omitted(&self) -> usize {
         self.table().omitted
@@ -153,13 +169,17 @@ impl Table {
     fn end(&mut self, id: SeriesId) {
         let running = self.living.get_mut(id.index()).and_then(Option::take);
         let Some(total) = running.and_then(|running| running.total()) else { return };
+        self.keep(total);
+        if self.ended_consumers >= 2 * Totals::ENDED {
+            self.prune();
+        }
+    }
+
+    fn keep(&mut self, total: Total) {
         if self.ended.last().is_none_or(|last| last.series.consumer != total.series.consumer) {
             self.ended_consumers += 1;
         }
         self.ended.push(total);
-        if self.ended_consumers >= 2 * Totals::ENDED {
-            self.prune();
-        }
     }
 
     /// Keeps the ended consumers with the most CPU time.
@@ -269,5 +289,28 @@ mod tests {
         assert!(kept.len() < 2 * Totals::ENDED, "{}", kept.len());
         assert_eq!(kept.len() + totals.omitted(), 10_000);
         assert!(kept.iter().any(|total| total.series.consumer == Consumer::Process(9_999)));
+    }
+
+    #[test]
+    fn at_the_end_those_that_ended_with_the_application_are_bounded_too_and_survivors_stay() {
+        let registry = Registry::new();
+        let mut batch = Batch::new(Arc::clone(&registry));
+        let mut add = |metric, consumer, value| {
+            let series = Series::new(Metric::counter(metric, "1", "")).consumer(consumer);
+            batch.push(registry.series(series).unwrap(), value);
+        };
+        for pid in 0..2_000 {
+            add("process.cpu.time", Consumer::Process(pid), f64::from(pid));
+            add("process.paging.faults", Consumer::Process(pid), 1.0);
+        }
+        add("process.cpu.time", Consumer::Target, 1.0);
+        let mut totals = Totals::new();
+        totals.write(&batch).unwrap();
+        totals.end_all_but(|series| series.consumer == Consumer::Process(3));
+        let kept = totals.get();
+        let has = |consumer| kept.iter().filter(|total| total.series.consumer == consumer).count();
+        assert_eq!(kept.len(), 2 * Totals::ENDED + 2 + 1);
+        assert_eq!([Consumer::Process(1_999), Consumer::Process(3), Consumer::Target].map(has), [2, 2, 1]);
+        assert_eq!(totals.omitted(), 1_999 - Totals::ENDED);
     }
 }

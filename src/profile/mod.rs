@@ -9,7 +9,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use alumet::conventions::ENERGY;
+use alumet::conventions::{ENERGY, UNCERTAINTY};
 use alumet::target::Exit;
 use alumet::{Bound, Kind, Missing, Provenance, Report, Total, Totals};
 use alumet_plugin_estimate::BAND;
@@ -265,11 +265,10 @@ impl MetricTotal {
         Self { key, amount, uncertainty: None, band: None, bound, bound_reason }
     }
 
-    /// With how sure it is, as others of these totals say.
-    fn among(all: &[Total], total: &Total) -> Self {
+    /// With how sure it is, as these totals of uncertainties say.
+    fn with(uncertainties: &[Total], total: &Total) -> Self {
         let is_energy = total.series.metric.name == ENERGY.name;
-        // Looking it up goes through all totals: once for each of few energies, not for each of many processes.
-        let uncertainty = if is_energy { energy::uncertainty(all, &total.series) } else { None };
+        let uncertainty = if is_energy { energy::uncertainty(uncertainties, &total.series) } else { None };
         let is_estimated = total.series.provenance == Provenance::Estimated;
         let band = (is_energy && is_estimated).then(|| BAND.map(|factor| total.value * factor));
         Self { uncertainty, band, ..Self::of(total) }
@@ -280,6 +279,12 @@ impl Run {
     pub fn of(report: &Report, totals: &Totals, rates: Rates, timed_out: bool, followed: Followed) -> Self {
         let sampling = &report.sampling;
         let totals_of_all = totals.get();
+        // Few, while there may be an energy of each of 20,000 processes.
+        let uncertainties: Vec<Total> = totals_of_all
+            .iter()
+            .filter(|total| total.series.metric.name == UNCERTAINTY.name)
+            .cloned()
+            .collect();
         let derived = derive(&totals_of_all, &Span::of(report));
         Self {
             parameters: Parameters::new(),
@@ -290,7 +295,7 @@ impl Run {
                 Exit::Signal(signal) => ExitStatus::Signal(signal),
             }),
             timed_out,
-            metrics: totals_of_all.iter().map(|total| MetricTotal::among(&totals_of_all, total)).collect(),
+            metrics: totals_of_all.iter().map(|total| MetricTotal::with(&uncertainties, total)).collect(),
             derived: derived.into_iter().chain(rates.derive(&totals_of_all)).collect(),
             omitted_processes: totals.omitted(),
             followed,
