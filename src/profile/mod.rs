@@ -265,6 +265,14 @@ impl MetricTotal {
         Self { key, amount, uncertainty: None, band: None, bound, bound_reason }
     }
 
+    /// Of all totals of a run.
+    fn all(totals: &[Total]) -> Vec<Self> {
+        // Few, while there may be an energy of each of 20,000 processes.
+        let is_uncertainty = |total: &&Total| total.series.metric.name == UNCERTAINTY.name;
+        let uncertainties: Vec<Total> = totals.iter().filter(is_uncertainty).cloned().collect();
+        totals.iter().map(|total| Self::with(&uncertainties, total)).collect()
+    }
+
     /// With how sure it is, as these totals of uncertainties say.
     fn with(uncertainties: &[Total], total: &Total) -> Self {
         let is_energy = total.series.metric.name == ENERGY.name;
@@ -279,12 +287,6 @@ impl Run {
     pub fn of(report: &Report, totals: &Totals, rates: Rates, timed_out: bool, followed: Followed) -> Self {
         let sampling = &report.sampling;
         let totals_of_all = totals.get();
-        // Few, while there may be an energy of each of 20,000 processes.
-        let uncertainties: Vec<Total> = totals_of_all
-            .iter()
-            .filter(|total| total.series.metric.name == UNCERTAINTY.name)
-            .cloned()
-            .collect();
         let derived = derive(&totals_of_all, &Span::of(report));
         Self {
             parameters: Parameters::new(),
@@ -295,7 +297,7 @@ impl Run {
                 Exit::Signal(signal) => ExitStatus::Signal(signal),
             }),
             timed_out,
-            metrics: totals_of_all.iter().map(|total| MetricTotal::with(&uncertainties, total)).collect(),
+            metrics: MetricTotal::all(&totals_of_all),
             derived: derived.into_iter().chain(rates.derive(&totals_of_all)).collect(),
             omitted_processes: totals.omitted(),
             followed,
@@ -325,5 +327,53 @@ impl Profile {
             text.write_all(b"\n")?;
             text.flush()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::breakdown::{By, table};
+    use alumet::{Batch, Consumer, Metric, Output, Registry, Series};
+    use nix::time::{ClockId, clock_gettime};
+
+    /// Of so many processes, each with an energy and a time.
+    fn totals(processes: i32) -> Vec<Total> {
+        let registry = Registry::new();
+        let mut batch = Batch::new(std::sync::Arc::clone(&registry));
+        for pid in 0..processes {
+            for metric in [ENERGY, Metric::counter("process.cpu.time", "s", "")] {
+                let series = Series::new(metric).consumer(Consumer::Process(pid));
+                batch.push(registry.series(series).unwrap(), f64::from(pid));
+            }
+        }
+        let mut totals = Totals::new();
+        totals.write(&batch).unwrap();
+        totals.get()
+    }
+
+    /// The least CPU time of a few tries: other processes take none of it.
+    fn cost(f: impl Fn()) -> f64 {
+        let now = || std::time::Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap());
+        let once = || {
+            let before = now();
+            f();
+            (now() - before).as_secs_f64()
+        };
+        (0..5).map(|_| once()).fold(f64::INFINITY, f64::min)
+    }
+
+    #[test]
+    fn four_times_as_many_processes_take_about_four_times_as_long() {
+        let (few, many) = (totals(2_000), totals(8_000));
+        let of_table = |totals: &[Total]| cost(|| drop(table(By::Process, totals, 10, 80)));
+        let of_profile = |totals: &[Total]| cost(|| drop(MetricTotal::all(totals)));
+        for (what, ratio) in [
+            ("the table", of_table(&many) / of_table(&few)),
+            ("the profile", of_profile(&many) / of_profile(&few)),
+        ] {
+            // Each process compared with each other one: 16.
+            assert!(ratio < 9.0, "{what}: {ratio}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! The driver tells of load only where there was some, for sample periods of its own (1/6 s to 1 s). So the mean load of a
 //! process is that over the samples in which it was at work. On a GPU that is split into instances it tells none.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 
 use alumet::{Batch, Clock, Consumer, Contradiction, Gaps, Metric, Registry, Series, SeriesId, Target};
@@ -22,7 +22,7 @@ const TASKS: [&str; 4] = ["general", "memory", "encoder", "decoder"];
 /// The pids of the application, looked up only if somebody is on a GPU.
 pub struct Tree<'a> {
     target: &'a Target,
-    pids: Option<Vec<i32>>,
+    pids: Option<HashSet<i32>>,
 }
 
 impl<'a> Tree<'a> {
@@ -35,7 +35,7 @@ impl<'a> Tree<'a> {
         let pids = self.pids.get_or_insert_with(|| {
             let mut pids = Vec::new();
             self.target.members(&mut pids);
-            pids
+            pids.into_iter().collect()
         });
         pids.contains(&pid)
     }
