@@ -142,4 +142,65 @@ mod tests {
         let plain = Counters { user: 1000, system: 5, ..Counters::default() }.without(&base);
         assert_eq!((plain.user, plain.system), (700, 5));
     }
+
+    fn counters(values: [u64; Counters::COUNT]) -> Counters {
+        let [user, system, minor_faults, major_faults, voluntary, involuntary, read, written] = values;
+        Counters { user, system, minor_faults, major_faults, voluntary, involuntary, read, written }
+    }
+
+    const A: [u64; Counters::COUNT] = [10, 20, 30, 40, 50, 60, 70, 80];
+    const B: [u64; Counters::COUNT] = [1, 200, 3, 400, 5, 600, 7, 800];
+
+    #[test]
+    fn the_arithmetic_is_that_of_each_counter_on_its_own() {
+        let (a, b) = (counters(A), counters(B));
+        let mut sum = a;
+        sum.add(&b);
+        assert_eq!(sum.as_array(), [11, 220, 33, 440, 55, 660, 77, 880]);
+        assert_eq!(a.less(&b).as_array(), [9, 0, 27, 0, 45, 0, 63, 0]);
+        assert_eq!(a.lesser(&b).as_array(), [1, 20, 3, 40, 5, 60, 7, 80]);
+        assert_eq!(a.greater(&b).as_array(), [10, 200, 30, 400, 50, 600, 70, 800]);
+    }
+
+    #[test]
+    fn the_usage_of_the_reaped_has_every_counter() {
+        let usage = Usage {
+            user: std::time::Duration::from_nanos(10),
+            system: std::time::Duration::from_nanos(20),
+            peak_resident: 99,
+            minor_faults: 30,
+            major_faults: 40,
+            read: 70,
+            written: 80,
+            voluntary: 50,
+            involuntary: 60,
+        };
+        assert_eq!(Counters::of_usage(&usage).as_array(), A);
+    }
+
+    #[test]
+    fn cpu_time_is_both_modes_together() {
+        let a = counters(A);
+        assert_eq!(a.cpu(), 30);
+        assert_eq!(a.in_one_mode().as_array(), [30, 0, 30, 40, 50, 60, 70, 80]);
+    }
+
+    #[test]
+    fn switches_that_were_seen_count_where_they_are_more() {
+        let seen = counters(B).switches();
+        let more = counters(A).with_switches_of_at_least(seen);
+        assert_eq!(more.as_array(), [10, 20, 30, 40, 50, 600, 70, 80]);
+    }
+
+    #[test]
+    fn what_the_gate_used_is_taken_off_each_mode_where_that_has_it() {
+        let later = counters(A).without(&Counters { user: 10, system: 4, read: 7, ..Counters::default() });
+        assert_eq!(later.as_array(), [0, 16, 30, 40, 50, 60, 63, 80]);
+        // System time alone is too little: all is taken from user time.
+        let later = counters([100, 3, 0, 0, 0, 0, 0, 0]).without(&counters([10, 5, 0, 0, 0, 0, 0, 0]));
+        assert_eq!((later.user, later.system), (85, 3));
+        // Both together are less than there was.
+        let later = counters([4, 3, 0, 0, 0, 0, 0, 0]).without(&counters([10, 5, 0, 0, 0, 0, 0, 0]));
+        assert_eq!((later.user, later.system), (0, 0));
+    }
 }

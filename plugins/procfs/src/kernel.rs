@@ -31,3 +31,38 @@ pub fn cpu_nanos(pid: i32) -> Option<u64> {
     let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid)).ok()?;
     Some(nanos(clock_gettime(clock).ok()?.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_units_are_those_that_it_tells_elsewhere() {
+        // SAFETY: getauxval takes a number and touches no memory.
+        assert_eq!(page_size(), unsafe { libc::getauxval(libc::AT_PAGESZ) });
+        let uptime = || {
+            let text = std::fs::read_to_string("/proc/uptime").unwrap();
+            let seconds: f64 = text.split(' ').next().unwrap().parse().unwrap();
+            (seconds / tick().as_secs_f64()).round() as u64
+        };
+        let (before, ticks, after) = (uptime(), ticks_since_boot(), uptime());
+        assert!((before.saturating_sub(1)..=after + 1).contains(&ticks), "{before} {ticks} {after}");
+    }
+
+    #[test]
+    fn nanoseconds_end_at_what_fits() {
+        assert_eq!(nanos(Duration::new(2, 5)), 2_000_000_005);
+        assert_eq!(nanos(Duration::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn the_clock_of_a_process_is_its_own_and_ends_with_it() {
+        let own = || nanos(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap().into());
+        let pid = std::process::id() as i32;
+        let (before, told, after) = (own(), cpu_nanos(pid).unwrap(), own());
+        assert!((before..=after).contains(&told) && told > 0, "{before} {told} {after}");
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        assert_eq!(cpu_nanos(child.id() as i32), None);
+    }
+}
