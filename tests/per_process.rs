@@ -151,3 +151,18 @@ fn without_the_option_nothing_is_said_of_single_processes() {
     assert!(of_processes(&run.profile("p.json")).is_empty() && table(&done).is_empty());
     assert!(run.rows("s.csv").iter().all(|row| row["consumer"] != "process"));
 }
+
+#[test]
+fn a_thread_that_executes_a_program_does_not_bring_its_time_along_twice() {
+    let options = ["exec", "-q", "--per-thread", "-i", "100ms", "--json", "p.json", "--"];
+    let mut run = Alumet::new(options);
+    run.command.arg(workload()).args(["thread=600", "burn=350"]);
+    run.run().status(0);
+    let profile = run.profile("p.json");
+    let whole = counter(&profile, "process.cpu.time", "");
+    let metrics = profile["runs"][0]["metrics"].as_array().unwrap();
+    let of_thread = |m: &&Value| m["consumer"] == "thread" && m["metric"] == "process.cpu.time";
+    let parts: Vec<f64> = metrics.iter().filter(of_thread).map(|m| m["value"].as_f64().unwrap()).collect();
+    let sum = parts.iter().sum::<f64>();
+    assert!(whole > 0.9 && sum <= whole && sum > 0.7 * whole, "{parts:?} of {whole}");
+}

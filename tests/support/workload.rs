@@ -25,6 +25,7 @@
 //! - `sleep=MS`      sleeps
 //! - `closefds`      closes all descriptors above 2
 //! - `rename`        executes itself again with the rest of the steps
+//! - `thread=MS`     executes itself again with the rest of the steps from another thread, which uses MS milliseconds before
 //! - `usage`         prints on stdout, as JSON, what getrusage(2) says of this process and the children it waited for
 
 use std::ffi::{c_int, c_long};
@@ -242,6 +243,15 @@ fn main() {
                 use std::os::unix::process::CommandExt;
                 let error = std::process::Command::new(&arguments[0]).args(&arguments[i + 1..]).exec();
                 panic!("{error}");
+            }
+            "thread" => {
+                use std::os::unix::process::CommandExt;
+                let (program, rest) = (arguments[0].clone(), arguments[i + 1..].to_vec());
+                let thread = std::thread::spawn(move || {
+                    burn(ms);
+                    std::process::Command::new(program).args(rest).exec()
+                });
+                panic!("{:?}", thread.join());
             }
             "usage" => usage(),
             _ => panic!("unknown step {step}"),
