@@ -183,7 +183,18 @@ fn every_way_to_make_and_lose_processes_is_counted() {
         ("2,000 forks", "\"$W\" forks=2000"),
         ("threads", "\"$W\" threads=8:40"),
     ];
-    for (what, script) in scripts {
+    let is_there = |program: &str| Command::new(program).arg("--version").output().is_ok();
+    let pool = "python3 -c 'from multiprocessing import Pool; Pool(3).map(sum, [range(2000000)] * 6)'";
+    let make = "printf 'all: a b c d\n%%:\n\t\"$$W\" burn=50 child=20\n' > Makefile; make -s -j2";
+    let others = [("a pool of Python", "python3", pool), ("make -j2", "make", make)];
+    let others = others.into_iter().filter_map(|(what, program, script)| {
+        let script = is_there(program).then_some((what, script));
+        if script.is_none() {
+            skip(what, &format!("{program} is not installed"));
+        }
+        script
+    });
+    for (what, script) in scripts.into_iter().chain(others) {
         for options in [&["-i", "10ms", "--per-process"][..], &["-i", "1s"]] {
             let (profile, truth) = launched(&outer, options, script);
             is_the_truth(&profile, truth, &format!("{what} {options:?}"));
