@@ -1,6 +1,6 @@
 //! The kernel's text about one process: parsers only. And whether `/proc` has the text of this namespace's processes.
 //!
-//! Formats: proc_pid_stat(5), proc_pid_statm(5), proc_pid_status(5), proc_pid_io(5).
+//! Formats: proc_pid_stat(5), proc_pid_statm(5), proc_pid_status(5), proc_pid_smaps(5), proc_pid_io(5).
 
 use std::time::Duration;
 
@@ -68,6 +68,11 @@ impl<'a> Stat<'a> {
     /// other threads.
     pub fn has_ended(&self) -> bool {
         matches!(self.state, 'Z' | 'X') && self.threads <= 1
+    }
+
+    /// Whether the main thread has ended and others have not: then the memory of the process is in the files of those alone.
+    pub fn is_main_thread_over(&self) -> bool {
+        matches!(self.state, 'Z' | 'X') && self.threads > 1
     }
 
     /// # Errors
@@ -147,6 +152,40 @@ pub fn ignores_signal(status: &[u8], signal: i32) -> bool {
     mask().is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
+/// The memory in `/proc/PID/smaps_rollup`, in bytes: counted page by page when it is read, and so exact, unlike the resident
+/// size in the other files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rollup {
+    /// The first address of the process, which all that were forked from one another have in common.
+    pub start: u64,
+    /// Resident.
+    pub resident: u64,
+    /// Resident and anonymous: no file's, and not shared by a mapping.
+    pub anonymous: u64,
+    /// Resident, of each page the part that falls to this process if all that have mapped it share it evenly.
+    pub proportional: u64,
+    /// The part of that which is anonymous (since Linux 5.4).
+    pub proportional_anonymous: u64,
+}
+
+impl Rollup {
+    /// # Errors
+    /// The lines are not there.
+    pub fn parse(text: &[u8]) -> Result<Self, Malformed> {
+        const WHAT: Malformed = Malformed("/proc/PID/smaps_rollup");
+        let bytes = |key: &[u8]| field(text, key).map(|kib| kib.saturating_mul(1024));
+        let start = text.split(|byte| *byte == b'-').next().unwrap_or_default();
+        let start = std::str::from_utf8(start).ok().and_then(|start| u64::from_str_radix(start, 16).ok());
+        Ok(Self {
+            start: start.ok_or(WHAT)?,
+            resident: bytes(b"\nRss:").ok_or(WHAT)?,
+            anonymous: bytes(b"\nAnonymous:").ok_or(WHAT)?,
+            proportional: bytes(b"\nPss:").ok_or(WHAT)?,
+            proportional_anonymous: bytes(b"\nPss_Anon:").ok_or(WHAT)?,
+        })
+    }
+}
+
 /// The storage I/O in `/proc/PID/io`, in bytes: of all threads, and of children that were waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Io {
@@ -169,11 +208,15 @@ impl Io {
 
 /// The number after `key`, which names the line and its newline before it.
 fn field(text: &[u8], key: &[u8]) -> Option<u64> {
+    line(text, key)?.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// What stands after `key` in its line.
+fn line<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a str> {
     // The lines that are wanted stand near the end of their files, and a name chosen by a user near the start.
     let at = text.windows(key.len()).rposition(|window| window == key)?;
-    let rest = text[at + key.len()..].trim_ascii_start();
-    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-    std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
+    let rest = text[at + key.len()..].split(|byte| *byte == b'\n').next()?;
+    Some(std::str::from_utf8(rest).ok()?.trim())
 }
 
 #[cfg(test)]
@@ -236,6 +279,25 @@ mod tests {
     }
 
     #[test]
+    fn a_rollup_is_read_in_bytes() {
+        let text = "5588149ad000-7ffdde33b000 ---p 00000000 00:00 0                          [rollup]\n\
+            Rss:                1736 kB\nPss:                 263 kB\nPss_Dirty:           112 kB\n\
+            Pss_Anon:            110 kB\nPss_File:            151 kB\nPss_Shmem:             2 kB\n\
+            Private_Dirty:       112 kB\nAnonymous:           112 kB\nAnonHugePages:         0 kB\nSwapPss: 7 kB\n";
+        let rollup = Rollup {
+            start: 0x5588_149a_d000,
+            resident: 1736 << 10,
+            anonymous: 112 << 10,
+            proportional: 263 << 10,
+            proportional_anonymous: 110 << 10,
+        };
+        assert_eq!(Rollup::parse(text.as_bytes()), Ok(rollup));
+        let before_5_4 = text.replace("Pss_Anon", "Pss_X");
+        assert_eq!(Rollup::parse(before_5_4.as_bytes()), Err(Malformed("/proc/PID/smaps_rollup")));
+        assert_eq!(Rollup::parse(b""), Err(Malformed("/proc/PID/smaps_rollup")));
+    }
+
+    #[test]
     fn io_counts_storage_bytes_and_not_all_characters() {
         let io = b"rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 4096\nwrite_bytes: 8192\n\
             cancelled_write_bytes: 0\n";
@@ -247,6 +309,7 @@ mod tests {
         #[test]
         fn no_text_makes_a_parser_panic(text in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
             let _ = (Stat::parse(&text), Switches::parse(&text), Io::parse(&text), peak_resident(&text));
+            let _ = (Rollup::parse(&text), ignores_signal(&text, libc::SIGCHLD));
         }
     }
 }
