@@ -1,6 +1,8 @@
 //! A cgroup v2 of the application's own, where one can be made: then membership is exact, and so is the CPU time of
 //! all members, also of those that nobody waits for (cgroups(7); Documentation/admin-guide/cgroup-v2.rst).
 
+mod leaf;
+
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
@@ -8,10 +10,16 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 use nix::unistd::Uid;
+
+use leaf::Leaf;
+
+/// The file that lists the members of a cgroup, and that moves processes into it.
+const PROCS: &str = "cgroup.procs";
 
 /// The cgroup; removed when dropped.
 #[derive(Debug)]
@@ -20,6 +28,8 @@ pub struct Cgroup {
     directory: File,
     procs: File,
     cpu_stat: File,
+    /// Where this process is meanwhile, if the memory controller demands it.
+    leaf: Mutex<Option<Leaf>>,
     removed: AtomicBool,
 }
 
@@ -54,8 +64,9 @@ impl Cgroup {
     /// # Errors
     /// In words for a person.
     pub(super) fn create() -> Result<Self, String> {
-        let parent = own_cgroup()?;
+        let parent = leaf::outside(own_cgroup()?);
         remove_leftovers(&parent);
+        let leaf = Leaf::make(&parent);
         let pid = std::process::id();
         // More than one run in one process is possible; the first free name is ours.
         let path = (0..)
@@ -63,18 +74,19 @@ impl Cgroup {
             .find(|path| !path.exists())
             .ok_or("no free name")?;
         fs::create_dir(&path).map_err(|error| format!("{}: {}", parent.display(), reason(&error)))?;
-        Self::open(path.clone()).map_err(|error| {
+        Self::open(path.clone(), leaf).map_err(|error| {
             // The cause is what matters; an empty directory is removed by a later run.
             let _ = fs::remove_dir(&path);
             format!("{}: {}", path.display(), reason(&error))
         })
     }
 
-    fn open(path: PathBuf) -> io::Result<Self> {
+    fn open(path: PathBuf, leaf: Option<Leaf>) -> io::Result<Self> {
         Ok(Self {
             directory: File::open(&path)?,
-            procs: File::open(path.join("cgroup.procs"))?,
+            procs: File::open(path.join(PROCS))?,
             cpu_stat: File::open(path.join("cpu.stat"))?,
+            leaf: Mutex::new(leaf),
             removed: AtomicBool::new(false),
             path,
         })
@@ -97,7 +109,8 @@ impl Cgroup {
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "cpu.stat is not in the expected form"))
     }
 
-    /// The peak of the members' memory together, in bytes; only where the memory controller is on.
+    /// The peak of the members' memory together, in bytes, with the page cache of files that they have read or written and
+    /// the kernel's own memory for them; only where the memory controller is on, since Linux 5.19.
     pub fn memory_peak(&self) -> Option<u64> {
         fs::read_to_string(self.path.join("memory.peak")).ok()?.trim().parse().ok()
     }
@@ -150,12 +163,14 @@ impl Cgroup {
         if self.removed.swap(true, Ordering::Relaxed) {
             return;
         }
+        let leaf = self.leaf.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let parent = leaf.as_ref().map(Leaf::path).or(self.path.parent());
         for attempt in 0..8 {
             let mut members = Vec::new();
             let _ = self.members(&mut members);
-            if let Some(parent) = self.path.parent() {
+            if let Some(parent) = parent {
                 for pid in members {
-                    let _ = fs::write(parent.join("cgroup.procs"), pid.to_string());
+                    let _ = fs::write(parent.join(PROCS), pid.to_string());
                 }
             }
             if remove_all(&self.path).is_ok() {
@@ -186,7 +201,7 @@ fn reason(error: &io::Error) -> String {
 
 fn below(path: &Path, out: &mut Vec<i32>) {
     for child in children(path) {
-        if let Ok(procs) = File::open(child.join("cgroup.procs")) {
+        if let Ok(procs) = File::open(child.join(PROCS)) {
             // A cgroup that was just removed has no members.
             let _ = read_pids(&procs, out);
         }
