@@ -9,6 +9,7 @@ use super::gate::{self, Command, LaunchError};
 use super::has_ended;
 use super::tree;
 use super::usage::{Exit, Usage};
+use crate::process::{Stat, ignores_signal};
 
 #[derive(Debug)]
 pub(super) struct Launched {
@@ -28,6 +29,9 @@ pub(super) struct Launched {
 struct Reaped {
     usage: Usage,
     exit: Option<Exit>,
+    processes: u64,
+    /// Whether the first process has had no children.
+    was_childless: bool,
 }
 
 impl Launched {
@@ -101,6 +105,11 @@ impl Launched {
 
     pub(super) fn exit(&self) -> Option<Exit> {
         self.lock().exit
+    }
+
+    pub(super) fn was_alone(&self) -> bool {
+        let reaped = self.lock();
+        reaped.processes == 1 && reaped.was_childless
     }
 
     pub(super) fn peek_exit(&self) -> Option<Exit> {
@@ -182,6 +191,7 @@ impl Launched {
 
     /// Reaps this child if it has ended.
     fn reap_one(&self, pid: i32, reaped: &mut Reaped) {
+        let was_childless = pid == self.pid && was_childless(pid);
         let mut status = 0;
         // SAFETY: all-zero is a valid rusage; both places outlive the call.
         let mut rusage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -190,7 +200,9 @@ impl Launched {
             && !self.others.contains(&pid)
         {
             reaped.usage += Usage::from_raw(&rusage);
+            reaped.processes += 1;
             if pid == self.pid {
+                reaped.was_childless = was_childless;
                 reaped.exit = Some(Exit::from_wait_status(status));
             }
         }
@@ -210,6 +222,15 @@ impl Launched {
             cgroup.remove();
         }
     }
+}
+
+/// Whether a process that has ended has had no children: a child has faults, if only of its stack, and whoever waits for it
+/// gets them. Of those that nobody waits for because their parent ignores their end, nothing is known.
+fn was_childless(pid: i32) -> bool {
+    let read = |file| std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let has_faults = |stat: &Stat<'_>| stat.children_minor_faults + stat.children_major_faults > 0;
+    Stat::parse(&read("stat")).is_ok_and(|stat| !has_faults(&stat))
+        && !ignores_signal(&read("status"), libc::SIGCHLD)
 }
 
 /// Whether this process has any child (wait(2): ECHILD otherwise).

@@ -51,7 +51,7 @@ pub struct Target {
 /// How alumet came to it.
 #[derive(Debug)]
 enum Way {
-    Launched(Launched),
+    Launched(Box<Launched>),
     Attached(Attached),
 }
 
@@ -71,7 +71,7 @@ impl Target {
     /// # Errors
     /// The process cannot be created, or not as the user that was asked for.
     pub fn launch(command: &Command) -> Result<Self, LaunchError> {
-        let launched = Launched::new(command)?;
+        let launched = Box::new(Launched::new(command)?);
         Ok(Self::new(gate::display(command.arguments()), Way::Launched(launched)))
     }
 
@@ -285,6 +285,12 @@ impl Target {
     /// The usage of everything that was reaped so far.
     pub fn reaped(&self) -> Usage {
         self.launched().map(Launched::reaped).unwrap_or_default()
+    }
+
+    /// Whether the application was one process from start to end, as far as its end tells: it has waited for no child and
+    /// alumet has reaped none. `false` until it was reaped.
+    pub fn was_alone(&self) -> bool {
+        self.launched().is_some_and(Launched::was_alone)
     }
 
     /// How the first process ended; `None` until it was reaped, and for processes attached to: only their parents know.
