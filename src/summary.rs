@@ -429,23 +429,29 @@ impl Numbers<'_> {
 
     /// The peak of memory, and what there is to say about it.
     fn memory(&self) -> Option<[String; 2]> {
-        let tree = self.find(Consumer::Target, "process.memory.peak", "tree")?;
-        let peak = marked("", Some(tree.bound), &bytes(tree.max));
-        let value = if tree.bound.is_exact() { format!("{peak} peak") } else { peak };
-        if tree.bound == Bound::AtMost {
-            return Some([value, tree.bound_reason.to_string()]);
-        }
+        let peak = |scope| self.find(Consumer::Target, "process.memory.peak", scope);
+        let in_words = |peak: &Total| marked("", Some(peak.bound), &bytes(peak.max));
+        let largest = peak("largest_process");
+        let tree = peak("tree");
+        // It may be smaller: what others have brought into the cache is theirs.
+        let cached = peak("cgroup").filter(|cached| tree.is_none_or(|tree| cached.max > tree.max));
+        let cached = cached.map_or_else(String::new, |peak| format!("; {} with page cache", bytes(peak.max)));
+        let Some(tree) = tree else {
+            let why = "largest process; what they have together was not sampled";
+            return Some([in_words(largest?), format!("{why}{cached}")]);
+        };
+        let value = in_words(tree);
         let samples = self.find(Consumer::Target, "process.memory.usage", "").map_or(0, |total| total.points);
         let of_tree = match (tree.bound, samples) {
-            (Bound::Exact, _) => "tree".to_owned(),
-            (_, 0) => "peak of the tree, which was not sampled".to_owned(),
-            (_, 1) => "peak of the tree, from 1 sample".to_owned(),
-            (_, n) => format!("peak of the tree, from {} samples", count(n as f64)),
+            (Bound::Exact, _) => return Some([format!("{value} peak"), format!("its only process{cached}")]),
+            (Bound::AtMost, _) => return Some([value, format!("{}{cached}", tree.bound_reason)]),
+            (Bound::AtLeast, 0) => "peak of the tree, which was not sampled".to_owned(),
+            (Bound::AtLeast, 1) => "peak of the tree, from 1 sample".to_owned(),
+            (Bound::AtLeast, n) => format!("peak of the tree, from {} samples", count(n as f64)),
         };
-        let largest = self.find(Consumer::Target, "process.memory.peak", "largest_process");
-        let largest = largest.map(|it| marked("", Some(it.bound), &bytes(it.value)));
-        let largest = largest.map_or_else(String::new, |it| format!("; largest process {it}"));
-        Some([value, format!("{of_tree}{largest}")])
+        let largest =
+            largest.map_or_else(String::new, |peak| format!("; largest process {}", in_words(peak)));
+        Some([value, format!("{of_tree}{largest}{cached}")])
     }
 }
 

@@ -18,7 +18,11 @@
 //! - `tree=MS`       eight threads and four children at once, each using MS milliseconds; two of the children fork another
 //!   child of 2 ms every 5 ms of it, and two have a second thread that uses as much; waits for all
 //! - `fat=MB:MS`     holds MB megabytes while a child that is forked from them uses MS milliseconds; waits for it
-//! - `leader=MS`     ends its main thread while another one uses MS milliseconds
+//! - `shared=MB:MS`  holds MB megabytes while five children that are forked from them sleep MS milliseconds; waits for them
+//! - `copied=MB:MS`  the same, but each of the children first writes to all of its memory
+//! - `mapped=MB:MS`  the same, with memory that stays shared, to all of which everybody writes
+//! - `vfork=MB:MS`   holds MB megabytes while a child has them as well, by vfork(2), and sleeps MS milliseconds
+//! - `leader=MB:MS`  ends its main thread while another one holds MB megabytes and uses MS milliseconds
 //! - `go`            waits for a byte on stdin
 //! - `spin=MS`       uses MS milliseconds and prints how many rounds it has made per millisecond of CPU time
 //! - `touch=MB`      writes to every page of MB megabytes, then gives them back
@@ -39,6 +43,9 @@ struct Timespec {
 
 unsafe extern "C" {
     fn fork() -> c_int;
+    fn vfork() -> c_int;
+    fn usleep(micros: u32) -> c_int;
+    fn mmap(at: *mut u8, n: usize, protection: c_int, flags: c_int, fd: c_int, offset: i64) -> *mut u8;
     fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
     fn setsid() -> c_int;
     fn syscall(number: c_long, ...) -> c_long;
@@ -141,8 +148,44 @@ fn detached(f: impl FnOnce()) -> c_int {
 /// Memory, every page of it in use.
 fn touched(mb: u64) -> Vec<u8> {
     let mut memory = vec![0u8; mb as usize * 1_000_000];
-    memory.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
+    touch(&mut memory);
     std::hint::black_box(memory)
+}
+
+/// Writes to every page.
+fn touch(memory: &mut [u8]) {
+    memory.iter_mut().step_by(4096).for_each(|byte| *byte = std::hint::black_box(1));
+}
+
+/// Memory that is shared with children.
+fn mapped(mb: u64) -> &'static mut [u8] {
+    let n = mb as usize * 1_000_000;
+    // Readable and writable, shared and of no file.
+    let at = unsafe { mmap(std::ptr::null_mut(), n, 3, 0x21, -1, 0) };
+    unsafe { std::slice::from_raw_parts_mut(at, n) }
+}
+
+/// Five children that are forked at once and sleep for so long once they have done this.
+fn five(ms: u64, mut first: impl FnMut()) {
+    let children = [(); 5].map(|()| {
+        child(|| {
+            first();
+            std::thread::sleep(Duration::from_millis(ms));
+        })
+    });
+    children.into_iter().for_each(wait);
+}
+
+/// A child that shares all of this process' memory, which stands still meanwhile.
+fn shadow(micros: u32) {
+    let pid = unsafe { vfork() };
+    if pid == 0 {
+        unsafe {
+            usleep(micros);
+            _exit(0)
+        }
+    }
+    wait(pid);
 }
 
 fn usage() {
@@ -188,9 +231,31 @@ fn main() {
                 wait(child(|| burn(ms)));
                 drop(memory);
             }
+            "shared" => {
+                let memory = touched(n);
+                five(ms, || {});
+                drop(memory);
+            }
+            "copied" => {
+                let mut memory = touched(n);
+                five(ms, || touch(&mut memory));
+                drop(memory);
+            }
+            "mapped" => {
+                let memory = mapped(n);
+                touch(memory);
+                five(ms, || touch(memory));
+            }
+            "vfork" => {
+                let memory = touched(n);
+                shadow(ms as u32 * 1000);
+                drop(memory);
+            }
             "leader" => {
                 std::thread::spawn(move || {
+                    let memory = touched(n);
                     burn(ms);
+                    drop(memory);
                     unsafe { _exit(0) }
                 });
                 // exit(2) of this thread alone; pthread_exit(3) would unwind.

@@ -1,7 +1,7 @@
 //! What the kernel's `/proc` says of the application's process tree and of the machine.
 //!
-//! [`tree`] is the source for the application, with [`process`] for one process of it, [`per_process`] and [`per_thread`]
-//! for the break-downs; [`machine`] is the source for everything that runs.
+//! [`tree`] is the source for the application, with [`process`] for one process of it, [`memory`] for what they have together,
+//! [`per_process`] and [`per_thread`] for the break-downs; [`machine`] is the source for everything that runs.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
@@ -11,6 +11,7 @@ mod cpu;
 mod kernel;
 mod ledger;
 pub mod machine;
+pub mod memory;
 pub mod metrics;
 pub mod per_process;
 pub mod per_thread;

@@ -4,13 +4,10 @@
 use alumet::Metric;
 
 /// Resident memory.
-pub const MEMORY: Metric = Metric::gauge(
-    "process.memory.usage",
-    "By",
-    "resident memory; memory that processes share counts for each of them",
-);
-/// Label: `process.memory.peak.scope` = `tree` or `largest_process`.
-pub const MEMORY_PEAK: Metric = Metric::gauge("process.memory.peak", "By", "peak of resident memory");
+pub const MEMORY: Metric = Metric::gauge("process.memory.usage", "By", "resident memory, each page once");
+/// Label: `process.memory.peak.scope` = `tree`, `largest_process`, or `cgroup`, which has the page cache and the kernel's own
+/// memory in it.
+pub const MEMORY_PEAK: Metric = Metric::gauge("process.memory.peak", "By", "peak of memory");
 /// Label: `system.paging.fault.type` = `minor` or `major`.
 pub const FAULTS: Metric = Metric::counter("process.paging.faults", "{fault}", "page faults");
 /// Label: `process.context_switch.type` = `voluntary` or `involuntary`.

@@ -46,7 +46,8 @@ impl ProcessSeries {
         }
         Ok(Self {
             counters: counters.try_into().expect("one for each counter"),
-            memory: registry.series(series(MEMORY).method("/proc/PID"))?,
+            // What it shares with others counts in full for each of them.
+            memory: registry.series(series(MEMORY).method("/proc/PID/stat, resident"))?,
             threads: registry.series(series(THREADS).method("/proc/PID"))?,
             name,
         })

@@ -208,6 +208,9 @@ impl Process {
             ..self.last
         };
         let threads = stat.threads;
+        if stat.is_main_thread_over() {
+            reading.resident_pages = resident_of_others(self.pid, buffer);
+        }
         if wanted.details || !reading.alive {
             reading.switches = self.switches(threads, wanted.threads, buffer)?;
             if self.io.is_none() && self.io_attempts > 0 {
@@ -371,6 +374,15 @@ impl Threads {
         self.living.values().for_each(|switches| add(&mut sum, *switches));
         sum
     }
+}
+
+/// The resident pages of a process whose main thread has ended, and with it what its own file says of memory.
+fn resident_of_others(pid: i32, buffer: &mut [u8]) -> u64 {
+    let mut read = |tid| {
+        let n = File::open(format!("/proc/{pid}/task/{tid}/stat")).ok()?.read_at(buffer, 0).ok()?;
+        Some(Stat::parse(&buffer[..n]).ok()?.resident_pages)
+    };
+    threads(pid).filter(|tid| *tid != pid).find_map(|tid| read(tid).filter(|pages| *pages > 0)).unwrap_or(0)
 }
 
 /// Adds up switches.

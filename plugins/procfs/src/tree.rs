@@ -13,7 +13,6 @@
 use std::sync::Arc;
 
 use alumet::conventions::{CPU_MODE, CPU_TIME};
-use alumet::process::peak_resident;
 use alumet::target::Target;
 use alumet::{
     Allowance, Batch, Bound, Cadence, Consumer, Increase, Metric, Registry, Series, SeriesId, Source,
@@ -21,18 +20,15 @@ use alumet::{
 
 use crate::counters::Counters;
 use crate::cpu::{Cpu, Finding};
-use crate::kernel::{nanos, page_size, ticks_since_boot};
+use crate::kernel::{nanos, ticks_since_boot};
 use crate::ledger::Ledger;
-use crate::metrics::{EVENTS, IO_EVENTS, MEMORY, MEMORY_PEAK, PEAK_SCOPE, PROCESSES, PROMPT_EVENTS, THREADS};
+use crate::memory::Memory;
+use crate::metrics::{EVENTS, IO_EVENTS, PROCESSES, PROMPT_EVENTS, THREADS};
 use crate::per_process::PerProcess;
 use crate::per_thread::PerThread;
 use crate::process::Wanted;
 use crate::{Config, DETAILS_EVERY, THREADS_EVERY};
 
-/// Why a peak may be that of alumet's own memory, which the process had before it was the application.
-const OWN: &str = "it is too small, or the run too short, to be told from alumet's own";
-/// Why a peak is one of samples.
-const SAMPLED: &str = "between two samples nobody sees it";
 /// Why a total of processes attached to lacks something.
 const UNSEEN: &str = "what ended unseen is missing";
 
@@ -44,7 +40,7 @@ pub struct Tree {
     ledger: Ledger,
     cpu: Cpu,
     counters: [(SeriesId, Increase); Counters::COUNT],
-    memory: SeriesId,
+    memory: Memory,
     processes_count: SeriesId,
     threads_count: SeriesId,
     details: Cadence,
@@ -53,10 +49,6 @@ pub struct Tree {
     /// Whether the I/O of the application may be read; of one that was launched it is in the usage at the end.
     has_io: bool,
     has_started: bool,
-    /// Bytes. `ru_maxrss` survives exec, so the usage of a smaller application shows that of the process at the gate.
-    peak_at_gate: u64,
-    peak_tree: u64,
-    peak_process: u64,
     per_process: Option<PerProcess>,
     per_thread: Option<PerThread>,
     buffer: Vec<u8>,
@@ -89,7 +81,7 @@ impl Tree {
             registry: Arc::clone(registry),
             cpu,
             counters: counters.try_into().expect("one for each counter"),
-            memory: registry.series(of_target(MEMORY).method("/proc/PID/stat, sum over the tree"))?,
+            memory: Memory::new(Arc::clone(&target), registry)?,
             processes_count: registry.series(of_target(PROCESSES).method("/proc"))?,
             threads_count: registry.series(of_target(THREADS).method("/proc/PID/stat"))?,
             ledger: Ledger::new(Arc::clone(&target), since_ticks),
@@ -99,9 +91,6 @@ impl Tree {
             has_io: !target.is_attached() || may_read_io(target.pid()),
             target,
             has_started: false,
-            peak_at_gate: 0,
-            peak_tree: 0,
-            peak_process: 0,
             per_process: config.per_process.then(PerProcess::default),
             per_thread: config.per_thread.then(PerThread::default),
             buffer: vec![0; 8192],
@@ -114,19 +103,16 @@ impl Tree {
         let at_start = !self.has_started;
         // Looked at before: what is read afterwards is the application's.
         let has_executed = self.target.has_executed();
-        let Self { ledger, per_process, per_thread, registry, buffer, peak_process, .. } = self;
+        let Self { ledger, memory, per_process, per_thread, registry, buffer, .. } = self;
+        memory.begin();
         let since = ledger.since_ticks();
         let (sum, gone) = ledger.read(wanted, buffer, |process| {
             let reading = &process.last;
             if reading.alive && has_executed {
-                let resident = reading.resident_pages * page_size();
+                memory.add(process.pid, reading);
                 let gauges = gauges.get_or_insert_default();
-                gauges.resident += resident;
                 gauges.processes += 1;
                 gauges.threads += reading.threads;
-                if !at_start {
-                    *peak_process = (*peak_process).max(resident);
-                }
             }
             per_process.as_mut().map_or(Ok(()), |per_process| {
                 per_process.push(registry, process, wanted, at_start || process.start_ticks < since, out)
@@ -157,8 +143,7 @@ impl Tree {
         self.cpu.improve(&self.target, &mut counters)?;
         self.push_counters(&counters, wanted.details, out);
         if let Some(gauges) = gauges {
-            self.peak_tree = self.peak_tree.max(gauges.resident);
-            out.push(self.memory, gauges.resident as f64);
+            self.memory.push(&mut self.buffer, out);
             out.push(self.processes_count, gauges.processes as f64);
             out.push(self.threads_count, gauges.threads as f64);
         }
@@ -170,8 +155,7 @@ impl Tree {
         self.ledger.start();
         self.cpu.start(&self.target)?;
         if !self.target.is_attached() {
-            let status = std::fs::read(format!("/proc/{}/status", self.target.pid())).unwrap_or_default();
-            self.peak_at_gate = peak_resident(&status).unwrap_or(0);
+            self.memory.at_gate();
         }
         Ok(())
     }
@@ -233,46 +217,6 @@ impl Tree {
             }
         }
     }
-
-    /// The peak of the largest process, in bytes, and how it was obtained.
-    fn largest_peak(&self) -> Peak {
-        if self.target.is_attached() {
-            // The kernel's own mark may be from before the run.
-            return Peak::sampled(self.peak_process, "largest sample");
-        }
-        let reaped = self.target.reaped();
-        let living = self.ledger.processes().iter().filter_map(|process| {
-            peak_resident(&std::fs::read(format!("/proc/{}/status", process.pid)).ok()?)
-        });
-        let living = living.max().unwrap_or(0);
-        // Between the gate and exec the process touches more pages: 70 were measured, and each fault maps up to 16.
-        if living.max(reaped.peak_resident) > self.peak_at_gate + 128 * page_size() {
-            Peak::exact(living.max(reaped.peak_resident), "rusage")
-        } else if living.max(self.peak_process) > 0 {
-            Peak::sampled(living.max(self.peak_process), "largest sample; too small for rusage")
-        } else {
-            Peak { bytes: reaped.peak_resident, method: "rusage", bound: Bound::AtMost, reason: OWN }
-        }
-    }
-}
-
-/// A peak of memory.
-#[derive(Debug, Clone, Copy)]
-struct Peak {
-    bytes: u64,
-    method: &'static str,
-    bound: Bound,
-    reason: &'static str,
-}
-
-impl Peak {
-    fn exact(bytes: u64, method: &'static str) -> Self {
-        Self { bytes, method, bound: Bound::Exact, reason: "" }
-    }
-
-    fn sampled(bytes: u64, method: &'static str) -> Self {
-        Self { bytes, method, bound: Bound::AtLeast, reason: SAMPLED }
-    }
 }
 
 /// Whether the I/O of a process may be read: it is one's own, or one is privileged (proc_pid_io(5)).
@@ -282,7 +226,6 @@ pub(crate) fn may_read_io(pid: i32) -> bool {
 
 #[derive(Debug, Default)]
 struct Gauges {
-    resident: u64,
     processes: u64,
     threads: u64,
 }
@@ -309,20 +252,7 @@ impl Source for Tree {
         }
         self.push_counters(&best, true, out);
         self.push_loss(&loss, out);
-
-        let largest = self.largest_peak();
-        let tree = match self.target.cgroup().ok().and_then(|cgroup| cgroup.memory_peak()) {
-            Some(bytes) => Peak::exact(bytes, "cgroup memory.peak"),
-            None if largest.bound == Bound::AtMost && largest.bytes >= self.peak_tree => largest,
-            // The tree was never smaller than its largest process.
-            None => Peak::sampled(self.peak_tree.max(largest.bytes), "largest sample"),
-        };
-        for (scope, peak) in [("largest_process", largest), ("tree", tree)] {
-            let series = Series::new(MEMORY_PEAK).consumer(Consumer::Target).label(PEAK_SCOPE, scope);
-            let series = self.registry.series(series.method(peak.method))?;
-            out.push(series, peak.bytes as f64);
-            out.bound(series, peak.bound, peak.reason);
-        }
+        self.memory.finish(loss.events.is_none(), out)?;
         Ok(())
     }
 }

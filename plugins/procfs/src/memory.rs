@@ -1,0 +1,384 @@
+//! The memory of the application: what its processes have resident at one time, each page once, however many of them share
+//! it.
+//!
+//! For a process alone, that is its resident size, of which the kernel keeps the peak. For several, [`Shares`] are added up,
+//! which are costly to read (24 us for a small process, 10 ms for a resident gigabyte, while its address space is locked).
+//! So they are read only if something has changed, and in a fiftieth of the time: of what is in between nobody knows, and the
+//! peak of several processes is a lower bound.
+//!
+//! Page cache is in it as far as it is mapped: what is in the cache of files that are read depends on what was in it before.
+//! The mark of the cgroup, which has all of it, and the kernel's own memory, stands apart.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alumet::process::{Rollup, peak_resident};
+use alumet::target::{Target, threads};
+use alumet::{Allowance, Batch, Bound, Consumer, Contradiction, Registry, Series, SeriesId};
+
+use crate::kernel::page_size;
+use crate::metrics::{MEMORY, MEMORY_PEAK, PEAK_SCOPE};
+use crate::process::Reading;
+
+/// How the memory of several processes is obtained, for a person.
+const TOGETHER: &str = "/proc/PID/smaps_rollup, shared pages once";
+/// Why the peak of several processes is not exact.
+const SAMPLED: &str = "several processes together are seen at samples only";
+/// Why it is even less so.
+const HIDDEN: &str = "the memory of some processes may not be looked into, and counts as far as it is larger than that of all others";
+/// Why the peak of one process is not exact.
+const ONE_SAMPLED: &str = "it is the largest sample";
+/// Why a peak may be that of alumet's own memory, which the process had before it was the application.
+const OWN: &str = "it is too small, or the run too short, to be told from alumet's own";
+
+/// Up to this size, the resident size of a process is looked up page by page: since Linux 6.2 the usual count lags behind by
+/// up to some dozens of pages per CPU.
+const SMALL: u64 = 16 << 20;
+
+/// Keeps the memory of the tree.
+#[derive(Debug)]
+pub struct Memory {
+    target: Arc<Target>,
+    registry: Arc<Registry>,
+    usage: SeriesId,
+    /// Those that live at this reading.
+    now: Vec<Mark>,
+    /// Those whose memory was summed up last, and that sum.
+    summed: (Vec<Mark>, u64),
+    allowance: Allowance,
+    /// The largest sums, in bytes, of all processes and of one.
+    peaks: Peaks,
+    /// Whether more than one process was seen, and whether one could not be looked into.
+    seen_several: bool,
+    hidden: bool,
+    /// The peak of the process at the gate, in bytes: `ru_maxrss` survives exec, so the usage of a smaller application is this.
+    gate: u64,
+}
+
+#[derive(Debug, Default)]
+struct Peaks {
+    tree: u64,
+    process: u64,
+}
+
+/// A living process at a reading. Its memory is as before if this is: to write to a page that it shared until then is a
+/// fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    pid: i32,
+    parent: i32,
+    resident: u64,
+    faults: u64,
+}
+
+/// A peak for a report.
+#[derive(Debug, Clone, Copy)]
+struct Peak {
+    bytes: u64,
+    method: &'static str,
+    bound: Bound,
+    reason: &'static str,
+}
+
+impl Memory {
+    /// Registers the series.
+    ///
+    /// # Errors
+    /// A metric contradicts one of another plugin.
+    pub fn new(target: Arc<Target>, registry: &Arc<Registry>) -> Result<Self, Contradiction> {
+        let usage = Series::new(MEMORY).consumer(Consumer::Target).method(TOGETHER);
+        Ok(Self {
+            target,
+            usage: registry.series(usage)?,
+            registry: Arc::clone(registry),
+            now: Vec::new(),
+            summed: (Vec::new(), 0),
+            allowance: Allowance::new(Duration::ZERO, 50),
+            peaks: Peaks::default(),
+            seen_several: false,
+            hidden: false,
+            gate: 0,
+        })
+    }
+
+    /// The process stands at the gate: its memory is alumet's.
+    pub fn at_gate(&mut self) {
+        let status = fs::read(format!("/proc/{}/status", self.target.pid())).unwrap_or_default();
+        self.gate = peak_resident(&status).unwrap_or(0);
+    }
+
+    /// All processes are about to be read.
+    pub fn begin(&mut self) {
+        self.now.clear();
+    }
+
+    /// One was read that lives and has executed the application.
+    pub fn add(&mut self, pid: i32, reading: &Reading) {
+        let resident = reading.resident_pages * page_size();
+        let faults = reading.minor_faults + reading.major_faults;
+        self.now.push(Mark { pid, parent: reading.parent, resident, faults });
+    }
+
+    /// All were read: pushes what they have together, if that is known now.
+    pub fn push(&mut self, buffer: &mut [u8], out: &mut Batch) {
+        if self.now.is_empty() {
+            return;
+        }
+        self.seen_several |= self.now.len() > 1;
+        let largest = self.now.iter().map(|mark| mark.resident).max().unwrap_or(0);
+        self.peaks.process = self.peaks.process.max(largest);
+        if let Some(bytes) = self.together(largest, buffer) {
+            self.peaks.tree = self.peaks.tree.max(bytes);
+            out.push(self.usage, bytes as f64);
+        }
+    }
+
+    /// The memory of all that live, in bytes; `None` if to read it now would cost too much.
+    fn together(&mut self, largest: u64, buffer: &mut [u8]) -> Option<u64> {
+        let all: u64 = self.now.iter().map(|mark| mark.resident).sum();
+        let is_alone = (all - largest) * 100 <= largest;
+        if is_alone && largest > SMALL {
+            return Some(largest);
+        }
+        if self.now == self.summed.0 {
+            return Some(self.summed.1);
+        }
+        let otherwise = is_alone.then_some(largest);
+        let Some(begun) = self.allowance.begin() else { return otherwise };
+        let sum = self.sum(buffer);
+        self.allowance.end(begun);
+        self.summed.0.clone_from(&self.now);
+        self.summed.1 = sum.max(otherwise.unwrap_or(0));
+        Some(self.summed.1)
+    }
+
+    /// Reads the memory of all that live and sums it up.
+    fn sum(&mut self, buffer: &mut [u8]) -> u64 {
+        let mut read: Vec<(i32, Rollup)> = Vec::with_capacity(self.now.len());
+        let mut hidden = 0;
+        for mark in &self.now {
+            match rollup(mark.pid, buffer) {
+                Ok(rollup) => {
+                    // Parents come before their children.
+                    let parent = read.iter().rfind(|(pid, _)| *pid == mark.parent);
+                    if !parent.is_some_and(|parent| is_same_memory(*parent, (mark.pid, rollup))) {
+                        read.push((mark.pid, rollup));
+                    }
+                }
+                // It has ended since.
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                Err(_) => {
+                    self.hidden = true;
+                    hidden = hidden.max(mark.resident);
+                }
+            }
+        }
+        let mut shares = Shares::of(&read);
+        if shares.mapped > shares.most_mapped {
+            // What was mapped by one, and then, before it was read, by others, counts for more than once.
+            for (pid, first) in &mut read {
+                if let Ok(second) = rollup(*pid, buffer) {
+                    first.proportional -= mapped(first).saturating_sub(mapped(&second));
+                }
+            }
+            shares = Shares::of(&read);
+        }
+        self.peaks.process = self.peaks.process.max(shares.largest);
+        shares.sum().max(hidden)
+    }
+
+    /// After the last reading, of those that live on: pushes the peaks. `is_whole` says that nothing contradicts that everything was reaped by alumet or by processes that
+    /// it has reaped.
+    ///
+    /// # Errors
+    /// A metric contradicts one of another plugin.
+    pub fn finish(&mut self, is_whole: bool, out: &mut Batch) -> Result<(), Contradiction> {
+        let largest = self.largest();
+        let was_alone = self.target.was_alone() && !self.seen_several && self.now.is_empty() && is_whole;
+        // The tree was never smaller than its largest process.
+        let known = if largest.bound == Bound::AtMost { 0 } else { largest.bytes };
+        let tree = if was_alone {
+            Peak { bytes: largest.bytes.max(self.peaks.tree), ..largest }
+        } else {
+            let reason = if self.hidden { HIDDEN } else { SAMPLED };
+            Peak { bytes: self.peaks.tree.max(known), method: TOGETHER, bound: Bound::AtLeast, reason }
+        };
+        self.push_peak("largest_process", largest, out)?;
+        if tree.bytes > 0 {
+            self.push_peak("tree", tree, out)?;
+        }
+        if let Some(bytes) = self.target.cgroup().ok().and_then(|cgroup| cgroup.memory_peak()) {
+            let mark = Peak { bytes, method: "cgroup memory.peak", bound: Bound::Exact, reason: "" };
+            self.push_peak("cgroup", mark, out)?;
+        }
+        Ok(())
+    }
+
+    fn push_peak(&self, scope: &str, peak: Peak, out: &mut Batch) -> Result<(), Contradiction> {
+        let series = Series::new(MEMORY_PEAK).consumer(Consumer::Target).label(PEAK_SCOPE, scope);
+        let series = self.registry.series(series.method(peak.method))?;
+        out.push(series, peak.bytes as f64);
+        out.bound(series, peak.bound, peak.reason);
+        Ok(())
+    }
+
+    /// The peak of the largest process.
+    fn largest(&self) -> Peak {
+        let sampled = |bytes, method| Peak { bytes, method, bound: Bound::AtLeast, reason: ONE_SAMPLED };
+        if self.target.is_attached() {
+            // The kernel's own mark may be from before the run.
+            return sampled(self.peaks.process, "/proc/PID, largest sample");
+        }
+        let status = |mark: &Mark| fs::read(format!("/proc/{}/status", mark.pid)).ok();
+        let living = self.now.iter().filter_map(|mark| peak_resident(&status(mark)?));
+        let reaped = self.target.reaped().peak_resident;
+        let mark = living.max().unwrap_or(0);
+        // Between the gate and exec the process touches more pages: 70 were measured, and each fault maps up to 16.
+        if mark.max(reaped) > self.gate + 128 * page_size() {
+            Peak { bytes: mark.max(reaped), method: "rusage", bound: Bound::Exact, reason: "" }
+        } else if mark.max(self.peaks.process) > 0 {
+            sampled(mark.max(self.peaks.process), "/proc/PID, largest sample; too small for rusage")
+        } else {
+            Peak { bytes: reaped, method: "rusage", bound: Bound::AtMost, reason: OWN }
+        }
+    }
+}
+
+/// The parts of the memory of several processes, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Shares {
+    anonymous: u64,
+    /// Of files and of shared memory.
+    mapped: u64,
+    /// The same of the process that has most of it, not only its part.
+    most_mapped: u64,
+    /// The resident size of the largest process.
+    largest: u64,
+}
+
+impl Shares {
+    fn of(processes: &[(i32, Rollup)]) -> Self {
+        let mut shares = Self::default();
+        for (_, rollup) in processes {
+            shares.anonymous += rollup.proportional - mapped(rollup);
+            shares.mapped += mapped(rollup);
+            shares.most_mapped = shares.most_mapped.max(rollup.resident.saturating_sub(rollup.anonymous));
+            shares.largest = shares.largest.max(rollup.resident);
+        }
+        shares
+    }
+
+    /// What they have together: never more, and less only by files that others map as well, such as the C library, where each
+    /// of the processes maps other ones.
+    fn sum(self) -> u64 {
+        (self.anonymous + self.mapped.max(self.most_mapped)).max(self.largest)
+    }
+}
+
+/// The part of a process in files and shared memory.
+fn mapped(rollup: &Rollup) -> u64 {
+    rollup.proportional.saturating_sub(rollup.proportional_anonymous)
+}
+
+/// Reads the memory of a process. If its main thread has ended, the others have it.
+fn rollup(pid: i32, buffer: &mut [u8]) -> io::Result<Rollup> {
+    let mut read = |path: String| {
+        // Not kept open: a process that executes another program leaves the memory behind that it was opened on.
+        let n = File::open(path)?.read_at(buffer, 0)?;
+        Rollup::parse(&buffer[..n]).map_err(io::Error::other)
+    };
+    match read(format!("/proc/{pid}/smaps_rollup")) {
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {
+            let mut others = threads(pid).filter(|tid| *tid != pid);
+            others.find_map(|tid| read(format!("/proc/{pid}/task/{tid}/smaps_rollup")).ok()).ok_or(error)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound && fs::exists("/proc/self/smaps_rollup")? => {
+            Err(io::Error::from_raw_os_error(libc::ESRCH))
+        }
+        result => result,
+    }
+}
+
+/// Whether a child shares the memory of its parent as a whole, as after vfork(2) until it executes something: then it is the
+/// same memory, and neither has a part of it.
+fn is_same_memory((parent, a): (i32, Rollup), (child, b): (i32, Rollup)) -> bool {
+    /// From linux/kcmp.h.
+    const KCMP_VM: libc::c_int = 1;
+    if a.start != b.start {
+        return false;
+    }
+    // SAFETY: kcmp takes numbers and touches no memory.
+    match unsafe {
+        libc::syscall(libc::SYS_kcmp, parent, child, KCMP_VM, 0 as libc::c_ulong, 0 as libc::c_ulong)
+    } {
+        // Not every kernel can tell. One that was forked has lost pages, or gained some.
+        -1 => a.resident == b.resident,
+        order => order == 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: u64 = 1_000_000;
+
+    fn process(
+        resident: u64,
+        anonymous: u64,
+        proportional_anonymous: u64,
+        proportional_mapped: u64,
+    ) -> Rollup {
+        Rollup {
+            start: 0,
+            resident,
+            anonymous,
+            proportional: proportional_anonymous + proportional_mapped,
+            proportional_anonymous,
+        }
+    }
+
+    fn sum(processes: &[Rollup]) -> u64 {
+        let processes: Vec<_> = (1..).zip(processes.iter().copied()).collect();
+        Shares::of(&processes).sum()
+    }
+
+    #[test]
+    fn what_forks_share_counts_once() {
+        // 60 MB, and five children that have copied 1 MB each; all map 2 MB of files that half the machine maps.
+        let mut all = vec![process(62 * MB, 60 * MB, 10 * MB, 20_000)];
+        all.extend([process(62 * MB, 60 * MB, 11 * MB, 20_000); 5]);
+        assert_eq!(sum(&all), 67 * MB);
+    }
+
+    #[test]
+    fn a_process_alone_has_all_that_it_has_resident() {
+        assert_eq!(sum(&[process(9 * MB, 2 * MB, 2 * MB, MB)]), 9 * MB);
+        // Attached to: its parent, which is none of the tree, shares what it has.
+        assert_eq!(sum(&[process(9 * MB, 7 * MB, 3 * MB, MB)]), 9 * MB);
+    }
+
+    #[test]
+    fn files_count_as_those_of_the_process_that_maps_most_or_as_their_parts_if_that_is_more() {
+        let libraries = [process(5 * MB, MB, MB, MB), process(6 * MB, MB, MB, MB)];
+        assert_eq!(sum(&libraries), 2 * MB + 5 * MB);
+        let different = [process(5 * MB, MB, MB, 4 * MB), process(6 * MB, MB, MB, 5 * MB)];
+        assert_eq!(sum(&different), 2 * MB + 9 * MB);
+    }
+
+    #[test]
+    fn the_memory_of_a_process_is_read_in_full_and_that_of_none_is_an_error() {
+        let mut buffer = vec![0; 8192];
+        let before = rollup(std::process::id() as i32, &mut buffer).unwrap();
+        let memory = std::hint::black_box(vec![1u8; 30 * MB as usize]);
+        let after = rollup(std::process::id() as i32, &mut buffer).unwrap();
+        let grown = after.resident - before.resident;
+        // Other tests allocate as well, little in comparison.
+        assert!((29 * MB..33 * MB).contains(&grown), "{grown}");
+        drop(memory);
+        assert_eq!(rollup(i32::MAX, &mut buffer).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+    }
+}
