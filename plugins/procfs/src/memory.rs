@@ -1,7 +1,7 @@
 //! The memory of the application: what its processes have resident at one time, each page once, however many of them share
 //! it.
 //!
-//! For a process alone, that is its resident size, of which the kernel keeps the peak. For several, [`Shares`] are added up,
+//! For a process alone, that is its resident size, of which the kernel keeps the peak. For several, their shares are added up,
 //! which are costly to read (24 us for a small process, 10 ms for a resident gigabyte, while its address space is locked).
 //! So they are read only if something has changed, and in a fiftieth of the time: of what is in between nobody knows, and the
 //! peak of several processes is a lower bound.
