@@ -46,6 +46,8 @@ impl<T, E> Cover<T, E> {
         let look = || {
             let mut pids = Vec::new();
             members(&mut pids);
+            // Of thousands of zombies, none has a thread to be visited.
+            pids.retain(|pid| has_threads(*pid));
             let threads: BTreeSet<i32> = pids.iter().flat_map(|pid| tree::threads(*pid)).collect();
             (pids, threads)
         };
@@ -103,6 +105,12 @@ impl<T, E> Cover<T, E> {
 /// reading its command line takes.
 fn wait_for_copies(pid: i32) {
     let _ = fs::read(format!("/proc/{pid}/cmdline"));
+}
+
+/// Whether something of the process still runs; its main thread may have ended.
+fn has_threads(pid: i32) -> bool {
+    let text = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    Stat::parse(&text).is_ok_and(|stat| !stat.has_ended())
 }
 
 /// Whether it is there and does not just end.

@@ -286,6 +286,20 @@ fn when_a_cpu_comes_on_line_its_time_is_counted() {
 }
 
 #[test]
+fn a_machine_of_many_cpus_has_the_time_of_all_of_them() {
+    let machine = Machine::new([0; 8]);
+    // Their lines are longer than what is read at first.
+    machine.stat_of(500, [0; 8]);
+    run(async {
+        let running = machine.agent().unwrap().start().await.unwrap();
+        machine.stat_of(500, [50_000, 0, 0, 0, 0, 0, 0, 0]);
+        machine.clock.advance(SECOND);
+        running.finish().await
+    });
+    assert_eq!(machine.points("system.cpu.time", "user")[0], (1, 500.0));
+}
+
+#[test]
 fn stolen_time_that_no_cpu_can_have_lost_is_not_counted() {
     let machine = Machine::new([0, 0, 0, 0, 0, 0, 0, 700]);
     let huge = u64::MAX / 1000;

@@ -244,6 +244,45 @@ mod tests {
         assert!(has_all_cpus(b"cpu 1 2 3 4\ncpu0 1 2 3 4\nintr 55") && has_all_cpus(b"cpu 1 2 3 4\nin"));
     }
 
+    /// Of three CPUs, at this millisecond.
+    fn read(account: &mut Account, millis: u64, ticks: [u64; 7]) -> [f64; 7] {
+        account.to(Time::from_nanos(millis * 1_000_000), CpuTimes { ticks, cpus: 3 })
+    }
+
+    #[test]
+    fn what_the_kernel_charges_late_counts_two_ticks_for_each_cpu() {
+        let mut account = Account::new(100.0);
+        assert_eq!(read(&mut account, 0, [7; 7]), [0.0; 7], "the first reading is where it starts");
+        assert_eq!(read(&mut account, 0, [13, 7, 7, 7, 7, 7, 7])[0], 6.0);
+        assert_eq!(read(&mut account, 0, [14, 7, 7, 7, 7, 7, 7])[0], 0.0);
+        // A second of which nothing was charged leaves no more than that for later.
+        assert_eq!(read(&mut account, 1000, [14, 7, 7, 7, 7, 7, 7]), [0.0; 7]);
+        assert_eq!(read(&mut account, 1000, [18, 9, 7, 7, 7, 7, 7])[..2], [4.0, 2.0]);
+        assert_eq!(read(&mut account, 1000, [18, 9, 8, 7, 7, 7, 7])[2], 0.0);
+    }
+
+    #[test]
+    fn a_counter_that_steps_back_for_a_moment_counts_nothing_twice_and_one_that_stays_back_goes_on() {
+        let iowait = |ticks| [0, 0, 0, 0, ticks, 0, 0];
+        let mut account = Account::new(100.0);
+        let steps = [(0, 1000), (1000, 700), (2000, 1000), (3000, 1100), (4000, 799), (5000, 899)];
+        let counted = steps.map(|(millis, ticks)| read(&mut account, millis, iowait(ticks))[4]);
+        // Each CPU may step back by a second.
+        assert_eq!(counted, [0.0, 0.0, 0.0, 100.0, 0.0, 100.0]);
+        assert_eq!(account.jumps, 1);
+    }
+
+    #[test]
+    fn idle_time_that_is_a_little_late_is_no_jump() {
+        let mut account = Account::new(100.0);
+        read(&mut account, 0, [0; 7]);
+        // As much as there is room for, but another mode has a part of it.
+        let spent = read(&mut account, 1000, [100, 0, 0, 306, 0, 0, 0]);
+        assert_eq!((spent[0], spent[3], account.jumps), (100.0, 200.0, 0));
+        let spent = read(&mut account, 2000, [100, 0, 0, 306 + 307, 0, 0, 0]);
+        assert_eq!((spent[3], account.jumps), (300.0, 1));
+    }
+
     proptest::proptest! {
         #[test]
         fn no_text_makes_the_parser_panic(text in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
