@@ -1,8 +1,8 @@
 //! The application: the sums over its process tree while it runs, and the exact totals when it has ended.
 //!
-//! What its processes have used is in the [`ledger`](crate::ledger), each of them once; of its [`cpu`](crate::cpu) time
-//! there are further witnesses. Whoever descends from the application is of the tree, whichever cgroup he is in, however
-//! he was orphaned, and whoever reaps him.
+//! What its processes have used is in the `ledger`, each of them once; of its `cpu` time there are further witnesses.
+//! Whoever descends from the application is of the tree, in whichever cgroup it is, however it was orphaned, and whoever
+//! reaps it.
 //!
 //! Of an application that ran already, what it had used before is taken off. Its CPU time comes from a task clock where
 //! that can be had; everything else is what was seen of it, a lower bound, for others reap it.
