@@ -1,5 +1,6 @@
 //! What machine this is: profiles from machines that differ here must not be compared.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -47,18 +48,13 @@ impl Fingerprint {
     pub fn of(host: &Host) -> Self {
         let read = |path| fs::read_to_string(path).ok();
         let cpuinfo = read(host.procfs("cpuinfo")).unwrap_or_default();
-        let field = |text: &str, key: &str| {
-            text.lines().find_map(|line| {
-                Some(line.strip_prefix(key)?.trim_start().strip_prefix(':')?.trim().to_owned())
-            })
-        };
         let memory = read(host.procfs("meminfo")).and_then(|text| field(&text, "MemTotal"));
         let name = uname().ok();
         let text = |s: &std::ffi::OsStr| s.to_string_lossy().into_owned();
         let governor = read(host.sysfs("devices/system/cpu/cpu0/cpufreq/scaling_governor"));
         let container = ["/.dockerenv", "/run/.containerenv"].iter().any(|path| Path::new(path).exists());
         Self {
-            cpu_model: field(&cpuinfo, "model name").or_else(|| field(&cpuinfo, "Model")),
+            cpu_model: cpu_model(&cpuinfo),
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             architecture: std::env::consts::ARCH.to_owned(),
             kernel: name.as_ref().map(|name| text(name.release())).unwrap_or_default(),
@@ -77,9 +73,41 @@ impl Fingerprint {
     }
 }
 
+/// The value of the first line of this key.
+fn field(text: &str, key: &str) -> Option<String> {
+    text.lines()
+        .find_map(|line| Some(line.strip_prefix(key)?.trim_start().strip_prefix(':')?.trim().to_owned()))
+}
+
+/// What the CPU is called, or its board. ARM's CPUs have no name: of each type of cores it is the codes of its maker and
+/// its design (Main ID Register), as in `ARM 0x41/0xd0c`.
+fn cpu_model(cpuinfo: &str) -> Option<String> {
+    let of_a_core = |core: &str| {
+        let (maker, part) = (field(core, "CPU implementer")?, field(core, "CPU part")?);
+        Some(format!("{maker}/{part}"))
+    };
+    let codes = || {
+        let types: BTreeSet<_> = cpuinfo.split("\n\n").filter_map(of_a_core).collect();
+        let types = types.into_iter().collect::<Vec<_>>().join(" + ");
+        (!types.is_empty()).then(|| format!("ARM {types}"))
+    };
+    field(cpuinfo, "model name").or_else(|| field(cpuinfo, "Model")).or_else(codes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cpu_without_a_name_is_called_by_its_codes() {
+        let core = |part: &str| format!("processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: {part}\n\n");
+        let of = |text: &str| cpu_model(text).unwrap_or_default();
+        assert_eq!(of(&core("0xd0c").repeat(2)), "ARM 0x41/0xd0c");
+        assert_eq!(of(&format!("{}{}", core("0xd0b"), core("0xd05"))), "ARM 0x41/0xd05 + 0x41/0xd0b");
+        assert_eq!(of(&format!("{}Model\t\t: Raspberry Pi 4\n", core("0xd08"))), "Raspberry Pi 4");
+        assert_eq!(of("model\t\t: 1\nmodel name\t: Xeon\n"), "Xeon");
+        assert_eq!(cpu_model("processor\t: 0\n"), None);
+    }
 
     #[test]
     fn what_differs_is_named_with_both_values() {

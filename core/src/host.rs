@@ -1,7 +1,28 @@
 //! Where the machine's own files are.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+
+/// How the firmware of virtual machines calls their makers or themselves. (EC2 has real ones, too: they end in `.metal`.)
+const VIRTUAL: [&str; 13] = [
+    "QEMU",
+    "KVM",
+    "OpenStack",
+    "KubeVirt",
+    "Amazon EC2",
+    "Google Compute Engine",
+    "Virtual Machine",
+    "VMware",
+    "VMW",
+    "innotek GmbH",
+    "Xen",
+    "Parallels",
+    "Apple Virtualization",
+];
+
+/// Boards of device trees that are virtual machines.
+const VIRTUAL_BOARDS: [&str; 2] = ["linux,dummy-virt", "qemu,pseries"];
 
 /// The roots of the host's file systems. In a container they may be mounted elsewhere than at `/sys` and `/proc`; the
 /// application itself is always followed in the real `/proc`.
@@ -36,7 +57,7 @@ impl Host {
         sysfs.join("bus/event_source/devices")
     }
 
-    /// Whether the CPU says that a hypervisor is below (`flags` in proc_cpuinfo(5); x86 alone has that).
+    /// Whether this is a virtual machine, as far as that shows.
     pub fn is_virtual(&self) -> bool {
         // The kernel writes it anew for each reader, all CPUs of it.
         static HERE: OnceLock<bool> = OnceLock::new();
@@ -46,14 +67,82 @@ impl Host {
         }
     }
 
+    /// x86 CPUs say it themselves (`flags` in proc_cpuinfo(5)). Where they cannot, the machine's description does: that
+    /// of the firmware (DMI), or the device tree. The names are those of systemd-detect-virt(1).
     fn look_for_hypervisor(&self) -> bool {
-        let cpuinfo = std::fs::read_to_string(self.procfs("cpuinfo")).unwrap_or_default();
-        let flags = cpuinfo.lines().find(|line| line.starts_with("flags"));
-        flags.is_some_and(|flags| flags.split_ascii_whitespace().any(|flag| flag == "hypervisor"))
+        let read = |path: PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+        let cpuinfo = read(self.procfs("cpuinfo"));
+        if let Some(flags) = cpuinfo.lines().find(|line| line.starts_with("flags")) {
+            return flags.split_ascii_whitespace().any(|flag| flag == "hypervisor");
+        }
+        let dmi = |name: &str| read(self.sysfs("class/dmi/id").join(name));
+        let tree = self.sysfs("firmware/devicetree/base");
+        let has_node_of_qemu = || {
+            let nodes = std::fs::read_dir(&tree).into_iter().flatten().flatten();
+            nodes.into_iter().any(|node| node.file_name().as_bytes().starts_with(b"fw-cfg"))
+        };
+        let (maker, product) = (dmi("sys_vendor"), dmi("product_name"));
+        let is_named = VIRTUAL.iter().any(|name| maker.starts_with(name) || product.starts_with(name));
+        (is_named && !product.trim_end().ends_with(".metal"))
+            || tree.join("hypervisor").exists()
+            || read(tree.join("compatible")).split('\0').any(|name| VIRTUAL_BOARDS.contains(&name))
+            || has_node_of_qemu()
     }
 
     /// A file below the host's `/proc`.
     pub fn procfs(&self, path: impl AsRef<Path>) -> PathBuf {
         self.procfs.join(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// Whether a machine with these files is a virtual one; names end in `/` for directories.
+    fn is_virtual(files: &[(&str, &str)]) -> bool {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            match text.is_empty() {
+                true => fs::create_dir_all(path).unwrap(),
+                false => fs::write(path, text).unwrap(),
+            }
+        }
+        Host::new(root.path().join("sys"), root.path().join("proc")).is_virtual()
+    }
+
+    #[test]
+    fn x86_says_itself_whether_it_is_virtual_whatever_the_firmware_is_called() {
+        let kvm = ("sys/class/dmi/id/sys_vendor", "QEMU\n");
+        assert!(is_virtual(&[("proc/cpuinfo", "model name : X\nflags\t\t: fpu hypervisor sse\n")]));
+        assert!(!is_virtual(&[("proc/cpuinfo", "model name : X\nflags\t\t: fpu hypervisor_x sse\n"), kvm]));
+    }
+
+    #[test]
+    fn other_cpus_are_told_by_firmware_or_device_tree() {
+        const ARM: (&str, &str) = ("proc/cpuinfo", "processor\t: 0\nCPU implementer\t: 0x41\n");
+        let dmi = |maker: &str, product: &str| {
+            let product = format!("{product}\n");
+            is_virtual(&[
+                ARM,
+                ("sys/class/dmi/id/sys_vendor", &format!("{maker}\n")),
+                ("sys/class/dmi/id/product_name", &product),
+            ])
+        };
+        assert!(dmi("Amazon EC2", "m6g.large") && !dmi("Amazon EC2", "m6g.metal"));
+        assert!(dmi("Google", "Google Compute Engine") && !dmi("Google", "Chromebook"));
+        assert!(
+            dmi("Microsoft Corporation", "Virtual Machine") && !dmi("Microsoft Corporation", "Surface Pro X")
+        );
+        assert!(dmi("QEMU", "QEMU Virtual Machine") && !dmi("Ampere", "Mt. Jade"));
+        const TREE: &str = "sys/firmware/devicetree/base";
+        assert!(is_virtual(&[ARM, (&format!("{TREE}/compatible"), "linux,dummy-virt\0")]));
+        assert!(is_virtual(&[ARM, (&format!("{TREE}/fw-cfg@9020000"), "")]));
+        assert!(is_virtual(&[ARM, (&format!("{TREE}/hypervisor/compatible"), "linux,kvm\0")]));
+        let board = (&*format!("{TREE}/compatible"), "raspberrypi,4-model-b\0brcm,bcm2711\0");
+        assert!(!is_virtual(&[ARM, board]) && !is_virtual(&[ARM]));
     }
 }
