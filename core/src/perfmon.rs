@@ -26,8 +26,8 @@ pub fn setting() -> String {
 /// CAP_PERFMON is not enough (their patch of `perf_event_open` asks for the former alone).
 const HIGHEST: i32 = 2;
 
-/// Whether the level is one at which CAP_PERFMON may be worth nothing.
-fn is_closed() -> bool {
+/// Whether the level is one at which users may count nothing, and CAP_PERFMON may be worth nothing.
+pub fn is_closed() -> bool {
     paranoid().is_some_and(|level| level > HIGHEST)
 }
 
@@ -42,15 +42,19 @@ pub fn is_permitted() -> bool {
     has_any && !is_in_user_namespace()
 }
 
-/// What gives the right to count, with the least privilege.
+/// The command that lets users count their own processes in user mode, where they may [not](is_closed).
+pub fn opening() -> String {
+    format!("sudo sysctl kernel.perf_event_paranoid={HIGHEST}")
+}
+
+/// What gives the right to count in all modes, with the least privilege.
 pub fn remedy() -> String {
     if is_in_user_namespace() {
         return "run alumet outside of it, where root or CAP_PERFMON has that right".into();
     }
-    let open = || format!("sudo sysctl kernel.perf_event_paranoid={HIGHEST}");
     match (is_closed(), has(CapabilitySet::PERFMON)) {
-        (true, true) => open(),
-        (true, false) => format!("{} && {}", open(), setcap()),
+        (true, true) => opening(),
+        (true, false) => format!("{} && {}", opening(), setcap()),
         (false, _) => setcap(),
     }
 }

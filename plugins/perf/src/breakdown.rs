@@ -19,6 +19,7 @@ use crate::counted::Counted;
 use crate::event::Event;
 use crate::metrics::metric;
 use crate::open::{Mode, Opened, Reach, on_thread};
+use crate::turns::Told;
 
 /// Who is new is looked for at most once in this time.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -58,6 +59,7 @@ struct Thread {
     start_ticks: u64,
     member: i32,
     counted: Counted,
+    told: Told,
 }
 
 /// A process or thread that is shown, under the name that it has.
@@ -65,6 +67,7 @@ struct Thread {
 struct Member {
     name: String,
     series: SeriesId,
+    /// Counted, and not yet pushed.
     untold: f64,
 }
 
@@ -115,7 +118,7 @@ impl Breakdown {
         let found = self.look();
         let there: HashMap<i32, u64> = found.iter().map(|found| (found.tid, found.start_ticks)).collect();
         self.read()?;
-        self.threads.retain(|tid, thread| there.get(tid) == Some(&thread.start_ticks));
+        self.leave_off(|tid, thread| there.get(tid) != Some(&thread.start_ticks));
         for found in &found {
             if !self.threads.contains_key(&found.tid) {
                 self.open(found);
@@ -147,12 +150,15 @@ impl Breakdown {
         let reach = Reach { on_exec: !self.has_started && !self.target.is_attached(), inherit: false };
         let opened = on_thread(&self.event, self.mode, found.tid, reach).and_then(|counters| {
             let mut counted = Counted::new(&self.event, counters);
-            counted.read().map(|_| counted)
+            counted.read().map(|()| counted)
         });
         match opened {
             Ok(counted) => {
                 let member = self.id(found);
-                self.threads.insert(found.tid, Thread { start_ticks: found.start_ticks, member, counted });
+                self.threads.insert(
+                    found.tid,
+                    Thread { start_ticks: found.start_ticks, member, counted, told: Told::default() },
+                );
             }
             // One that just ends is not left out: it is in the total.
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
@@ -177,12 +183,23 @@ impl Breakdown {
 
     fn read(&mut self) -> anyhow::Result<()> {
         for thread in self.threads.values_mut() {
-            let increase = thread.counted.read()?;
-            if let Some(member) = self.members.get_mut(&thread.member) {
-                member.untold += increase;
+            thread.counted.read()?;
+            let total = thread.counted.total();
+            if let (Some(share), Some(member)) = (total.own_share(), self.members.get_mut(&thread.member)) {
+                member.untold += thread.told.increase(total, share);
             }
         }
         Ok(())
+    }
+
+    /// Lets threads go; what was told of them too much or too little is corrected.
+    fn leave_off(&mut self, has_ended: impl Fn(&i32, &Thread) -> bool) {
+        for (_, thread) in self.threads.extract_if(|tid, thread| has_ended(tid, thread)) {
+            let total = thread.counted.total();
+            if let (Some(share), Some(member)) = (total.own_share(), self.members.get_mut(&thread.member)) {
+                member.untold += thread.told.rest(total, share);
+            }
+        }
     }
 
     fn push(&mut self, out: &mut Batch) -> anyhow::Result<()> {
@@ -217,6 +234,8 @@ impl Source for Breakdown {
             let what = format!("{} of {} threads on their own", self.event.name, self.left_out.len());
             self.gaps.add(what, format!("not counted: {}", self.why), "");
         }
+        self.read()?;
+        self.leave_off(|_, _| true);
         self.push(out)
     }
 }

@@ -18,7 +18,7 @@ pub struct Counted {
     counters: Vec<Counter>,
     /// It is about one of several types of cores, and that it does not count elsewhere is no gap.
     on_one_type: bool,
-    pub(crate) tally: Tally,
+    tally: Tally,
 }
 
 impl Counted {
@@ -27,11 +27,11 @@ impl Counted {
         Self { counters, on_one_type: event.core_type.is_some(), tally: Tally::default() }
     }
 
-    /// The increase since the last time; 0 for the first.
+    /// Reads them; the first reading is the baseline.
     ///
     /// # Errors
     /// A counter cannot be read.
-    pub fn read(&mut self) -> io::Result<f64> {
+    pub fn read(&mut self) -> io::Result<()> {
         let mut sum = Reading::default();
         for counter in &mut self.counters {
             sum = together(sum, read(counter)?);
@@ -39,7 +39,13 @@ impl Counted {
         if self.on_one_type {
             sum.enabled = sum.running;
         }
-        Ok(self.tally.to(sum))
+        self.tally.to(sum);
+        Ok(())
+    }
+
+    /// Everything since the first reading.
+    pub fn total(&self) -> Reading {
+        self.tally.total()
     }
 }
 
@@ -66,10 +72,7 @@ mod tests {
     #[test]
     fn a_thread_that_changes_between_types_of_cores_is_counted_once() {
         let core = Reading { count: 300, enabled: 1000, running: 600 };
-        let atom = Reading { count: 100, enabled: 1000, running: 400 };
-        let mut tally = Tally::default();
-        tally.to(Reading::default());
-        assert_eq!(tally.to(together(core, atom)), 400.0);
-        assert_eq!(tally.times().share(), Some(1.0));
+        let atom = Reading { count: 100, enabled: 1001, running: 400 };
+        assert_eq!(together(core, atom), Reading { count: 400, enabled: 1001, running: 1000 });
     }
 }

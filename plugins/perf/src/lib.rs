@@ -1,8 +1,8 @@
 //! Events of the application's whole process tree, counted by the kernel (perf_event_open(2)).
 //!
 //! [`event`] reads what a user asks for and looks it up on this machine, [`open`] opens it on every thread, [`tally`]
-//! scales what is read, [`source`] streams it, [`breakdown`] tells processes and threads apart. [`refusal`] has the words
-//! for what cannot be counted.
+//! adds up what is read, [`turns`] says by how much it has to be scaled, [`source`] streams it, [`breakdown`] tells
+//! processes and threads apart. [`refusal`] has the words for what cannot be counted.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
@@ -15,6 +15,7 @@ pub mod open;
 pub mod refusal;
 pub mod source;
 pub mod tally;
+pub mod turns;
 
 use std::collections::HashSet;
 
@@ -105,7 +106,7 @@ impl Plugin for Perf {
                 setup.keep_capabilities(perfmon::capability());
             }
         }
-        let events = Events::new(outcome.opened, target, setup.registry(), setup.gaps())?;
+        let events = Events::new(outcome, target, setup.registry(), setup.gaps())?;
         setup.source("events", config.interval, events);
         Ok(())
     }
@@ -157,9 +158,9 @@ fn report_gaps(outcome: &open::Outcome, asked: bool, gaps: &Gaps) {
     for (Refusal { reason, remedy }, events) in reasons {
         // Nobody wants to read all the names of what he has not asked for.
         let what = if !asked && all_hardware && events.iter().all(|event| is_hardware(event)) {
-            "hardware events".to_owned()
+            refusal::HARDWARE.to_owned()
         } else {
-            events.iter().map(|event| event.title()).collect::<Vec<_>>().join(", ")
+            refusal::list(&events)
         };
         gaps.add(what, reason, remedy);
     }
@@ -168,7 +169,7 @@ fn report_gaps(outcome: &open::Outcome, asked: bool, gaps: &Gaps) {
         let names: Vec<_> = user_only.iter().map(|opened| opened.event.name.trim_end_matches(":u")).collect();
         let within = if is_in_user_namespace() { " in this user namespace" } else { "" };
         let reason = format!("not permitted: user mode alone is counted{within}{}", perfmon::setting());
-        gaps.add(format!("kernel mode of {}", names.join(", ")), reason, perfmon::remedy());
+        gaps.add(format!("{}{}", refusal::KERNEL_MODE_OF, names.join(", ")), reason, perfmon::remedy());
     }
     if let Some((threads, why)) = &outcome.left_out {
         gaps.add(format!("events of {threads} threads"), why, "");

@@ -27,6 +27,8 @@ pub struct Opened {
 pub struct Outcome {
     /// Those that count.
     pub opened: Vec<Opened>,
+    /// [The event of time](Event::of_time) on the same threads, where none of the others can stand for it.
+    pub witness: Option<(Event, Vec<Vec<Counter>>)>,
     /// Those that do not.
     pub refused: Vec<(Event, Refusal)>,
     /// Threads on which nothing counts, and why the first of them was refused.
@@ -65,7 +67,10 @@ pub struct Reach {
 
 /// Opens all events such that the whole tree is counted, from its start or from now on.
 pub fn open(events: Vec<Event>, target: &Target, host: &Host) -> Outcome {
-    let mut attempts: Vec<_> = events.into_iter().map(Attempt::new).collect();
+    let needs_witness = events.iter().any(|event| event.is_of_core)
+        && !events.iter().any(|event| event.class == Class::Software);
+    let witness = needs_witness.then(Event::of_time);
+    let mut attempts: Vec<_> = events.into_iter().chain(witness).map(Attempt::new).collect();
     let reach = Reach { on_exec: !target.is_attached(), inherit: true };
     let cover = target.cover(|tid| {
         let mut counters = Vec::new();
@@ -87,6 +92,8 @@ pub fn open(events: Vec<Event>, target: &Target, host: &Host) -> Outcome {
     for (i, parts) in cover.opened.into_iter().flatten() {
         attempts[i].counters.push(parts);
     }
+    let witness = if needs_witness { attempts.pop() } else { None };
+    let witness = witness.filter(|attempt| attempt.error.is_none() && !attempt.counters.is_empty());
     let refusals = cover.refused.iter().filter_map(|(_, error)| error.raw_os_error());
     let exhausted = refusals.into_iter().find(|errno| matches!(*errno, libc::EMFILE | libc::ENFILE));
     for attempt in attempts.iter_mut().filter(|attempt| attempt.error.is_none()) {
@@ -107,6 +114,7 @@ pub fn open(events: Vec<Event>, target: &Target, host: &Host) -> Outcome {
         attempts.into_iter().partition(|attempt| attempt.error.is_none());
     Outcome {
         opened: opened.into_iter().map(Attempt::opened).collect(),
+        witness: witness.map(|attempt| (attempt.event, attempt.counters)),
         refused: refused.into_iter().filter_map(|attempt| attempt.refused(target, host)).collect(),
         left_out: left_out.map(|why| (cover.refused.len(), why)),
         uncertain: cover.uncertain,

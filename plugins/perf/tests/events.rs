@@ -315,6 +315,69 @@ fn pmus_of_a_kind_with_other_units_are_not_summed() {
 }
 
 #[test]
+fn events_of_the_cpu_take_turns_and_those_of_other_pmus_do_not() {
+    let machine = Machine::server();
+    for (list, is_of_core) in [
+        ("cycles", true),
+        ("L1-dcache-loads:u", true),
+        ("r1a8", true),
+        ("mem-loads", true),
+        ("cpu/event=1/", true),
+        ("power/energy-pkg/", false),
+        ("hv/cycles_of,core=2/", false),
+        ("page-faults", false),
+        ("mem:0x1000/4:rw", false),
+    ] {
+        assert_eq!(machine.resolve(list)[0].is_of_core, is_of_core, "{list}");
+    }
+    let hybrid = Machine::hybrid();
+    assert!(
+        hybrid.resolve("cycles").iter().chain(&hybrid.resolve("instructions")).all(|event| event.is_of_core)
+    );
+}
+
+#[test]
+fn user_mode_needs_no_privilege_but_where_nothing_of_it_is_in_user_mode() {
+    let machine = Machine::server();
+    machine.write(&[("kernel/tracing/events/sched/sched_switch/id", "314")]);
+    for (list, needs_none) in [
+        ("task-clock", true),
+        ("task-clock:k", true),
+        ("page-faults", true),
+        ("instructions:u", true),
+        ("cpu/event=1/", true),
+        ("mem:0x1000/4:rw:u", true),
+        ("mem:0x1000/4:rw", false),
+        ("instructions:uk", false),
+        ("cycles:h", false),
+        ("context-switches:u", false),
+        ("hv/cycles_of,core=2/u", false),
+        ("sched:sched_switch:u", false),
+    ] {
+        assert_eq!(machine.resolve(list)[0].needs_no_privilege(), needs_none, "{list}");
+    }
+}
+
+#[test]
+fn a_gap_concerns_the_events_that_it_names() {
+    use alumet_plugin_perf::refusal::{HARDWARE, KERNEL_MODE_OF, concerns, list};
+    let machine = Machine::hybrid();
+    let events = [machine.resolve("branches"), machine.resolve("cycles:u")].concat();
+    let gap = list(&events.iter().collect::<Vec<_>>());
+    assert_eq!(gap, "branches, cycles:u on cpu_core, cycles:u on cpu_atom");
+    for event in ["branches", "branch-instructions", "cycles:u", "cycles", "cpu-cycles"] {
+        assert!(concerns(&gap, event), "{event}");
+    }
+    for event in ["instructions", "branch-misses", "ranches", "no such"] {
+        assert!(!concerns(&gap, event), "{event}");
+    }
+    assert!(concerns(HARDWARE, "instructions") && !concerns(HARDWARE, "page-faults"));
+    assert!(concerns("events", "instructions") && concerns("events", "page-faults"));
+    let user_mode_alone = format!("{KERNEL_MODE_OF}cycles, instructions");
+    assert!(concerns(&user_mode_alone, "cycles") && concerns(&user_mode_alone, "instructions"));
+}
+
+#[test]
 fn a_parameter_of_an_event_has_to_be_given() {
     let machine = Machine::server();
     let event = &machine.resolve("hv/cycles_of,core=2/")[0];

@@ -18,7 +18,7 @@ mod tracepoint;
 
 pub use modifiers::Modifiers;
 pub use parse::{ParseError, parse};
-pub use resolve::{ResolveError, resolve};
+pub use resolve::{ResolveError, has_core_counters, resolve};
 pub use spec::{Place, Spec};
 
 /// What is to be counted on this machine: the counts of the [parts](Self::parts), summed and scaled.
@@ -39,6 +39,8 @@ pub struct Event {
     pub scale: f64,
     /// Which kind of event it is.
     pub class: Class,
+    /// Whether the CPU's own counters count it, on which the events of a thread take turns.
+    pub is_of_core: bool,
     /// In which modes of the CPU it counts.
     pub modifiers: Modifiers,
 }
@@ -49,6 +51,20 @@ impl Event {
     pub fn is_kernel_only(&self) -> bool {
         self.is_software(&["context-switches", "cpu-migrations", "cgroup-switches"])
             || self.parts.iter().all(|part| part.attr.type_ == Attr::TRACEPOINT)
+    }
+
+    /// Whether users may count it in user mode where the kernel lets them count at all (`perf_event_paranoid` at most 2).
+    pub fn needs_no_privilege(&self) -> bool {
+        let Modifiers { user, kernel, hypervisor, .. } = self.modifiers;
+        let is_of_user_mode = !self.is_kernel_only() && !kernel && !hypervisor;
+        self.is_clock()
+            || is_of_user_mode
+                && match self.class {
+                    Class::Hardware | Class::Cache | Class::Raw | Class::Software => true,
+                    Class::Pmu => self.is_of_core,
+                    Class::Breakpoint => user,
+                    Class::Tracepoint => false,
+                }
     }
 
     /// Whether it is one of the kernel's clocks, which run in all modes whatever the modifiers say.
@@ -63,6 +79,22 @@ impl Event {
                     .iter()
                     .any(|symbol| symbol.config == attr.config && names.contains(&symbol.name))
         })
+    }
+
+    /// The event that always counts while a thread runs, and has nothing to count (PERF_COUNT_SW_DUMMY): it needs neither
+    /// a counter of the CPU nor a privilege, and only its times are of use.
+    pub fn of_time() -> Self {
+        const DUMMY: u64 = 9;
+        Self {
+            name: "dummy".into(),
+            core_type: None,
+            parts: vec![Part { attr: Attr::new(Attr::SOFTWARE, DUMMY), cpus: None }],
+            unit: "1".into(),
+            scale: 1.0,
+            class: Class::Software,
+            is_of_core: false,
+            modifiers: Modifiers { user: true, ..Modifiers::default() },
+        }
     }
 
     /// Its name for a person: with the type of core that it is about, if there are several.

@@ -81,6 +81,11 @@ fn did_you_mean(nearest: Option<&str>) -> String {
     nearest.map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default()
 }
 
+/// Whether this machine has counters for what its CPUs do: the kernel has a PMU for them.
+pub fn has_core_counters(host: &Host) -> bool {
+    Pmu::all(host).is_ok_and(|pmus| pmus.iter().any(Pmu::is_core))
+}
+
 /// What is to be counted for an event. It is several [`Event`]s where the CPU has several types of cores and the event
 /// is not the same work on each: cycles, and codes and names of a core PMU. All other hardware events are then one
 /// event with a part on each type.
@@ -258,10 +263,9 @@ impl Resolver<'_> {
             (event.unit, event.scale) = (unit, scale);
             event.parts.push(Part { attr, cpus });
         }
-        if let Some(core) = pmus.iter().find(|pmu| pmu.is_core())
-            && self.cores()?.len() > 1
-        {
-            event.core_type = Some(core.name.clone());
+        if let Some(core) = pmus.iter().find(|pmu| pmu.is_core()) {
+            event.is_of_core = true;
+            event.core_type = (self.cores()?.len() > 1).then(|| core.name.clone());
         }
         Ok(event)
     }
@@ -360,6 +364,7 @@ impl Resolver<'_> {
             unit: Cow::Borrowed("1"),
             scale: 1.0,
             class,
+            is_of_core: matches!(class, Class::Hardware | Class::Cache | Class::Raw),
             modifiers: self.spec.modifiers,
         }
     }

@@ -98,6 +98,13 @@ impl Number {
     }
 }
 
+impl Spec {
+    /// Whether it is one of the kernel's generic names for events of the CPU.
+    pub fn is_hardware(&self) -> bool {
+        matches!(self.kind, Kind::Hardware(_))
+    }
+}
+
 impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.kind.fmt(f)?;
