@@ -24,9 +24,48 @@ pub struct Derived {
     pub at_least: bool,
     /// The two, as in `perf.instructions / perf.cycles`.
     pub method: String,
-    /// The event that a person reads it beside, with its modifiers.
+    /// What it says; so a row takes what is its own.
     #[serde(skip)]
-    pub event: String,
+    pub kind: Kind,
+}
+
+/// What a derived number says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// How many CPUs were used on average.
+    CpusUsed,
+    /// The machine's energy above idle.
+    AboveIdle,
+    /// What energy was converted to.
+    Footprint,
+    /// How fast the CPU's clock was while the application ran.
+    Frequency,
+    /// Instructions per cycle, in these modes of the CPU (`""`, `":u"`, ...).
+    PerCycle { modes: String },
+    /// The share of accesses that were misses, by the name of the misses without modifiers, in these modes.
+    Misses { event: String, modes: String },
+}
+
+impl Kind {
+    /// The event that a person reads it beside, with its modifiers; of what is no count's, none.
+    pub fn event(&self) -> Option<String> {
+        match self {
+            Self::CpusUsed => Some("task-clock".into()),
+            Self::AboveIdle | Self::Footprint => None,
+            Self::Frequency => Some("cycles".into()),
+            Self::PerCycle { modes } => Some(format!("instructions{modes}")),
+            Self::Misses { event, modes } => Some(format!("{event}{modes}")),
+        }
+    }
+
+    /// Whether it says something of the work that the CPU did in these modes.
+    pub fn is_of_work(&self, in_modes: &str) -> bool {
+        match self {
+            Self::CpusUsed | Self::AboveIdle | Self::Footprint => false,
+            Self::Frequency => in_modes.is_empty(),
+            Self::PerCycle { modes } | Self::Misses { modes, .. } => modes == in_modes,
+        }
+    }
 }
 
 impl Derived {
@@ -36,7 +75,7 @@ impl Derived {
         unit: &'static str,
         value: f64,
         method: String,
-        event: &str,
+        kind: Kind,
     ) -> Self {
         Self {
             metric: metric.into(),
@@ -46,7 +85,7 @@ impl Derived {
             uncertainty: None,
             at_least: false,
             method,
-            event: event.to_owned(),
+            kind,
         }
     }
 }
@@ -93,7 +132,7 @@ pub fn derive(totals: &[Total], span: &Span) -> Vec<Derived> {
         && let Some((used, span)) = span.cpus_used(clock)
     {
         let method = format!("perf.task-clock / {span}");
-        all.push(Derived::of_counts("perf.cpus_used", "1", used, method, "task-clock"));
+        all.push(Derived::of_counts("perf.cpus_used", "1", used, method, Kind::CpusUsed));
     }
     all.extend(MachineEnergy::of(totals).and_then(|energy| energy.above_idle()).map(|above| Derived {
         metric: "energy.above_idle".into(),
@@ -103,21 +142,30 @@ pub fn derive(totals: &[Total], span: &Span) -> Vec<Derived> {
         uncertainty: above.uncertainty,
         at_least: above.is_lacking(),
         method: above.method,
-        event: String::new(),
+        kind: Kind::AboveIdle,
     }));
     // Counted in user mode alone, cycles do not fill the time of the clock.
-    all.extend(ratio(totals, "cycles", "task-clock", "perf.frequency", "Hz"));
+    all.extend(ratio(totals, "cycles", "task-clock", "perf.frequency", "Hz", Kind::Frequency));
     for modifiers in modifiers_of(totals) {
         let with = |event: &str| format!("{event}{modifiers}");
         let (instructions, cycles) = (with("instructions"), with("cycles"));
-        all.extend(ratio(totals, &instructions, &cycles, &with("perf.instructions_per_cycle"), "1"));
+        let per_cycle = Kind::PerCycle { modes: modifiers.clone() };
+        all.extend(ratio(
+            totals,
+            &instructions,
+            &cycles,
+            &with("perf.instructions_per_cycle"),
+            "1",
+            per_cycle,
+        ));
         for total in totals {
             let Some(misses) = event_of(total).and_then(|event| event.strip_suffix(&modifiers)) else {
                 continue;
             };
             let Some(all_of_them) = whole_of(misses) else { continue };
             let metric = format!("perf.{misses}.ratio{modifiers}");
-            all.extend(ratio(totals, &with(misses), &with(&all_of_them), &metric, "1"));
+            let kind = Kind::Misses { event: misses.to_owned(), modes: modifiers.clone() };
+            all.extend(ratio(totals, &with(misses), &with(&all_of_them), &metric, "1", kind));
         }
     }
     all
@@ -156,9 +204,16 @@ fn of_target(totals: &[Total], event: &str) -> Option<f64> {
     totals.iter().find(|total| event_of(total) == Some(event)).map(|total| total.value)
 }
 
-fn ratio(totals: &[Total], part: &str, whole: &str, metric: &str, unit: &'static str) -> Option<Derived> {
+fn ratio(
+    totals: &[Total],
+    part: &str,
+    whole: &str,
+    metric: &str,
+    unit: &'static str,
+    kind: Kind,
+) -> Option<Derived> {
     let value = of_target(totals, part)? / of_target(totals, whole).filter(|whole| *whole > 0.0)?;
-    Some(Derived::of_counts(metric, unit, value, format!("perf.{part} / perf.{whole}"), part))
+    Some(Derived::of_counts(metric, unit, value, format!("perf.{part} / perf.{whole}"), kind))
 }
 
 #[cfg(test)]
@@ -218,6 +273,31 @@ mod tests {
             ("perf.L1-dcache-load-misses.ratio", 0.03),
         ];
         assert_eq!(all, expected.map(|(name, value)| (name.to_owned(), value)));
+    }
+
+    #[test]
+    fn each_number_says_what_it_is_about() {
+        let all = derive(
+            &totals(&[
+                ("perf.task-clock", 4.0),
+                ("perf.cycles", 8e9),
+                ("perf.instructions", 16e9),
+                ("perf.cycles:u", 4e9),
+                ("perf.instructions:u", 4e9),
+                ("perf.branches:u", 200.0),
+                ("perf.branch-misses:u", 10.0),
+            ]),
+            &SPAN,
+        );
+        let of_work = |modes: &str| {
+            let of_work = all.iter().filter(|derived| derived.kind.is_of_work(modes));
+            of_work.map(|derived| derived.kind.event().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(of_work(""), ["cycles", "instructions"]);
+        assert_eq!(of_work(":u"), ["instructions:u", "branch-misses:u"]);
+        assert_eq!(of_work(":k"), [""; 0]);
+        assert_eq!((all.len(), all[0].kind.event().as_deref()), (5, Some("task-clock")));
+        assert!(Kind::AboveIdle.event().is_none() && !Kind::AboveIdle.is_of_work(""));
     }
 
     #[test]

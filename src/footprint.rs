@@ -3,7 +3,7 @@
 use alumet::{Missing, Provenance, Total};
 use serde::{Deserialize, Serialize};
 
-use crate::derived::Derived;
+use crate::derived::{self, Derived};
 use crate::energy::{MachineEnergy, Part};
 use crate::gpu;
 use crate::units::{GLUE, grams, money};
@@ -82,7 +82,7 @@ impl Rates {
                 uncertainty: uncertainty.map(|joules| joules / JOULES_PER_KWH * rate),
                 at_least,
                 method: format!("hw.energy of {} × {rate} {per}", whose(&parts)),
-                event: String::new(),
+                kind: derived::Kind::Footprint,
             })
         };
         let carbon = derived(self.carbon, "energy.carbon", "g", "g CO2e per kWh");

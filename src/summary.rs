@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ColumnConstraint, Table, presets};
 
 use crate::breakdown::{self, Breakdown, By};
-use crate::derived::{Derived, Span, derive};
+use crate::derived::{self, Derived, Span, derive};
 use crate::energy::MachineEnergy;
 use crate::followed::Followed;
 use crate::footprint::Rates;
@@ -128,12 +128,18 @@ impl Summary<'_> {
     /// What the CPU has done, where it has counters for that.
     fn work(&self, numbers: &Numbers<'_>, page: &mut Page) {
         let derived = derive(numbers.totals, &Span::of(self.report));
-        for (event, only) in [("instructions", ""), ("instructions:u", "in user mode alone")] {
-            let Some(instructions) = numbers.event(event) else { continue };
-            let about = |derived: &&Derived| !derived.event.starts_with("task-clock");
-            let words = derived.iter().filter(about).map(in_words);
-            let more: Vec<_> = words.chain((!only.is_empty()).then(|| only.to_owned())).collect();
-            page.row("Work", &format!("{} instructions", count(instructions)), &more.join(", "));
+        for (modes, only) in [("", None), (":u", Some("in user mode alone"))] {
+            let event = format!("perf.instructions{modes}");
+            let Some(instructions) = numbers.find(Consumer::Target, &event, "") else { continue };
+            let mut more: Vec<_> = derived
+                .iter()
+                .filter(|derived| derived.kind.is_of_work(modes))
+                .filter_map(in_words)
+                .collect();
+            more.extend(only.map(str::to_owned));
+            more.extend(multiplexed(numbers.totals, instructions));
+            let value = format!("{} instructions", count(instructions.value));
+            page.row("Work", &value, &more.join(", "));
         }
     }
 
@@ -177,10 +183,9 @@ impl Summary<'_> {
                 remarks.push("whole machine".into());
             }
             remarks.extend(series.label_value("hw.cpu.core_type").map(|pmu| format!("on {pmu}")));
-            remarks.extend(derived.iter().filter(|derived| derived.event == event).map(in_words));
-            if let Some(share) = running(totals, total).filter(|share| *share < 0.9995) {
-                remarks.push(format!("multiplexed: counted {} of the time, scaled", percent(share)));
-            }
+            let beside = |derived: &&Derived| derived.kind.event().as_deref() == Some(event);
+            remarks.extend(derived.iter().filter(beside).filter_map(in_words));
+            remarks.extend(multiplexed(totals, total));
             let cells = [amount(total.value, &series.metric.unit), event.to_owned(), remarks.join(", ")];
             table.add_row(cells);
         }
@@ -302,15 +307,26 @@ pub fn trouble(element: &ElementReport) -> Option<String> {
     })
 }
 
-/// `1.94 per cycle`, `4.02 GHz`, `2.1 % branch misses`, `1.93 CPUs used`.
-fn in_words(derived: &Derived) -> String {
+/// `1.94 per cycle`, `4.02 GHz`, `2.1 % branch misses`, `1.93 CPUs used`; nothing for what has a row of its own.
+fn in_words(derived: &Derived) -> Option<String> {
     let value = derived.value;
-    match derived.event.split(':').next().unwrap_or_default() {
-        "task-clock" => format!("{value:.2} CPUs used"),
-        "instructions" => format!("{value:.2} per cycle"),
-        "cycles" => hertz(value),
-        misses => format!("{} {}", percent(value), misses.replace("-misses", " misses")),
-    }
+    Some(match &derived.kind {
+        derived::Kind::AboveIdle | derived::Kind::Footprint => return None,
+        derived::Kind::CpusUsed => format!("{value:.2} CPUs used"),
+        derived::Kind::PerCycle { .. } => format!("{value:.2} per cycle"),
+        derived::Kind::Frequency => hertz(value),
+        derived::Kind::Misses { event, .. } => {
+            format!("{} {}", percent(value), event.replace("-misses", " misses"))
+        }
+    })
+}
+
+/// That an event had to share its counter, if it had.
+fn multiplexed(totals: &[Total], event: &Total) -> Option<String> {
+    let share = running(totals, event).filter(|share| *share < 1.0)?;
+    // Almost all of it is not all of it.
+    let share = if share > 0.99 { format!("99{GLUE}%") } else { percent(share) };
+    Some(format!("multiplexed: counted {share} of the time, scaled"))
 }
 
 /// For which share of the time an event was counted.
