@@ -14,6 +14,7 @@ use alumet_plugin_csv::Csv;
 use alumet_plugin_estimate::Estimation;
 use alumet_plugin_nvml::Nvml;
 use alumet_plugin_perf::Perf;
+use alumet_plugin_perf::refusal::Refusal;
 use alumet_plugin_procfs::Procfs;
 use alumet_plugin_rapl::Rapl;
 
@@ -271,10 +272,19 @@ impl<'a> Measurement<'a> {
         let run = Run::of(report, &self.totals, self.config.rates(), timed_out, followed);
         let trouble = report.elements.iter().filter_map(trouble).collect();
         let is_written = self.all_points_written(report);
-        Measured { run, missing: self.missing, sources: self.sources, trouble, is_written }
+        let uncounted = self.asked_and_never_counted();
+        Measured { run, missing: self.missing, sources: self.sources, trouble, is_written, uncounted }
     }
 
-    /// Prints the summary and writes the profile. Returns whether every output was written.
+    /// What there is to say of events that were asked for by name and never got a counter: a promise that was not kept.
+    fn asked_and_never_counted(&self) -> Option<String> {
+        let is_asked = self.config.section(Perf::NAME).contains_key("events");
+        let gap = self.missing.iter().find(|gap| is_asked && is_never_counted(gap))?;
+        Some(format!("{} {}; {}", gap.what, gap.reason, gap.remedy))
+    }
+
+    /// Prints the summary and writes the profile. Returns whether everything that was asked for is there: each event was
+    /// counted, and each output was written.
     pub fn report(mut self, target: &Target, report: &Report, outcome: &Outcome<'_>) -> bool {
         let followed = self.complete(target, report);
         if !self.config.general.quiet {
@@ -296,7 +306,11 @@ impl<'a> Measurement<'a> {
             };
             say(&summary.render(Look::of_stderr()));
         }
-        let mut written = self.all_points_written(report);
+        let uncounted = self.asked_and_never_counted();
+        if let Some(what) = &uncounted {
+            note(what);
+        }
+        let mut written = self.all_points_written(report) && uncounted.is_none();
         if let Some(path) = &self.outputs.json {
             written &= self.write_profile(path, report, outcome, followed);
         }
@@ -343,6 +357,8 @@ pub struct Measured {
     pub trouble: Vec<String>,
     /// Whether every output has got all points.
     pub is_written: bool,
+    /// Which events were asked for and never counted, and why.
+    pub uncounted: Option<String>,
 }
 
 /// Writes the profile of these runs. Returns whether that worked.
@@ -397,6 +413,11 @@ pub fn block_on<T>(run: impl Future<Output = Result<T, Failure>>) -> Result<T, F
     let result = runtime.block_on(run);
     runtime.shutdown_background();
     result
+}
+
+/// Whether it is about events that were opened and had no turn in the whole run.
+fn is_never_counted(gap: &Missing) -> bool {
+    gap.plugin == Perf::NAME && gap.reason == Refusal::never_counted().reason
 }
 
 /// What the kernel's counters have not seen of the application's CPU time.

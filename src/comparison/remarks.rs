@@ -2,6 +2,7 @@
 //! are far from the others.
 
 use alumet::Missing;
+use alumet_plugin_perf::refusal::concerns;
 
 use super::column::Column;
 use super::judge::Gates;
@@ -18,7 +19,10 @@ pub fn why(quantity: &Quantity, missing: &[Missing]) -> String {
         Quantity::Energy => missing.iter().find(|gap| gap.plugin == "rapl"),
         Quantity::Cpu | Quantity::Memory => missing.iter().find(|gap| gap.plugin == "procfs"),
         Quantity::Gpu => missing.iter().find(|gap| gap.plugin == "nvml"),
-        Quantity::Instructions | Quantity::Event(_) => missing.iter().find(|gap| gap.plugin == "perf"),
+        // Each event has a reason of its own.
+        Quantity::Instructions | Quantity::Event(_) => {
+            missing.iter().find(|gap| gap.plugin == "perf" && concerns(&gap.what, quantity.name()))
+        }
         Quantity::Time | Quantity::Carbon | Quantity::Cost => None,
     };
     gap.map(|gap| format!(" ({})", gap.reason)).unwrap_or_default()
@@ -114,6 +118,25 @@ mod tests {
     use super::super::samples::comparison;
     use super::*;
     use crate::statistics::decision::Verdict;
+
+    #[test]
+    fn an_event_that_was_not_measured_has_its_own_reason_and_not_that_of_another() {
+        let gap = |what: &str, reason: &str| Missing {
+            plugin: "perf".into(),
+            what: what.into(),
+            reason: reason.into(),
+            remedy: String::new(),
+        };
+        let missing = [
+            gap("branches, branch-misses", "no such counter"),
+            gap("cycles, instructions", "it never got a counter"),
+        ];
+        assert_eq!(why(&Quantity::Instructions, &missing), " (it never got a counter)");
+        assert_eq!(why(&Quantity::Event("branch-misses".into()), &missing), " (no such counter)");
+        assert_eq!(why(&Quantity::Instructions, &missing[..1]), "");
+        let none = [gap("hardware events", "no counters here")];
+        assert_eq!(why(&Quantity::Instructions, &none), " (no counters here)");
+    }
 
     #[test]
     fn versions_of_the_same_name_are_told_apart() {

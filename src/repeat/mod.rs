@@ -155,6 +155,9 @@ impl Done {
         if !self.measured.is_written {
             return broken(FAILED, "could not be written whole");
         }
+        if let Some(what) = &self.measured.uncounted {
+            return broken(FAILED, &format!("lacks what was asked for: {what}"));
+        }
         if let Some(limit) = self.timed_out {
             let limit = humantime::format_duration(limit);
             return broken(TIMEOUT, &format!("was ended by --timeout after {limit}"));
