@@ -46,6 +46,7 @@ pub mod testing;
 mod time;
 mod totals;
 mod transform;
+pub mod unit;
 mod watts;
 
 pub use agent::{Agent, Control, OwnCost, Report, Running, StartError};

@@ -67,7 +67,7 @@ impl Plugin for Perf {
 
     fn probe(_: &Config, _: &Host) -> Availability {
         // The kernel's clock is the event that needs the least.
-        match Builder::new(Software::TASK_CLOCK).build() {
+        match perfmon::survivable().and_then(|()| Builder::new(Software::TASK_CLOCK).build()) {
             Ok(_) => Availability::Available,
             Err(error) => {
                 let Refusal { reason, remedy } = Refusal::of_all(&error);

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use alumet::{Host, Target};
+use alumet::{Host, Target, perfmon};
 use perf_event::events::Software;
 use perf_event::{Builder, Counter};
 
@@ -148,6 +148,7 @@ impl Attempt {
         let parts = self.event.parts.iter().flat_map(|part| {
             let cpus = part.cpus.as_deref().unwrap_or_default();
             cpus.iter().map(|cpu| {
+                perfmon::survivable()?;
                 let mut builder = builder(&part.attr, self.event.modifiers, Mode::AsAsked);
                 Ok(vec![builder.any_pid().one_cpu(*cpu as usize).enabled(true).build()?])
             })
@@ -179,6 +180,7 @@ impl Attempt {
 /// Those of perf_event_open(2).
 pub fn on_thread(event: &Event, mode: Mode, tid: i32, reach: Reach) -> io::Result<Vec<Counter>> {
     let open = |attr: &Attr| {
+        perfmon::survivable()?;
         let mut builder = builder(attr, event.modifiers, mode);
         builder.observe_pid(tid).inherit(reach.inherit);
         builder.enabled(!reach.on_exec).enable_on_exec(reach.on_exec).build()

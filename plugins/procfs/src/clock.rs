@@ -4,7 +4,7 @@
 //! `/proc` cannot tell it as well: what a process uses between the last look and its end is lost when somebody else
 //! reaps it, and its times come in ticks of 10 ms. The counters outlive the threads and count nanoseconds.
 
-use alumet::Target;
+use alumet::{Target, perfmon};
 use perf_event::events::Software;
 use perf_event::{Builder, Counter};
 
@@ -27,6 +27,7 @@ impl TaskClock {
     /// # Errors
     /// Why a thread cannot be counted: then the sum would be wrong.
     pub fn open(target: &Target) -> std::io::Result<Self> {
+        perfmon::survivable()?;
         let mut builder = Builder::new(Software::TASK_CLOCK);
         builder.inherit(true).enabled(true);
         let cover = target.cover(|tid| builder.clone().observe_pid(tid).build());

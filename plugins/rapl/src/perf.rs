@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 
-use alumet::{Host, cpu_list, sysfs};
+use alumet::{Host, cpu_list, perfmon, sysfs};
 use perf_event::events::Software;
 use perf_event::{Builder, Counter};
 
@@ -103,6 +103,7 @@ impl Pmu {
     }
 
     fn counter(&self, event: &Event, cpu: u32) -> io::Result<Counter> {
+        perfmon::survivable()?;
         // Whatever it is made with, all that says what is counted is set here.
         let mut builder = Builder::new(Software::DUMMY);
         let raw = builder.attrs_mut();
