@@ -1,8 +1,10 @@
 //! What can be measured on this machine, how well, and what would make it better: what `alumet doctor` finds out.
 //!
 //! It tries: everything is started on an application that does nothing, and the [`meters`] are watched for a second.
-//! [`machine`] has what makes runs hard to repeat here, [`page`] the screen.
+//! [`machine`] has what makes runs hard to repeat here, [`cgroup`] who can give an application one of its own, [`page`] the
+//! screen.
 
+mod cgroup;
 mod machine;
 mod meters;
 pub mod page;
@@ -22,6 +24,7 @@ use crate::fingerprint::Fingerprint;
 use crate::idle;
 use crate::idle::saved::Known;
 use crate::plugins;
+use cgroup::Cgroup;
 use meters::Meter;
 
 /// The name of this version of the format.
@@ -81,15 +84,6 @@ pub struct Timer {
     pub interval_s: f64,
     /// 99 of 100 readings were less late than this, in microseconds.
     pub late_p99_us: Option<f64>,
-}
-
-/// Whether an application gets a cgroup of its own.
-#[derive(Debug, Serialize)]
-pub struct Cgroup {
-    pub delegated: bool,
-    /// Why not.
-    pub reason: String,
-    pub remedy: String,
 }
 
 impl Findings {
@@ -183,18 +177,7 @@ impl Trial {
         let target = std::sync::Arc::clone(launched.map_err(|error| {
             Failure::failed(format!("nothing can be tried without an application that sleeps: {error}"))
         })?);
-        let cgroup = match target.cgroup() {
-            Ok(_) => Cgroup { delegated: true, reason: String::new(), remedy: String::new() },
-            Err(reason) => Cgroup {
-                delegated: false,
-                reason: reason.to_owned(),
-                // Only where systemd manages cgroups.
-                remedy: match std::path::Path::new("/run/systemd/system").exists() {
-                    true => "systemd-run --user --scope alumet exec ...".into(),
-                    false => String::new(),
-                },
-            },
-        };
+        let cgroup = Cgroup::of(&target);
         let mut sources = Vec::new();
         for plugin in &plugins::ALL {
             // They bring no measurements.

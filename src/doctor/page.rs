@@ -123,7 +123,9 @@ impl Page {
         for line in lines.iter().filter(|line| !line.is_empty()) {
             // A command is to be copied.
             let is_command =
-                line.starts_with("sudo ") || line.starts_with("echo ") || line.starts_with("systemd-run ");
+                ["sudo ", "echo ", "systemd-run ", "XDG_RUNTIME_DIR=", "DBUS_SESSION_BUS_ADDRESS="]
+                    .iter()
+                    .any(|start| line.starts_with(start));
             let wrapped = if is_command { vec![line.as_str().into()] } else { textwrap::wrap(line, room) };
             for part in wrapped {
                 self.text.push_str(&format!("{head}{part}\n"));
