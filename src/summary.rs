@@ -236,6 +236,9 @@ impl Summary<'_> {
             let (bound, reason) = (report.wall_bound.as_str(), &report.wall_bound_reason);
             page.remark(&format!("the time is {bound} so much: {reason}"), WARNING);
         }
+        if let Some(kills) = &report.oom_kills {
+            page.remark(&format!("out of memory: {kills}"), WARNING);
+        }
         if report.suspended > Duration::from_millis(1) {
             let time = seconds(report.suspended.as_secs_f64());
             page.remark(&format!("the machine was suspended for {time} of the run"), WARNING);

@@ -16,7 +16,7 @@ use crate::plugin::Plugin;
 use crate::privilege::{self, CapabilitySet};
 use crate::registry::Registry;
 use crate::setup::Setup;
-use crate::target::{Command, Exit, LaunchError, Root, Survivor, Target};
+use crate::target::{Command, Exit, LaunchError, OomKills, Root, Survivor, Target};
 use crate::time::{Anchor, Clock, RealClock, Time};
 
 /// A measurement tool before it runs.
@@ -329,6 +329,8 @@ pub struct Report {
     pub wall_bound_reason: String,
     /// How the application ended; `None` if there was none, or it still runs, or it was not launched.
     pub exit: Option<Exit>,
+    /// What the kernel has killed during the run for want of memory: of the application, or perhaps of it.
+    pub oom_kills: Option<OomKills>,
     /// What lives on of the application's tree.
     pub survivors: Vec<Survivor>,
     /// All elements.
@@ -429,6 +431,7 @@ impl Running {
             }
         };
         let survivors = target.map(Target::survivors).unwrap_or_default();
+        let oom_kills = target.and_then(Target::oom_kills);
         // Now, and not when the last of those who share it lets go: that may be a thread that does not live so long.
         if let Some(target) = target {
             target.leave();
@@ -440,6 +443,7 @@ impl Running {
             wall_bound,
             wall_bound_reason,
             exit: target.and_then(Target::exit),
+            oom_kills,
             survivors,
             elements: self.pipeline.elements(),
             sampling: self.pipeline.sampling(),

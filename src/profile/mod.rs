@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use alumet::conventions::{ENERGY, UNCERTAINTY};
-use alumet::target::Exit;
+use alumet::target::{self, Among, Exit};
 use alumet::{Bound, Kind, Missing, Provenance, Report, Total, Totals};
 use alumet_plugin_estimate::BAND;
 use serde::{Deserialize, Serialize};
@@ -94,6 +94,9 @@ pub struct Run {
     #[serde(flatten)]
     pub wall: Wall,
     pub exit: Option<ExitStatus>,
+    /// Processes that the kernel has killed meanwhile for want of memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oom_kills: Option<OomKills>,
     /// Whether alumet ended it because of its time limit.
     pub timed_out: bool,
     pub metrics: Vec<MetricTotal>,
@@ -135,6 +138,24 @@ impl Wall {
 pub enum ExitStatus {
     Code(i32),
     Signal(i32),
+}
+
+#[derive(Debug, Serialize)]
+pub struct OomKills {
+    pub count: u64,
+    /// `application`, the name of a cgroup that others are in, too, or `machine`.
+    pub among: Cow<'static, str>,
+}
+
+impl OomKills {
+    fn of(kills: &target::OomKills) -> Self {
+        let among = match &kills.among {
+            Among::Application => "application".into(),
+            Among::Cgroup(name) => name.clone().into(),
+            Among::Machine => "machine".into(),
+        };
+        Self { count: kills.count, among }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -296,6 +317,7 @@ impl Run {
                 Exit::Code(code) => ExitStatus::Code(code),
                 Exit::Signal(signal) => ExitStatus::Signal(signal),
             }),
+            oom_kills: report.oom_kills.as_ref().map(OomKills::of),
             timed_out,
             metrics: MetricTotal::all(&totals_of_all),
             derived: derived.into_iter().chain(rates.derive(&totals_of_all)).collect(),

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alumet::Command;
-use alumet::target::{Exit, Inherited};
+use alumet::target::{Exit, Inherited, OomKills};
 
 use crate::cli::{AppOutput, Launching, Repeating};
 use crate::exit::{FAILED, Failure, TIMEOUT};
@@ -115,6 +115,7 @@ pub struct Done {
     pub measured: Measured,
     pub readings: Vec<(Quantity, Reading)>,
     pub exit: Option<Exit>,
+    pub oom_kills: Option<OomKills>,
     pub timed_out: Option<Duration>,
 }
 
@@ -144,7 +145,13 @@ impl Runner<'_> {
             .filter_map(|quantity| Some((quantity.clone(), quantity.of_run(wall, metrics)?)))
             .collect();
         readings.extend(derived(&measured.run));
-        Ok(Ok(Done { measured, readings, exit: ended.report.exit, timed_out }))
+        Ok(Ok(Done {
+            measured,
+            readings,
+            exit: ended.report.exit,
+            oom_kills: ended.report.oom_kills,
+            timed_out,
+        }))
     }
 }
 
@@ -164,7 +171,10 @@ impl Done {
         }
         match self.exit {
             Some(exit) if measurement.config.general.ignore_failure.accepts(exit) => None,
-            Some(exit) => Some(Stop::Failed(exit.status() as u8, format!("{which} {exit}"))),
+            Some(exit) => {
+                let why = self.oom_kills.as_ref().map_or_else(String::new, |kills| format!(": {kills}"));
+                Some(Stop::Failed(exit.status() as u8, format!("{which} {exit}{why}")))
+            }
             None => broken(FAILED, "has not ended"),
         }
     }

@@ -64,7 +64,7 @@ impl Cgroup {
     /// # Errors
     /// In words for a person.
     pub(super) fn create() -> Result<Self, String> {
-        let parent = leaf::outside(own_cgroup()?);
+        let parent = leaf::outside(of_process(std::process::id() as i32)?);
         remove_leftovers(&parent);
         let leaf = Leaf::make(&parent);
         let pid = std::process::id();
@@ -90,6 +90,10 @@ impl Cgroup {
             removed: AtomicBool::new(false),
             path,
         })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(super) fn directory(&self) -> RawFd {
@@ -246,10 +250,10 @@ fn read_pids(file: &File, out: &mut Vec<i32>) -> io::Result<()> {
     }
 }
 
-/// The directory of the cgroup v2 that this process is in.
-fn own_cgroup() -> Result<PathBuf, String> {
+/// The directory of the cgroup v2 that a process is in.
+pub(super) fn of_process(pid: i32) -> Result<PathBuf, String> {
     let read = |path: &str| fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
-    let path = own_path(&read("/proc/self/cgroup")?).ok_or("no cgroup v2 on this machine")?;
+    let path = own_path(&read(&format!("/proc/{pid}/cgroup"))?).ok_or("no cgroup v2 on this machine")?;
     // The usual places first: to list all mounts takes the kernel longer than everything else in here.
     let usual = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(PathBuf::from);
     let mount = match usual.into_iter().find(|place| is_cgroup2(place)) {

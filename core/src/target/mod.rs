@@ -8,6 +8,7 @@ mod cgroup;
 mod cover;
 mod gate;
 mod launched;
+mod oom;
 mod tree;
 mod usage;
 
@@ -24,6 +25,7 @@ pub use attached::{AttachError, Root};
 pub use cgroup::{Cgroup, CpuStat};
 pub use cover::Cover;
 pub use gate::{Command, Inherited, LaunchError};
+pub use oom::{Among, OomKills};
 pub use tree::threads;
 pub use usage::{Exit, Usage};
 
@@ -41,6 +43,7 @@ const STUBBORN: Duration = Duration::from_secs(5);
 pub struct Target {
     display: String,
     way: Way,
+    oom: Option<oom::Watch>,
     exit_seen: OnceLock<Time>,
     /// `None` unless it is waited for; then the time, once it has come.
     all_ended: Mutex<Option<Option<Time>>>,
@@ -85,9 +88,15 @@ impl Target {
     }
 
     fn new(display: String, way: Way) -> Self {
+        let oom = match &way {
+            Way::Launched(Launched { cgroup: Ok(cgroup), .. }) => oom::Watch::own(cgroup.path()),
+            Way::Launched(launched) => oom::Watch::of_process(launched.pid),
+            Way::Attached(attached) => oom::Watch::of_process(attached.roots()[0].pid()),
+        };
         Self {
             display,
             way,
+            oom,
             exit_seen: OnceLock::new(),
             all_ended: Mutex::default(),
             counted: AtomicU64::new(0),
@@ -280,6 +289,12 @@ impl Target {
     /// uses while it ends. Zero if there is none.
     pub fn counted(&self) -> Duration {
         Duration::from_nanos(self.counted.load(Ordering::Relaxed))
+    }
+
+    /// What the kernel has killed so far for want of memory, as near to the application as it counts. To be asked before
+    /// [`Self::leave`].
+    pub fn oom_kills(&self) -> Option<OomKills> {
+        self.oom.as_ref().and_then(oom::Watch::kills)
     }
 
     /// The usage of everything that was reaped so far.
