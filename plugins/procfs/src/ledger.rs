@@ -153,7 +153,7 @@ impl Ledger {
         &mut self,
         wanted: Wanted,
         buffer: &mut [u8],
-        mut each: impl FnMut(&Process) -> Result<(), E>,
+        mut each: impl FnMut(&mut Process) -> Result<(), E>,
     ) -> Result<(Counters, Vec<Process>), E> {
         // First what was reaped: a process that is reaped while the others are read is then missing in this sum, which
         // the next one mends, and not in it twice.

@@ -8,6 +8,7 @@
 mod clock;
 mod counters;
 mod cpu;
+mod elsewhere;
 mod kernel;
 mod ledger;
 pub mod machine;
@@ -100,7 +101,7 @@ impl Plugin for Procfs {
             // The I/O of processes that are another user's, or have more capabilities (proc_pid_io(5), ptrace(2)), and all
             // of those that a mount option of /proc hides (proc(5), hidepid).
             setup.keep_capabilities(CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH);
-            let tree = Tree::new(target, setup.registry(), &config)?;
+            let tree = Tree::new(target, setup.registry(), setup.gaps(), &config)?;
             setup.source("tree", config.interval, tree);
         }
         machine::add(setup, config.interval)

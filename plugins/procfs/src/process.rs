@@ -128,6 +128,8 @@ pub struct Process {
     io_attempts: u8,
     /// The command name at the last reading.
     comm: Vec<u8>,
+    /// Whether it has that name since a reading of which nobody was told.
+    is_renamed: bool,
     threads: Threads,
     /// Whether it ignores SIGCHLD; looked at as often as the switches.
     ignores_children: bool,
@@ -167,6 +169,7 @@ impl Process {
             io: file("io").ok(),
             io_attempts: IO_ATTEMPTS,
             comm: Vec::new(),
+            is_renamed: false,
             threads: Threads::default(),
             ignores_children: false,
             own_before: Counters::default(),
@@ -190,6 +193,7 @@ impl Process {
         if self.comm != stat.comm {
             self.comm.clear();
             self.comm.extend_from_slice(stat.comm);
+            self.is_renamed = true;
         }
         let mut reading = Reading {
             alive: !stat.has_ended(),
@@ -340,6 +344,11 @@ impl Process {
     /// The command name, at most 15 bytes, as the kernel has it: for a person.
     pub fn name(&self) -> String {
         String::from_utf8_lossy(&self.comm).into_owned()
+    }
+
+    /// The command name if it is new since this was asked last.
+    pub fn new_name(&mut self) -> Option<&[u8]> {
+        std::mem::take(&mut self.is_renamed).then_some(&self.comm)
     }
 
     /// Whether the command name is still this.

@@ -15,11 +15,12 @@ use std::sync::Arc;
 use alumet::conventions::{CPU_MODE, CPU_TIME};
 use alumet::target::Target;
 use alumet::{
-    Allowance, Batch, Bound, Cadence, Consumer, Increase, Metric, Registry, Series, SeriesId, Source,
+    Allowance, Batch, Bound, Cadence, Consumer, Gaps, Increase, Metric, Registry, Series, SeriesId, Source,
 };
 
 use crate::counters::Counters;
 use crate::cpu::{Cpu, Finding};
+use crate::elsewhere::Elsewhere;
 use crate::kernel::{nanos, ticks_since_boot};
 use crate::ledger::Ledger;
 use crate::memory::Memory;
@@ -49,6 +50,7 @@ pub struct Tree {
     /// Whether the I/O of the application may be read; of one that was launched it is in the usage at the end.
     has_io: bool,
     has_started: bool,
+    elsewhere: Elsewhere,
     per_process: Option<PerProcess>,
     per_thread: Option<PerThread>,
     buffer: Vec<u8>,
@@ -66,7 +68,12 @@ impl Tree {
     ///
     /// # Errors
     /// A metric contradicts one of another plugin.
-    pub fn new(target: Arc<Target>, registry: &Arc<Registry>, config: &Config) -> anyhow::Result<Self> {
+    pub fn new(
+        target: Arc<Target>,
+        registry: &Arc<Registry>,
+        gaps: &Gaps,
+        config: &Config,
+    ) -> anyhow::Result<Self> {
         let cpu = Cpu::of(&target);
         let of_target = |metric: Metric| Series::new(metric).consumer(Consumer::Target);
         let modes = ["user", "system"].map(|mode| (CPU_TIME, CPU_MODE, mode));
@@ -91,6 +98,7 @@ impl Tree {
             has_io: !target.is_attached() || may_read_io(target.pid()),
             target,
             has_started: false,
+            elsewhere: Elsewhere::new(gaps),
             per_process: config.per_process.then(PerProcess::default),
             per_thread: config.per_thread.then(PerThread::default),
             buffer: vec![0; 8192],
@@ -103,10 +111,14 @@ impl Tree {
         let at_start = !self.has_started;
         // Looked at before: what is read afterwards is the application's.
         let has_executed = self.target.has_executed();
-        let Self { ledger, memory, per_process, per_thread, registry, buffer, .. } = self;
+        let Self { ledger, memory, elsewhere, per_process, per_thread, registry, buffer, .. } = self;
         memory.begin();
         let since = ledger.since_ticks();
         let (sum, gone) = ledger.read(wanted, buffer, |process| {
+            let pid = process.pid;
+            if let Some(name) = process.new_name() {
+                elsewhere.see(pid, name);
+            }
             let reading = &process.last;
             if reading.alive && has_executed {
                 memory.add(process.pid, reading);
