@@ -26,6 +26,7 @@ mod profile;
 mod quantity;
 mod repeat;
 mod sensors;
+mod service_manager;
 mod signals;
 mod statistics;
 mod summary;

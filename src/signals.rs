@@ -100,6 +100,8 @@ pub struct Received {
     pub signal: Signal,
     /// Sent by the kernel to everybody on the terminal, so the application has got it too.
     pub from_terminal: bool,
+    /// The process that has sent it, if one has that can be seen from here.
+    pub sender: Option<i32>,
 }
 
 /// The stream of signals. They are blocked in all threads, which changes no disposition.
@@ -219,5 +221,10 @@ fn read(fd: BorrowedFd<'_>) -> io::Result<Received> {
     let leads_session = unsafe { libc::getsid(0) == libc::getpid() };
     // A terminal that goes away tells the leader of its session alone (tty_signal_session_leader in Linux).
     let to_group = !(signal == Signal::SIGHUP && leads_session);
-    Ok(Received { signal, from_terminal: info.ssi_code == libc::SI_KERNEL && to_group })
+    let by_process = matches!(info.ssi_code, libc::SI_USER | libc::SI_QUEUE) && info.ssi_pid != 0;
+    Ok(Received {
+        signal,
+        from_terminal: info.ssi_code == libc::SI_KERNEL && to_group,
+        sender: by_process.then_some(info.ssi_pid as i32),
+    })
 }

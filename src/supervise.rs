@@ -2,16 +2,21 @@
 //! the user insists.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alumet::target::Exit;
 use alumet::{Clock, RealClock, Target, Time};
 use nix::sys::signal::Signal;
 
+use crate::service_manager;
 use crate::signals::{Received, Signals, TERMINATIONS};
 
 /// How long processes that were asked to end have before they are killed.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// Signals of one kind that come from one sender in less time are one wish: timeout(1) sends to its child, and at once to
+/// its process group with the child in it. No person is so quick.
+const ONE_WISH: Duration = Duration::from_millis(100);
 
 /// How long the application may run.
 #[derive(Debug, Clone, Copy)]
@@ -52,8 +57,9 @@ struct Wish {
     end: Option<Signal>,
     /// The last one that the terminal has given to the application, too.
     from_terminal: Option<Signal>,
-    /// How many terminations were passed on.
-    passed_on: usize,
+    /// How many terminations the application has got from alumet, or with it from the service manager.
+    asked: usize,
+    last: Option<(Received, Instant)>,
 }
 
 impl Wish {
@@ -63,14 +69,23 @@ impl Wish {
         if is_termination {
             self.end = Some(received.signal);
         }
+        let now = Instant::now();
+        let last = self.last.replace((received, now));
+        if is_termination && last.is_some_and(|last| is_one_wish(last, (received, now))) {
+            return;
+        }
         if received.from_terminal {
             // The application is in the same foreground process group.
             self.from_terminal = Some(received.signal);
             return;
         }
+        if received.sender.is_some_and(|sender| service_manager::sent_to_all(sender, target.pid())) {
+            self.asked += usize::from(is_termination);
+            return;
+        }
         target.signal(received.signal as i32);
         if is_termination {
-            self.passed_on += 1;
+            self.asked += 1;
             // One that is stopped would get it only when it goes on.
             target.signal(Signal::SIGCONT as i32);
         }
@@ -102,7 +117,7 @@ pub async fn until_end(target: &Target, signals: &Signals, limits: Limits) -> io
                     return Ok(Ending::NotWaited(signal));
                 }
                 // Asked twice, alumet no longer leaves it to the application.
-                if wish.passed_on == 2 {
+                if wish.asked == 2 {
                     break;
                 }
             }
@@ -113,7 +128,7 @@ pub async fn until_end(target: &Target, signals: &Signals, limits: Limits) -> io
         wish.take(received, target);
     }
     // The user wanted it to end: then nothing of it stays behind.
-    if wish.passed_on > 0 || wish.from_terminal.is_some_and(|signal| was_ended_by(target, signal)) {
+    if wish.asked > 0 || wish.from_terminal.is_some_and(|signal| was_ended_by(target, signal)) {
         target.terminate(GRACE).await;
     }
     Ok(wish.end.map_or(Ending::InTime, Ending::Asked))
@@ -158,6 +173,11 @@ async fn after(limit: Option<Duration>) {
     }
 }
 
+/// Whether two signals that came one after the other stand for one wish.
+fn is_one_wish((first, came): (Received, Instant), (second, now): (Received, Instant)) -> bool {
+    second.sender.is_some() && first == second && now - came < ONE_WISH
+}
+
 fn is_termination(received: Received) -> bool {
     TERMINATIONS.contains(&received.signal)
 }
@@ -168,5 +188,25 @@ fn was_ended_by(target: &Target, signal: Signal) -> bool {
         Some(Exit::Signal(n)) => n == signal as i32,
         Some(Exit::Code(code)) => code == 128 + signal as i32,
         None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_of_one_sender_at_once_are_one_wish() {
+        let signal = |signal, sender| Received { signal, from_terminal: false, sender };
+        let came = Instant::now();
+        let is_one =
+            |first, second, ms| is_one_wish((first, came), (second, came + Duration::from_millis(ms)));
+        let term = signal(Signal::SIGTERM, Some(7));
+        assert!(is_one(term, term, 1));
+        assert!(!is_one(term, term, 300), "somebody insists");
+        assert!(!is_one(term, signal(Signal::SIGTERM, Some(8)), 1));
+        assert!(!is_one(term, signal(Signal::SIGINT, Some(7)), 1));
+        let from_nobody = signal(Signal::SIGTERM, None);
+        assert!(!is_one(from_nobody, from_nobody, 1));
     }
 }

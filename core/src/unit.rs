@@ -15,11 +15,14 @@ pub struct Unit {
 impl Unit {
     /// That of this process; `None` without systemd, and outside of all services and scopes.
     pub fn own() -> Option<Self> {
+        Self::of_process(std::process::id() as i32)
+    }
+
+    /// The same, of another process.
+    pub fn of_process(pid: i32) -> Option<Self> {
         let is_there = Path::new("/run/systemd/system").exists();
-        is_there
-            .then(|| fs::read_to_string("/proc/self/cgroup").ok())
-            .flatten()
-            .and_then(|text| Self::of(&text))
+        let text = is_there.then(|| fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()).flatten()?;
+        Self::of(&text)
     }
 
     /// From /proc/PID/cgroup. Where the v2 hierarchy is not the manager's, it has one of its own (`name=systemd`).
