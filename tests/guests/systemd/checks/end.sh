@@ -6,4 +6,4 @@ echo "login: $?" >>statuses
 for seconds in 4321 4322; do
     ! lives "sleep $seconds" || echo "sleep $seconds lives" >>statuses
 done
-alumet exec -q --wait-all --json all.json -- sh -c 'systemd-run --quiet --scope burn 1500 >all.usage & sleep 1'
+alumet exec -q -e task-clock --wait-all --json all.json -- sh -c 'systemd-run --quiet --scope burn 1500 >all.usage & sleep 1'
