@@ -89,8 +89,10 @@ impl Target {
 
     fn new(display: String, way: Way) -> Self {
         let oom = match &way {
-            Way::Launched(Launched { cgroup: Ok(cgroup), .. }) => oom::Watch::own(cgroup.path()),
-            Way::Launched(launched) => oom::Watch::of_process(launched.pid),
+            Way::Launched(launched) => match &launched.cgroup {
+                Ok(cgroup) => oom::Watch::own(cgroup.path()),
+                Err(_) => oom::Watch::of_process(launched.pid),
+            },
             Way::Attached(attached) => oom::Watch::of_process(attached.roots()[0].pid()),
         };
         Self {
