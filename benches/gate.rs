@@ -45,6 +45,23 @@ fn main() -> Result<(), Invalid> {
             }
         }
     }
+    println!("\n{:<58} {:>6} {:>6} {:>6}", "", "pass", "regr.", "incon.");
+    for (name, session) in sessions {
+        for correlation in [0.0, 0.5, 0.9] {
+            for effects in [[0.0, 0.0], [0.03, 0.0], [0.05, 0.0], [0.0, 0.05], [0.0, 0.1]] {
+                let [decides, time] = effects.map(|effect| 100.0 * effect);
+                let label = format!("{name}, r = {correlation}, {decides:+.0} %, time {time:+.0} %");
+                let two = simulation::Two { session, correlation, effects };
+                verdicts(&format!("{label}, alone"), repetitions, |noise| two.unguarded(noise))?;
+                verdicts(&format!("{label}, guarded"), repetitions, |noise| two.gate(noise))?;
+                verdicts(&format!("{label}, up to 40"), repetitions / 10, |noise| {
+                    let session = Session { pairs: 40, ..session };
+                    simulation::Two { session, ..two }.adaptive(noise)
+                })?;
+                verdicts(&format!("{label}, stored"), repetitions, |noise| two.stored(0.02, noise))?;
+            }
+        }
+    }
     for cv in [0.005, 0.01, 0.02] {
         for spread in [0.02, 0.02 * std::f64::consts::SQRT_2] {
             for effect in [0.0, 0.05, 0.08, 0.10] {
@@ -65,6 +82,24 @@ fn main() -> Result<(), Invalid> {
 /// The standard error of a rate of 1 %, in %.
 fn error(repetitions: u32) -> f64 {
     100.0 * (0.01 * 0.99 / f64::from(repetitions)).sqrt()
+}
+
+/// A row without the number of pairs.
+fn verdicts(
+    label: &str,
+    repetitions: u32,
+    decide: impl Fn(&mut Noise) -> Result<Verdict, Invalid>,
+) -> Result<(), Invalid> {
+    let mut noise = Noise::new(1);
+    let mut counts = [0_u32; 3];
+    for _ in 0..repetitions {
+        counts[decide(&mut noise)? as usize] += 1;
+    }
+    let share = |verdict: Verdict| 100.0 * f64::from(counts[verdict as usize]) / f64::from(repetitions);
+    let [pass, regression, inconclusive] =
+        [Verdict::Pass, Verdict::Regression, Verdict::Inconclusive].map(share);
+    println!("{label:<58} {pass:>6.2} {regression:>6.2} {inconclusive:>6.2}");
+    Ok(())
 }
 
 fn row(

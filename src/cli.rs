@@ -162,8 +162,9 @@ impl From<OsString> for AppOutput {
 #[command(
     override_usage = "alumet compare [OPTIONS] A B [C]...",
     after_help = "Commands run in turn, in the order A B, B A, A B, ..., so that what changes over time hits both. Each \
-                  version is compared to the first. Energy decides if it was measured, else CPU time, else instructions.\n\n\
-                  Exit status: 0 if no version costs more than the first by the threshold; 3 if one does; 4 if that \
+                  version is compared to the first. Energy decides if it was measured, else CPU time, else instructions; \
+                  and a version that takes longer by more than the threshold, beyond doubt, has failed as well.\n\n\
+                  Exit status: 0 if no version costs more than the first by more than the threshold; 3 if one does; 4 if that \
                   cannot be told; 125 if there is nothing valid to compare, or too little to decide anything; 128+n if \
                   signal n interrupted it; 126 and 127 as for exec; 2 on wrong usage."
 )]
@@ -249,8 +250,8 @@ pub struct Comparing {
     )]
     pub alpha: String,
 
-    /// What decides: energy, cpu, time, memory, instructions, gpu or an event; each with a threshold of its own if it
-    /// is to have one, as in energy=2%,time=5%
+    /// What alone decides: energy, cpu, time, memory, instructions, gpu or an event; each with a threshold of its own if
+    /// it is to have one, as in energy=2%,time=5%
     #[arg(long, visible_alias = "metric", value_name = "METRICS", help_heading = "Comparison")]
     pub gate: Option<String>,
 

@@ -1,10 +1,12 @@
 //! What counts say together: CPUs used, instructions per cycle, frequency, miss ratios. Each only where both of its parts
 //! were counted, over the same modes of the CPU and on one type of cores.
 
-use alumet::{Consumer, Provenance, Report, Total};
+use alumet::{Bound, Provenance, Report};
 use serde::Serialize;
 
 use crate::energy::MachineEnergy;
+use crate::profile::MetricTotal;
+use crate::quantity::is_exact;
 
 /// A number that two counts make up.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,9 +21,9 @@ pub struct Derived {
     /// One standard deviation, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uncertainty: Option<f64>,
-    /// Whether something is missing in it, so that it is at least so much.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub at_least: bool,
+    /// Whether it is exact, as in [`crate::quantity::Reading`].
+    #[serde(skip_serializing_if = "is_exact")]
+    pub bound: Option<Bound>,
     /// The two, as in `perf.instructions / perf.cycles`.
     pub method: String,
     /// What it says; so a row takes what is its own.
@@ -69,11 +71,12 @@ impl Kind {
 }
 
 impl Derived {
-    /// Of counts, which are exact.
+    /// Of counts, which are measured.
     fn of_counts(
         metric: impl Into<String>,
         unit: &'static str,
         value: f64,
+        bound: Option<Bound>,
         method: String,
         kind: Kind,
     ) -> Self {
@@ -83,7 +86,7 @@ impl Derived {
             value,
             provenance: Provenance::Measured.as_str(),
             uncertainty: None,
-            at_least: false,
+            bound,
             method,
             kind,
         }
@@ -126,46 +129,40 @@ impl Span {
 }
 
 /// Everything that these totals, of a run of this length, make up.
-pub fn derive(totals: &[Total], span: &Span) -> Vec<Derived> {
+pub fn derive(metrics: &[MetricTotal], span: &Span) -> Vec<Derived> {
     let mut all = Vec::new();
-    if let Some(clock) = of_target(totals, "task-clock")
+    if let Some((clock, bound)) = of_target(metrics, "task-clock")
         && let Some((used, span)) = span.cpus_used(clock)
     {
         let method = format!("perf.task-clock / {span}");
-        all.push(Derived::of_counts("perf.cpus_used", "1", used, method, Kind::CpusUsed));
+        all.push(Derived::of_counts("perf.cpus_used", "1", used, Some(bound), method, Kind::CpusUsed));
     }
-    all.extend(MachineEnergy::of(totals).and_then(|energy| energy.above_idle()).map(|above| Derived {
+    all.extend(MachineEnergy::of(metrics).and_then(|energy| energy.above_idle()).map(|above| Derived {
         metric: "energy.above_idle".into(),
         unit: "J",
         value: above.joules,
         provenance: above.provenance.as_str(),
         uncertainty: above.uncertainty,
-        at_least: above.is_lacking(),
+        bound: above.bound,
         method: above.method,
         kind: Kind::AboveIdle,
     }));
     // Counted in user mode alone, cycles do not fill the time of the clock.
-    all.extend(ratio(totals, "cycles", "task-clock", "perf.frequency", "Hz", Kind::Frequency));
-    for modifiers in modifiers_of(totals) {
+    all.extend(ratio(metrics, "cycles", "task-clock", "perf.frequency", "Hz", Kind::Frequency));
+    for modifiers in modifiers_of(metrics) {
         let with = |event: &str| format!("{event}{modifiers}");
         let (instructions, cycles) = (with("instructions"), with("cycles"));
         let per_cycle = Kind::PerCycle { modes: modifiers.clone() };
-        all.extend(ratio(
-            totals,
-            &instructions,
-            &cycles,
-            &with("perf.instructions_per_cycle"),
-            "1",
-            per_cycle,
-        ));
-        for total in totals {
+        let metric = with("perf.instructions_per_cycle");
+        all.extend(ratio(metrics, &instructions, &cycles, &metric, "1", per_cycle));
+        for total in metrics {
             let Some(misses) = event_of(total).and_then(|event| event.strip_suffix(&modifiers)) else {
                 continue;
             };
             let Some(all_of_them) = whole_of(misses) else { continue };
             let metric = format!("perf.{misses}.ratio{modifiers}");
             let kind = Kind::Misses { event: misses.to_owned(), modes: modifiers.clone() };
-            all.extend(ratio(totals, &with(misses), &with(&all_of_them), &metric, "1", kind));
+            all.extend(ratio(metrics, &with(misses), &with(&all_of_them), &metric, "1", kind));
         }
     }
     all
@@ -182,8 +179,8 @@ fn whole_of(misses: &str) -> Option<String> {
 }
 
 /// `""`, `":u"`, ...: how the events of the application were restricted.
-fn modifiers_of(totals: &[Total]) -> Vec<String> {
-    let mut found: Vec<String> = totals
+fn modifiers_of(metrics: &[MetricTotal]) -> Vec<String> {
+    let mut found: Vec<String> = metrics
         .iter()
         .filter_map(|total| event_of(total)?.split_once(':').map(|(_, m)| format!(":{m}")))
         .filter(|modifiers| modifiers[1..].chars().all(|c| "ukhGH".contains(c)))
@@ -195,33 +192,38 @@ fn modifiers_of(totals: &[Total]) -> Vec<String> {
 }
 
 /// The name of the event that the application's total is of.
-fn event_of(total: &Total) -> Option<&str> {
-    let is_whole = total.series.consumer == Consumer::Target && total.series.labels.is_empty();
-    total.series.metric.name.strip_prefix("perf.").filter(|_| is_whole)
+fn event_of(metric: &MetricTotal) -> Option<&str> {
+    let is_whole = metric.key.consumer == "target" && metric.key.labels.is_empty();
+    metric.key.metric.strip_prefix("perf.").filter(|_| is_whole)
 }
 
-fn of_target(totals: &[Total], event: &str) -> Option<f64> {
-    totals.iter().find(|total| event_of(total) == Some(event)).map(|total| total.value)
+fn of_target(metrics: &[MetricTotal], event: &str) -> Option<(f64, Bound)> {
+    let metric = metrics.iter().find(|metric| event_of(metric) == Some(event))?;
+    Some((metric.amount.value(), metric.bound))
 }
 
 fn ratio(
-    totals: &[Total],
+    metrics: &[MetricTotal],
     part: &str,
     whole: &str,
     metric: &str,
     unit: &'static str,
     kind: Kind,
 ) -> Option<Derived> {
-    let value = of_target(totals, part)? / of_target(totals, whole).filter(|whole| *whole > 0.0)?;
-    Some(Derived::of_counts(metric, unit, value, format!("perf.{part} / perf.{whole}"), kind))
+    let (of, of_bound) = of_target(metrics, part)?;
+    let (all, all_bound) = of_target(metrics, whole).filter(|(whole, _)| *whole > 0.0)?;
+    // The larger what it is divided by, the smaller it is.
+    let bound = of_bound.and(all_bound.flipped());
+    let method = format!("perf.{part} / perf.{whole}");
+    Some(Derived::of_counts(metric, unit, of / all, bound, method, kind))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alumet::{Batch, Metric, Output, Registry, Series, Totals};
+    use alumet::{Batch, Consumer, Metric, Output, Registry, Series, Totals};
 
-    fn totals(counts: &[(&'static str, f64)]) -> Vec<Total> {
+    fn totals(counts: &[(&'static str, f64)]) -> Vec<MetricTotal> {
         let registry = Registry::new();
         let mut batch = Batch::new(std::sync::Arc::clone(&registry));
         for (name, value) in counts {
@@ -230,7 +232,7 @@ mod tests {
         }
         let mut totals = Totals::new();
         totals.write(&batch).unwrap();
-        totals.get()
+        MetricTotal::all(&totals.get())
     }
 
     const SPAN: Span = Span { wall: 2.0, counted: 2.1, some_live_on: false, cpus: 2.0 };

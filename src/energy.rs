@@ -1,32 +1,21 @@
 //! What a run has cost in energy: of the machine's CPUs and memory, and the application's part of it.
+//!
+//! These are the only rules for it: over the totals of a run, whether it has just ended or was kept.
 
-use alumet::conventions::{DOMAIN, ENERGY, PART, POWER, UNCERTAINTY};
-use alumet::{Consumer, Missing, Provenance, Series, Total};
-use alumet_plugin_rapl::{is_machine_energy, is_package_energy};
+use alumet::conventions::{DOMAIN, ENERGY, PART, POWER};
+use alumet::{Bound, Missing, Provenance};
+use alumet_plugin_rapl::Domain;
 
-use crate::units::{GLUE, joules, percent, uncertain, watts};
+use crate::profile::{Key, MetricTotal};
+use crate::quantity::marked;
+use crate::units::{joules, percent, uncertain, watts};
 
 /// A run of less, in seconds, has no peak of its own: it has one interval.
 const SHORT: f64 = 0.1;
 /// An energy that is less sure than this share of itself is too short for the sensor.
 const COARSE: f64 = 0.01;
-
-/// One standard deviation of a total of energy, if that is known.
-pub fn uncertainty(totals: &[Total], of: &Series) -> Option<f64> {
-    beside(totals, of, &UNCERTAINTY.name).map(|total| total.last)
-}
-
-/// The total of another metric of the same thing.
-fn beside<'a>(totals: &'a [Total], of: &Series, metric: &str) -> Option<&'a Total> {
-    let is_it = |other: &Series| {
-        other.metric.name == metric
-            && other.resource == of.resource
-            && other.consumer == of.consumer
-            && other.labels == of.labels
-            && other.provenance == of.provenance
-    };
-    totals.iter().find(|total| is_it(&total.series))
-}
+/// Why an energy without an uncertainty is a bound.
+pub const LACKING: &str = "a part of it was not measured";
 
 /// An energy that a part of the run has used.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,65 +26,109 @@ pub struct Part {
     pub provenance: Provenance,
     /// How it was found out.
     pub method: String,
+    /// Whether it is exact; `None` if some of it is at least, and some at most, what it says.
+    pub bound: Option<Bound>,
+    /// Why it is not.
+    pub bound_reason: String,
 }
 
 impl Part {
     /// This total.
-    pub fn of(totals: &[Total], total: &Total) -> Self {
+    pub fn of(total: &MetricTotal) -> Self {
+        let (provenance, uncertainty) = (total.key.provenance(), total.uncertainty);
+        // A meter that lost something does not know how sure it is; a model never knows.
+        let is_lacking = uncertainty.is_none() && provenance != Provenance::Estimated;
+        let (bound, bound_reason) = match total.bound {
+            Bound::Exact if is_lacking => (Some(Bound::AtLeast), LACKING.to_owned()),
+            bound if is_lacking => (bound.and(Bound::AtLeast), total.bound_reason.clone()),
+            bound => (Some(bound), total.bound_reason.clone()),
+        };
         Self {
-            joules: total.value,
-            uncertainty: uncertainty(totals, &total.series),
-            provenance: total.series.provenance,
-            method: total.series.method.to_string(),
+            joules: total.amount.value(),
+            uncertainty: uncertainty.filter(|_| bound == Some(Bound::Exact)),
+            provenance,
+            method: total.key.method.clone(),
+            bound,
+            bound_reason,
         }
     }
 
-    /// Whether something of it was not measured, so that it is at least so much.
-    pub fn is_lacking(&self) -> bool {
-        self.uncertainty.is_none() && self.provenance != Provenance::Estimated
+    /// Both, as if they erred to the same side; what an estimate is in is an estimate, and what is attributed is not
+    /// measured.
+    pub fn and(self, other: Self) -> Self {
+        let bound = self.bound.zip(other.bound).and_then(|(a, b)| a.and(b));
+        let is_said = other.bound_reason.is_empty() || self.bound_reason.contains(&other.bound_reason);
+        let reasons = [self.bound_reason, if is_said { String::new() } else { other.bound_reason }];
+        let is_same = self.method == other.method;
+        Self {
+            joules: self.joules + other.joules,
+            uncertainty: self.uncertainty.zip(other.uncertainty).map(|(a, b)| a + b),
+            provenance: weaker(self.provenance, other.provenance),
+            method: if is_same { self.method } else { format!("{}, {}", self.method, other.method) },
+            bound,
+            bound_reason: listed(reasons),
+        }
     }
 
-    /// `12.4 J ± 0.2`, or `~ 12 J` if it is estimated.
+    /// A part of this: where the whole lacks something, the part does.
+    fn part_of(self, whole: &Self) -> Self {
+        if whole.bound == Some(Bound::Exact) || self.bound == whole.bound {
+            return self;
+        }
+        let bound = self.bound.zip(whole.bound).and_then(|(a, b)| a.and(b));
+        let bound_reason = listed([self.bound_reason, whole.bound_reason.clone()]);
+        Self { bound, bound_reason, uncertainty: None, ..self }
+    }
+
+    /// Whether it is no more than a bound.
+    pub fn is_bound(&self) -> bool {
+        self.bound != Some(Bound::Exact)
+    }
+
+    /// `12.4 J ± 0.2`, `~ 12 J` if it is estimated, `at least 12 J` if something is missing.
     pub fn in_words(&self) -> String {
-        match (self.provenance, self.uncertainty) {
-            (Provenance::Estimated, _) => about(self.joules),
-            (_, Some(uncertainty)) => uncertain(self.joules, uncertainty),
-            // Then a part of it was not measured.
-            (_, None) => format!("at least {}", joules(self.joules)),
+        match self.uncertainty {
+            Some(uncertainty) if !self.is_bound() => uncertain(self.joules, uncertainty),
+            _ => marked(self.provenance.as_str(), self.bound, &joules(self.joules)),
         }
     }
 }
 
-/// An energy that nobody has measured.
-fn about(value: f64) -> String {
-    format!("~{GLUE}{}", joules(value))
+/// That of the two which says less.
+pub fn weaker(a: Provenance, b: Provenance) -> Provenance {
+    [Provenance::Estimated, Provenance::Attributed].into_iter().find(|it| a == *it || b == *it).unwrap_or(a)
+}
+
+fn listed(reasons: [String; 2]) -> String {
+    let reasons: Vec<_> = reasons.into_iter().filter(|reason| !reason.is_empty()).collect();
+    reasons.join("; ")
 }
 
 /// The application's energy on a resource (`machine`, for CPUs and memory), if it was told apart.
-pub fn of_target(totals: &[Total], resource: (&str, &str)) -> Option<Part> {
-    let of_target = |total: &&Total| {
-        let series = &total.series;
-        series.metric.name == ENERGY.name
-            && series.consumer == Consumer::Target
-            && (&*series.resource.kind, &*series.resource.id) == resource
+pub fn of_target(metrics: &[MetricTotal], resource: (&str, &str)) -> Option<Part> {
+    let of_target = |metric: &&MetricTotal| {
+        metric.key.is(&ENERGY.name, "target") && (&*metric.key.resource, &*metric.key.resource_id) == resource
     };
     // A measured energy counts more than a model of the same.
-    let all = totals.iter().filter(of_target);
-    let best = all.min_by_key(|total| total.series.provenance == Provenance::Estimated)?;
-    Some(Part::of(totals, best))
+    let all = metrics.iter().filter(of_target);
+    all.min_by_key(|metric| metric.key.provenance() == Provenance::Estimated).map(Part::of)
+}
+
+/// The domain of a RAPL counter, or of what stands for one, whose energy this is.
+fn domain(key: &Key) -> Option<Domain> {
+    let label = key.label(DOMAIN).filter(|_| key.is(&ENERGY.name, "machine"))?;
+    Domain::ALL.into_iter().find(|domain| domain.as_str() == label)
 }
 
 /// The energy of the whole machine, as far as it has meters or a model.
 #[derive(Debug, PartialEq)]
 pub struct MachineEnergy {
-    joules: f64,
-    /// One standard deviation; `None` if it is not known, because something is missing.
-    uncertainty: Option<f64>,
+    whole: Part,
     /// The largest power between two readings, and whether it is that of one counter alone.
     peak: Option<(f64, bool)>,
     domains: Vec<String>,
-    provenance: Provenance,
-    method: String,
+    /// The meters, each with its domain and place.
+    meters: Vec<String>,
     /// The application's part.
     target: Option<Part>,
     /// What the machine would have used anyway.
@@ -103,76 +136,86 @@ pub struct MachineEnergy {
 }
 
 impl MachineEnergy {
-    /// `None` if no package of it was measured or estimated.
-    pub fn of(totals: &[Total]) -> Option<Self> {
+    /// `None` if no package of it was measured or estimated: memory alone is not the machine.
+    pub fn of(metrics: &[MetricTotal]) -> Option<Self> {
         let of = |provenance| {
-            let is_it =
-                |total: &&Total| is_machine_energy(&total.series) && total.series.provenance == provenance;
-            let parts: Vec<&Total> = totals.iter().filter(is_it).collect();
-            parts.iter().any(|part| is_package_energy(&part.series)).then_some((provenance, parts))
+            let is_it = |metric: &&MetricTotal| {
+                domain(&metric.key).is_some_and(Domain::is_counted) && metric.key.provenance() == provenance
+            };
+            let parts: Vec<&MetricTotal> = metrics.iter().filter(is_it).collect();
+            let has_package = parts.iter().any(|part| domain(&part.key) == Some(Domain::Package));
+            has_package.then_some(parts)
         };
-        let (provenance, parts) = of(Provenance::Measured).or_else(|| of(Provenance::Estimated))?;
-        let sum = |metric: &str, value: fn(&Total) -> f64| {
-            let values = parts.iter().map(|part| beside(totals, &part.series, metric).map(value));
-            values.sum::<Option<f64>>()
-        };
+        let parts = of(Provenance::Measured).or_else(|| of(Provenance::Estimated))?;
+        // As if all counters erred to the same side: their readings are as far from the marks.
+        let whole = parts.iter().map(|part| Part::of(part)).reduce(Part::and)?;
+        // They are named one by one.
+        let whole = Part { method: parts[0].key.method.clone(), ..whole };
+        let powers = parts.iter().map(|part| {
+            let beside = metrics.iter().find(|metric| metric.key.is_beside(&part.key, &POWER.name));
+            beside.map(|power| power.amount.most())
+        });
         let mut domains: Vec<_> =
-            parts.iter().filter_map(|part| part.series.label_value(DOMAIN)).map(str::to_owned).collect();
+            parts.iter().filter_map(|part| part.key.label(DOMAIN)).map(str::to_owned).collect();
         domains.sort();
         domains.dedup();
         // `package` is what a person expects first.
         domains.reverse();
-        let is_idle = |total: &&Total| {
-            total.series.metric.name == ENERGY.name
-                && total.series.label_value(PART) == Some("idle")
-                && total.series.resource.kind == "machine"
+        let meters = parts.iter().map(|part| {
+            let Key { method, resource_id, .. } = &part.key;
+            format!("{method} of {} {resource_id}", part.key.label(DOMAIN).unwrap_or_default())
+        });
+        let is_idle = |metric: &&MetricTotal| {
+            metric.key.metric == ENERGY.name
+                && metric.key.label(PART) == Some("idle")
+                && metric.key.resource == "machine"
         };
+        let is_estimated = whole.provenance == Provenance::Estimated;
+        let target = of_target(metrics, ("machine", ""))
+            .filter(|target| (target.provenance == Provenance::Estimated) == is_estimated)
+            .map(|target| target.part_of(&whole));
         Some(Self {
-            joules: sum(&ENERGY.name, |total| total.value)?,
-            // As if all counters erred to the same side: their readings are as far from the marks.
-            uncertainty: sum(&UNCERTAINTY.name, |total| total.last),
-            peak: sum(&POWER.name, |total| total.max).map(|peak| (peak, parts.len() == 1)),
+            peak: powers.sum::<Option<f64>>().map(|peak| (peak, parts.len() == 1)),
             domains,
-            provenance,
-            method: parts[0].series.method.to_string(),
-            target: of_target(totals, ("machine", "")).filter(|target| {
-                (target.provenance == Provenance::Estimated) == (provenance == Provenance::Estimated)
-            }),
-            idle: totals.iter().find(is_idle).map(|total| Part::of(totals, total)),
+            meters: meters.collect(),
+            target,
+            idle: metrics.iter().find(is_idle).map(Part::of),
+            whole,
         })
     }
 
     /// Whether it was measured, and not estimated.
     pub fn is_measured(&self) -> bool {
-        self.provenance != Provenance::Estimated
+        self.whole.provenance != Provenance::Estimated
     }
 
     /// The application's part, or all of it where it is not told apart.
     pub fn headline(&self) -> Part {
-        self.target.clone().unwrap_or_else(|| self.whole())
+        self.target.clone().unwrap_or_else(|| self.whole.clone())
     }
 
-    /// All of it.
-    fn whole(&self) -> Part {
-        Part {
-            joules: self.joules,
-            uncertainty: self.uncertainty,
-            provenance: self.provenance,
-            method: self.method.clone(),
+    /// By which rule the headline was found, and of which meters: energies by others are not comparable.
+    pub fn way(&self) -> String {
+        if !self.is_measured() {
+            return self.headline().method;
         }
+        let rule = self.target.as_ref().map(|target| &target.method);
+        rule.into_iter().chain(&self.meters).cloned().collect::<Vec<_>>().join(", ")
     }
 
     /// What the machine has used above its idle power, if that is known. It is as unsure as the one and the other are,
     /// which do not err together.
     pub fn above_idle(&self) -> Option<Part> {
         let idle = self.idle.as_ref()?;
-        let above = self.joules - idle.joules;
+        let above = self.whole.joules - idle.joules;
         Some(Part {
             // Not a rounding error above or below nothing.
-            joules: if above <= 1e-9 * self.joules { 0.0 } else { above },
-            uncertainty: self.uncertainty.zip(idle.uncertainty).map(|(all, idle)| all.hypot(idle)),
+            joules: if above <= 1e-9 * self.whole.joules { 0.0 } else { above },
+            uncertainty: self.whole.uncertainty.zip(idle.uncertainty).map(|(all, idle)| all.hypot(idle)),
             provenance: Provenance::Attributed,
             method: "hw.energy of the machine - hw.energy of what was idle".into(),
+            bound: self.whole.bound.zip(idle.bound).and_then(|(all, idle)| all.and(idle.flipped())),
+            bound_reason: listed([self.whole.bound_reason.clone(), idle.bound_reason.clone()]),
         })
     }
 
@@ -183,7 +226,7 @@ impl MachineEnergy {
 
     /// What is to be said of it, if its meter is too coarse for so short a run or so little energy.
     pub fn too_short(&self) -> Option<Missing> {
-        let share = self.uncertainty.filter(|_| self.joules > 0.0)? / self.joules;
+        let share = self.whole.uncertainty.filter(|_| self.whole.joules > 0.0)? / self.whole.joules;
         (share > COARSE).then(|| Missing {
             what: format!("energy to better than {} of it", percent(share)),
             reason: "too short for the sensor".into(),
@@ -194,10 +237,10 @@ impl MachineEnergy {
 
     /// Label, value, and the rest of each row.
     pub fn rows(&self, wall: f64) -> Vec<[String; 3]> {
-        if self.provenance == Provenance::Estimated {
+        if !self.is_measured() {
             return self.estimated().into();
         }
-        let value = self.whole().in_words();
+        let value = self.whole.in_words();
         let idle = self.idle.as_ref().zip(self.above_idle());
         let idle = idle.map_or_else(String::new, |(idle, above)| {
             format!(", of which {} idle and {} above", idle.in_words(), above.in_words())
@@ -207,7 +250,12 @@ impl MachineEnergy {
         } else {
             ""
         };
-        let measured = format!("{} measured: {}{idle}{below}", self.domains.join(" + "), self.method);
+        let why = match &*self.whole.bound_reason {
+            "" | LACKING => String::new(),
+            why => format!("; {why}"),
+        };
+        let measured =
+            format!("{} measured: {}{idle}{below}{why}", self.domains.join(" + "), self.whole.method);
         let mut rows = match &self.target {
             Some(target) => vec![
                 [
@@ -219,12 +267,13 @@ impl MachineEnergy {
             ],
             None => vec![["Energy".to_owned(), value, format!("machine: {measured}")]],
         };
-        if let Some((peak, is_of_one)) = self.peak.filter(|_| wall > 0.0 && self.uncertainty.is_some()) {
+        if let Some((peak, is_of_one)) = self.peak.filter(|_| wall > 0.0 && self.whole.uncertainty.is_some())
+        {
             let mean = |joules: f64| format!("{} mean", watts(joules / wall));
-            let peak = watts(peak.max(self.joules / wall));
+            let peak = watts(peak.max(self.whole.joules / wall));
             let mut machine: Vec<String> = Vec::new();
             if self.target.is_some() {
-                machine.push(format!("machine {}", mean(self.joules)));
+                machine.push(format!("machine {}", mean(self.whole.joules)));
             }
             // In one interval there is no peak.
             if wall >= SHORT {
@@ -236,20 +285,23 @@ impl MachineEnergy {
     }
 
     fn estimated(&self) -> [[String; 3]; 1] {
-        let (value, whose) = match &self.target {
-            Some(target) => (target.joules, format!("machine {}", about(self.joules))),
-            None => (self.joules, "of the machine".to_owned()),
+        let whose = match &self.target {
+            Some(_) => format!("machine {}", self.whole.in_words()),
+            None => "of the machine".to_owned(),
         };
-        [["Energy".to_owned(), about(value), format!("estimated from {}; {whose}", self.method)]]
+        let how = format!("estimated from {}; {whose}", self.whole.method);
+        [["Energy".to_owned(), self.headline().in_words(), how]]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alumet::{Batch, Metric, Output, Registry, Totals};
+    use crate::units::GLUE;
+    use alumet::conventions::UNCERTAINTY;
+    use alumet::{Batch, Consumer, Metric, Output, Registry, Series, Totals};
 
-    fn totals(series: &[(Series, f64)]) -> Vec<Total> {
+    fn totals(series: &[(Series, f64)]) -> Vec<MetricTotal> {
         let registry = Registry::new();
         let mut batch = Batch::new(std::sync::Arc::clone(&registry));
         for (series, value) in series {
@@ -257,7 +309,7 @@ mod tests {
         }
         let mut totals = Totals::new();
         totals.write(&batch).unwrap();
-        totals.get()
+        MetricTotal::all(&totals.get())
     }
 
     fn rows(series: &[(Series, f64)], wall: f64) -> Vec<String> {

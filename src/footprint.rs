@@ -1,12 +1,14 @@
 //! What the application's energy means in carbon dioxide and in money, where somebody has said at which rate.
 
-use alumet::{Missing, Provenance, Total};
+use alumet::Missing;
 use serde::{Deserialize, Serialize};
 
 use crate::derived::{self, Derived};
-use crate::energy::{MachineEnergy, Part};
-use crate::gpu;
-use crate::units::{GLUE, grams, money};
+use crate::energy::{LACKING, MachineEnergy, Part};
+use crate::gpu::GpuEnergy;
+use crate::profile::MetricTotal;
+use crate::quantity::marked;
+use crate::units::{grams, money};
 
 const JOULES_PER_KWH: f64 = 3.6e6;
 /// No kilowatt hour costs more.
@@ -56,31 +58,26 @@ pub struct Rates {
 }
 
 /// The application's energy: its part of the CPUs', and of the GPUs that it was seen on.
-fn parts(totals: &[Total]) -> Vec<(&'static str, Part)> {
-    let cpus = MachineEnergy::of(totals).map(|energy| ("CPU", energy.headline()));
-    cpus.into_iter().chain(gpu::parts(totals).into_iter().map(|part| ("GPU", part))).collect()
+fn parts(metrics: &[MetricTotal]) -> Vec<(&'static str, Part)> {
+    let cpus = MachineEnergy::of(metrics).map(|energy| ("CPU", energy.headline()));
+    cpus.into_iter().chain(GpuEnergy::of(metrics).map(|energy| ("GPU", energy.total))).collect()
 }
 
 impl Rates {
     /// As numbers for files.
-    pub fn derive(&self, totals: &[Total]) -> Vec<Derived> {
-        let parts = parts(totals);
-        let at_least = parts.iter().any(|(_, part)| part.is_lacking()) || gpu::lacks_some(totals);
-        // An estimate in it makes an estimate of it, and what is attributed is not measured.
-        let provenances = parts.iter().map(|(_, part)| part.provenance);
-        let weakest = provenances.max_by_key(|provenance| *provenance as u8).unwrap_or(Provenance::Measured);
-        let provenance = weakest.as_str();
-        let uncertainties = parts.iter().map(|(_, part)| part.uncertainty);
-        let uncertainty = uncertainties.sum::<Option<f64>>().filter(|_| !at_least);
-        let joules: f64 = parts.iter().map(|(_, part)| part.joules).sum();
+    pub fn derive(&self, metrics: &[MetricTotal]) -> Vec<Derived> {
+        let parts = parts(metrics);
+        let Some(all) = parts.iter().map(|(_, part)| part.clone()).reduce(Part::and) else {
+            return Vec::new();
+        };
         let derived = |rate: Option<Rate>, metric: &str, unit, per: &str| {
-            rate.filter(|_| !parts.is_empty()).map(|Rate(rate)| Derived {
+            rate.map(|Rate(rate)| Derived {
                 metric: metric.to_owned(),
                 unit,
-                value: joules / JOULES_PER_KWH * rate,
-                provenance,
-                uncertainty: uncertainty.map(|joules| joules / JOULES_PER_KWH * rate),
-                at_least,
+                value: all.joules / JOULES_PER_KWH * rate,
+                provenance: all.provenance.as_str(),
+                uncertainty: all.uncertainty.map(|joules| joules / JOULES_PER_KWH * rate),
+                bound: all.bound,
                 method: format!("hw.energy of {} × {rate} {per}", whose(&parts)),
                 kind: derived::Kind::Footprint,
             })
@@ -91,33 +88,33 @@ impl Rates {
     }
 
     /// Label, value and the rest of each row.
-    pub fn rows(&self, totals: &[Total]) -> Vec<[String; 3]> {
-        let parts = parts(totals);
-        let lacks_gpu = if gpu::lacks_some(totals) { "; the energy of a GPU is not known" } else { "" };
-        let derived = self.derive(totals).into_iter().map(|derived| {
+    pub fn rows(&self, metrics: &[MetricTotal]) -> Vec<[String; 3]> {
+        let parts = parts(metrics);
+        let why: Vec<&str> = parts
+            .iter()
+            .map(|(_, part)| &*part.bound_reason)
+            .filter(|why| !matches!(*why, "" | LACKING))
+            .collect();
+        let why = why.iter().map(|why| format!("; {why}")).collect::<String>();
+        let derived = self.derive(metrics).into_iter().map(|derived| {
             let (label, value, rate) = match derived.unit {
                 "g" => ("Carbon", format!("{} CO2e", grams(derived.value)), self.carbon),
                 _ => ("Cost", money(derived.value), self.price),
             };
             let per = if derived.unit == "g" { " g CO2e per kWh" } else { " per kWh" };
             let rate = rate.map_or(0.0, f64::from);
-            let about = match (derived.provenance, derived.at_least) {
-                ("estimated", _) => format!("~{GLUE}"),
-                (_, true) => "at least ".to_owned(),
-                _ => String::new(),
-            };
-            let what = format!("at {rate}{per}, for {}{lacks_gpu}", whose(&parts));
-            [label.to_owned(), format!("{about}{value}"), what]
+            let what = format!("at {rate}{per}, for {}{why}", whose(&parts));
+            [label.to_owned(), marked(derived.provenance, derived.bound, &value), what]
         });
         derived.collect()
     }
 
     /// What was asked for and cannot be told.
-    pub fn missing(&self, totals: &[Total]) -> Option<Missing> {
+    pub fn missing(&self, metrics: &[MetricTotal]) -> Option<Missing> {
         let asked = [(self.carbon, "carbon"), (self.price, "cost")];
         let asked: Vec<_> =
             asked.into_iter().filter(|(rate, _)| rate.is_some()).map(|(_, what)| what).collect();
-        (!asked.is_empty() && parts(totals).is_empty()).then(|| Missing {
+        (!asked.is_empty() && parts(metrics).is_empty()).then(|| Missing {
             what: asked.join(" and "),
             reason: "no energy is known".into(),
             ..Missing::default()
@@ -136,11 +133,12 @@ fn whose(parts: &[(&str, Part)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::GLUE;
     use alumet::conventions::{DOMAIN, ENERGY, UNCERTAINTY};
-    use alumet::{Batch, Consumer, Metric, Output, Registry, Series, Totals};
+    use alumet::{Batch, Bound, Consumer, Metric, Output, Provenance, Registry, Series, Totals};
 
     /// Half a kilowatt hour of the CPUs, and as much of a GPU that the application has used.
-    fn totals(provenance: Provenance, is_whole: bool, is_mig: bool) -> Vec<Total> {
+    fn totals(provenance: Provenance, is_whole: bool, is_mig: bool) -> Vec<MetricTotal> {
         let registry = Registry::new();
         let energy = || Series::new(ENERGY);
         let uncertainty = || Series::new(UNCERTAINTY);
@@ -163,7 +161,7 @@ mod tests {
         all.into_iter().for_each(|(series, value)| batch.push(registry.series(series).unwrap(), value));
         let mut totals = Totals::new();
         totals.write(&batch).unwrap();
-        totals.get()
+        MetricTotal::all(&totals.get())
     }
 
     #[test]
@@ -186,18 +184,19 @@ mod tests {
         );
         let derived = rates.derive(&totals(Provenance::Measured, true, false));
         assert_eq!((derived[0].value, derived[1].value), (56.0, 0.25));
-        assert_eq!((derived[0].provenance, derived[0].at_least), ("measured", false));
+        assert_eq!((derived[0].provenance, derived[0].bound), ("measured", Some(Bound::Exact)));
         assert!((derived[0].uncertainty.unwrap() - 0.56).abs() < 1e-9);
 
-        // What was not measured is missing here, too; and of a GPU that others use it is not known.
+        // What was not measured is missing here, too; and of a GPU that others use it is no more than that.
         let lacking = &rows(Provenance::Measured, false, false)[0];
         assert!(lacking.starts_with("Carbon | at least 56 g CO2e | "), "{lacking}");
         assert_eq!(
             rows(Provenance::Measured, true, true)[1],
-            "Cost | at least 0.12500 | at 0.25 per kWh, for CPU (measured); the energy of a GPU is not known"
+            "Cost | at most 0.25000 | at 0.25 per kWh, for CPU (measured) + GPU (measured); a GPU is split into \
+             instances (MIG), and its energy is that of all of them"
         );
         let derived = rates.derive(&totals(Provenance::Measured, true, true));
-        assert_eq!((derived[0].uncertainty, derived[0].at_least), (None, true));
+        assert_eq!((derived[0].uncertainty, derived[0].bound), (None, Some(Bound::AtMost)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use alumet::file::reason;
 use alumet::privilege::CapabilitySet;
 use alumet::{
-    Agent, Availability, Consumer, ElementKind, Missing, Plugin, PluginEntry, Report, Target, Total, Totals,
+    Agent, Availability, Consumer, ElementKind, Missing, Plugin, PluginEntry, Report, Target, Totals,
 };
 use alumet_plugin_attribution::Attribute;
 use alumet_plugin_csv::Csv;
@@ -25,7 +25,8 @@ use crate::exit::{FAILED, Failure};
 use crate::fingerprint::Fingerprint;
 use crate::followed::Followed;
 use crate::idle::{self, Found};
-use crate::profile::{Profile, Run, Runs, SCHEMA, SourceStatus};
+use crate::profile::{MetricTotal, Profile, Run, Runs, SCHEMA, SourceStatus, Wall};
+use crate::quantity::Quantity;
 use crate::signals::Signals;
 use crate::summary::{Summary, trouble};
 use crate::terminal::{Look, note, say};
@@ -260,9 +261,10 @@ impl<'a> Measurement<'a> {
         });
         let totals = self.totals.get();
         self.missing.extend(report.missing.iter().cloned());
-        self.missing.extend(uncounted(&totals));
-        self.missing.extend(MachineEnergy::of(&totals).and_then(|energy| energy.too_short()));
-        self.missing.extend(self.config.rates().missing(&totals));
+        let metrics = MetricTotal::all(&totals);
+        self.missing.extend(uncounted(&metrics));
+        self.missing.extend(MachineEnergy::of(&metrics).and_then(|energy| energy.too_short()));
+        self.missing.extend(self.config.rates().missing(&metrics));
         Followed::of(target, &totals)
     }
 
@@ -421,13 +423,9 @@ fn is_never_counted(gap: &Missing) -> bool {
 }
 
 /// What the kernel's counters have not seen of the application's CPU time.
-fn uncounted(totals: &[Total]) -> Option<Missing> {
-    let sum = |metric: &str| {
-        let of_target =
-            |total: &&Total| total.series.consumer == Consumer::Target && total.series.metric.name == metric;
-        totals.iter().filter(of_target).map(|total| total.value).reduce(|a, b| a + b)
-    };
-    let (observed, cpu) = (sum("perf_event.observed")?, sum("process.cpu.time")?);
+fn uncounted(metrics: &[MetricTotal]) -> Option<Missing> {
+    let observed = metrics.iter().find(|metric| metric.key.is("perf_event.observed", "target"))?;
+    let (observed, cpu) = (observed.amount.value(), Quantity::Cpu.of_run(&Wall::default(), metrics)?.value);
     // Each process lacks some 50 µs.
     (cpu - observed > 0.02 && observed < 0.95 * cpu).then(|| Missing {
         plugin: Perf::NAME.into(),

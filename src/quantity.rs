@@ -4,12 +4,13 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use alumet::Bound;
-use alumet::conventions::{CPU_TIME, DOMAIN, ENERGY, PART, SENSOR_CHIP};
-use alumet_plugin_nvml::metrics::{MIG, USED};
+use alumet::conventions::CPU_TIME;
+use alumet::{Bound, Provenance};
 use alumet_plugin_procfs::metrics::{MEMORY_PEAK, PEAK_SCOPE};
 
 use crate::derived::Derived;
+use crate::energy::{MachineEnergy, Part, weaker};
+use crate::gpu::GpuEnergy;
 use crate::profile::{Key, MetricTotal, Run, Wall};
 use crate::units::{GLUE, amount, bytes, count, grams, joules, money, seconds};
 
@@ -54,34 +55,30 @@ pub struct Reading {
 pub enum Unfit {
     /// It is CPU time in disguise.
     Estimated,
-    /// A meter has lost a part.
-    Partial,
     /// An event was counted for a part of the time.
     Scaled,
     /// It is not exact, for this reason; `None` if it may be off to either side.
     Bound(Option<Bound>, String),
     /// Energy in other units.
     Derived,
-    /// It is that of all instances of a GPU.
-    Shared,
     /// Not every run has it.
     Lacking,
-    /// Not every run has it by the same method.
-    Mixed,
+    /// Not every run has it in the same way: in which ways they have it.
+    Mixed(String),
 }
 
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Bound(Some(bound), why) => return write!(f, "it is {} so much: {why}", bound.as_str()),
+            Self::Mixed(ways) => {
+                return write!(f, "it was not obtained in the same way in all runs ({ways})");
+            }
             Self::Bound(None, why) => return write!(f, "it may be more or less: {why}"),
             Self::Estimated => "it is estimated",
-            Self::Partial => "a part of it was not measured",
             Self::Scaled => "it is multiplexed: its counts are scaled",
             Self::Derived => "it follows from the energy",
-            Self::Shared => "a GPU is split into instances (MIG), and its energy is that of all of them",
             Self::Lacking => "some runs lack it",
-            Self::Mixed => "it was not obtained in the same way in all runs",
         })
     }
 }
@@ -158,19 +155,15 @@ impl Quantity {
     pub fn of_run(&self, wall: &Wall, metrics: &[MetricTotal]) -> Option<Reading> {
         match self {
             Self::Energy => energy(metrics),
-            Self::Gpu => gpu(metrics),
+            Self::Gpu => GpuEnergy::of(metrics).map(|energy| of_part(energy.total)),
             Self::Time => Some(time(wall)),
             Self::Cpu => sum(metrics, |key| of_target(key, &CPU_TIME.name)),
             Self::Memory => {
-                let is_peak = |key: &Key| {
-                    of_target(key, &MEMORY_PEAK.name)
-                        && key.labels.get(PEAK_SCOPE).is_some_and(|scope| scope == "tree")
-                };
-                let peak = metrics.iter().find(|metric| is_peak(&metric.key))?;
+                let peak = peak(metrics, "tree")?;
                 let (bound, unfit) = bounded(&[peak]);
                 Some(Reading { bound, unfit, ..measured(peak.amount.most(), &peak.key.method) })
             }
-            Self::Instructions => event(metrics, "instructions").or_else(|| event(metrics, "instructions:u")),
+            Self::Instructions => event(metrics, "instructions"),
             Self::Event(name) => event(metrics, name),
             // They are derived, not measured: see `derived`.
             Self::Carbon | Self::Cost => None,
@@ -188,7 +181,7 @@ pub fn derived(run: &Run) -> Vec<(Quantity, Reading)> {
         };
         let unfit = Some(Unfit::Derived);
         let (provenance, method) = (derived.provenance.to_owned(), derived.method.clone());
-        let bound = Some(if derived.at_least { Bound::AtLeast } else { Bound::Exact });
+        let bound = derived.bound;
         Some((quantity, Reading { value: derived.value, provenance, method, bound, unfit }))
     };
     run.derived.iter().filter_map(of).collect()
@@ -223,18 +216,41 @@ fn time(wall: &Wall) -> Reading {
 }
 
 fn of_target(key: &Key, metric: &str) -> bool {
-    key.metric == metric && key.consumer == "target"
+    key.is(metric, "target")
 }
 
-/// All that match, together; where it comes from is said by the first.
+/// The application's peak of memory, of this scope.
+pub fn peak<'a>(metrics: &'a [MetricTotal], scope: &str) -> Option<&'a MetricTotal> {
+    metrics.iter().find(|metric| {
+        of_target(&metric.key, &MEMORY_PEAK.name) && metric.key.label(PEAK_SCOPE) == Some(scope)
+    })
+}
+
+/// For which share of the time an event was counted, if that was not all of it.
+pub fn multiplexed(metrics: &[MetricTotal], event: &Key) -> Option<f64> {
+    let name = event.metric.strip_prefix("perf.")?;
+    let is_it = |metric: &&MetricTotal| {
+        metric.key.metric == "perf_event.running"
+            && metric.key.label("perf.event") == Some(name)
+            && metric.key.label("hw.cpu.core_type") == event.label("hw.cpu.core_type")
+    };
+    // A count that was never scaled has a share of exactly 1.
+    metrics.iter().find(is_it).map(|running| running.amount.value()).filter(|share| *share < 1.0)
+}
+
+/// All that match, together.
 fn sum(metrics: &[MetricTotal], is_part: impl Fn(&Key) -> bool) -> Option<Reading> {
     let parts: Vec<_> = metrics.iter().filter(|metric| is_part(&metric.key)).collect();
-    let first = &parts.first()?.key;
+    let provenances = parts.iter().map(|part| part.key.provenance());
+    let provenance = provenances.reduce(weaker)?;
+    let mut methods: Vec<&str> = parts.iter().map(|part| &*part.key.method).collect();
+    methods.sort_unstable();
+    methods.dedup();
     let (bound, unfit) = bounded(&parts);
     Some(Reading {
         value: parts.iter().map(|part| part.amount.value()).sum(),
-        provenance: first.provenance.to_string(),
-        method: first.method.clone(),
+        provenance: provenance.as_str().into(),
+        method: methods.join(", "),
         bound,
         unfit,
     })
@@ -271,94 +287,46 @@ pub fn marked(provenance: &str, bound: Option<Bound>, value: &str) -> String {
     }
 }
 
-/// The application's part of a measured energy, or all of that, or an estimate of either.
+/// The application's part of the machine's energy, or all of that where it is not told apart.
 fn energy(metrics: &[MetricTotal]) -> Option<Reading> {
-    let part = |key: &Key, estimated: bool| {
-        of_target(key, &ENERGY.name)
-            && key.resource == "machine"
-            && (key.provenance == "estimated") == estimated
+    let energy = MachineEnergy::of(metrics)?;
+    Some(Reading { method: energy.way(), ..of_part(energy.headline()) })
+}
+
+/// What such an energy is worth.
+fn of_part(part: Part) -> Reading {
+    let unfit = match part.bound {
+        _ if part.provenance == Provenance::Estimated => Some(Unfit::Estimated),
+        Some(Bound::Exact) => None,
+        bound => Some(Unfit::Bound(bound, part.bound_reason)),
     };
-    let whole = |key: &Key, estimated: bool| {
-        key.metric == ENERGY.name
-            && key.consumer == "machine"
-            && matches!(domain(key), Some("package" | "dram"))
-            && (key.provenance == "estimated") == estimated
-    };
-    let of = |estimated| {
-        let of_target = sum(metrics, |key| part(key, estimated));
-        // Memory alone is not the machine.
-        let is_package = |metric: &MetricTotal| domain(&metric.key) == Some("package");
-        let has_package = metrics.iter().any(|metric| whole(&metric.key, estimated) && is_package(metric));
-        of_target.or_else(|| sum(metrics, |key| whole(key, estimated)).filter(|_| has_package))
-    };
-    match of(false) {
-        Some(reading) => {
-            let is_part = |metric: &&MetricTotal| part(&metric.key, false) || whole(&metric.key, false);
-            let is_whole = metrics.iter().filter(is_part).all(|metric| metric.uncertainty.is_some());
-            // By which rule, and of which meters: energies by others are not comparable.
-            let meters =
-                metrics.iter().map(|metric| &metric.key).filter(|key| whole(key, false)).map(|key| {
-                    format!("{} of {} {}", key.method, domain(key).unwrap_or_default(), key.resource_id)
-                });
-            let mut method: Vec<String> =
-                if reading.provenance == "attributed" { vec![reading.method.clone()] } else { Vec::new() };
-            method.extend(meters);
-            Some(Reading { method: method.join(", "), ..partial(reading, !is_whole) })
-        }
-        None => Some(Reading { unfit: Some(Unfit::Estimated), ..of(true)? }),
+    Reading {
+        value: part.joules,
+        provenance: part.provenance.as_str().into(),
+        method: part.method,
+        bound: part.bound,
+        unfit,
     }
 }
 
-/// If a meter has lost a part, it is at least so much.
-fn partial(reading: Reading, is_partial: bool) -> Reading {
-    if !is_partial {
-        return reading;
-    }
-    let bound = reading.bound.and_then(|bound| bound.and(Bound::AtLeast));
-    Reading { bound, unfit: Some(Unfit::Partial), ..reading }
-}
-
-fn domain(key: &Key) -> Option<&str> {
-    key.labels.get(DOMAIN).map(String::as_str)
-}
-
-/// Of the GPUs that the application was seen on: its parts, or the boards'.
-fn gpu(metrics: &[MetricTotal]) -> Option<Reading> {
-    let is_used = |key: &Key| {
-        metrics.iter().any(|metric| {
-            metric.key.metric == USED.name
-                && metric.key.resource_id == key.resource_id
-                && metric.amount.most() > 0.0
-        })
-    };
-    // What a sensor tells of a GPU stands for itself.
-    let is_energy = |key: &Key| {
-        key.metric == ENERGY.name
-            && key.resource == "gpu"
-            && !key.labels.contains_key(SENSOR_CHIP)
-            && is_used(key)
-    };
-    let is_board = |key: &Key| is_energy(key) && key.consumer == "machine" && !key.labels.contains_key(PART);
-    let parts = sum(metrics, |key| is_energy(key) && key.consumer == "target");
-    let reading = parts.or_else(|| sum(metrics, is_board))?;
-    let boards = || metrics.iter().filter(|metric| is_board(&metric.key));
-    let used = metrics.iter().filter(|metric| metric.key.metric == USED.name && is_used(&metric.key));
-    let is_partial = boards().any(|board| board.uncertainty.is_none()) || boards().count() < used.count();
-    let reading = partial(reading, is_partial);
-    let is_shared = boards().any(|board| board.key.labels.contains_key(MIG));
-    let unfit = if is_shared { Some(Unfit::Shared) } else { reading.unfit };
-    Some(Reading { unfit, ..reading })
-}
-
-/// A count; on hybrid CPUs that of all types of cores.
+/// A count of all modes of the CPU, or of user mode alone where nothing else may be counted. How it was counted is part
+/// of its method, for the one is not to be compared with the other.
 fn event(metrics: &[MetricTotal], name: &str) -> Option<Reading> {
+    let is_plain = !name.contains([':', '/']);
+    count_of(metrics, name).or_else(|| {
+        let reading = count_of(metrics, &format!("{name}:u")).filter(|_| is_plain)?;
+        // Whether user mode was asked for, or all that is allowed, it is the same count.
+        let method = reading.method.trim_end_matches(", user mode only");
+        Some(Reading { method: format!("{method}, in user mode alone"), ..reading })
+    })
+}
+
+/// An event of this very name; on hybrid CPUs that of all types of cores.
+fn count_of(metrics: &[MetricTotal], name: &str) -> Option<Reading> {
     let metric = format!("perf.{name}");
     let reading = sum(metrics, |key| of_target(key, &metric))?;
-    let is_scaled = metrics.iter().any(|metric| {
-        metric.key.metric == "perf_event.running"
-            && metric.key.labels.get("perf.event").is_some_and(|event| event == name)
-            && metric.amount.value() < 0.9995
-    });
+    let of_event = metrics.iter().filter(|total| of_target(&total.key, &metric));
+    let is_scaled = of_event.into_iter().any(|total| multiplexed(metrics, &total.key).is_some());
     let unfit = if is_scaled { Some(Unfit::Scaled) } else { reading.unfit };
     Some(Reading { unfit, ..reading })
 }
@@ -392,6 +360,10 @@ mod tests {
         MetricTotal { key, amount, uncertainty: Some(0.1), band: None, bound, bound_reason }
     }
 
+    fn lacking() -> Option<Unfit> {
+        Some(Unfit::Bound(Some(Bound::AtLeast), "a part of it was not measured".into()))
+    }
+
     const PACKAGE: (&str, &str) = ("hw.energy.domain", "package");
     const TARGET: (&str, &str) = ("hw.energy.part", "target");
 
@@ -400,16 +372,21 @@ mod tests {
         let read = |metrics: &[MetricTotal]| {
             Quantity::Energy.of_run(&Wall::default(), metrics).map(|reading| (reading.value, reading.unfit))
         };
-        let estimate = metric("hw.energy", "target", "estimated", TARGET, 7.0);
+        let estimate = [
+            metric("hw.energy", "target", "estimated", TARGET, 7.0),
+            metric("hw.energy", "machine", "estimated", PACKAGE, 9.0),
+        ];
         let whole = metric("hw.energy", "machine", "measured", PACKAGE, 50.0);
         let part = metric("hw.energy", "target", "attributed", TARGET, 20.0);
-        assert_eq!(read(std::slice::from_ref(&estimate)), Some((7.0, Some(Unfit::Estimated))));
-        assert_eq!(read(&[estimate.clone(), whole.clone()]), Some((50.0, None)));
-        assert_eq!(read(&[estimate, whole.clone(), part.clone()]), Some((20.0, None)));
+        assert_eq!(read(&estimate), Some((7.0, Some(Unfit::Estimated))));
+        assert_eq!(read(&[&estimate[..], std::slice::from_ref(&whole)].concat()), Some((50.0, None)));
+        assert_eq!(read(&[&estimate[..], &[whole.clone(), part.clone()]].concat()), Some((20.0, None)));
         let method = Quantity::Energy.of_run(&Wall::default(), &[whole.clone(), part]).unwrap().method;
         assert_eq!(method, "m, m of package ");
         let lossy = MetricTotal { uncertainty: None, ..whole };
-        assert_eq!(read(&[lossy]), Some((50.0, Some(Unfit::Partial))));
+        assert_eq!(read(std::slice::from_ref(&lossy)), Some((50.0, lacking())));
+        let part = metric("hw.energy", "target", "attributed", TARGET, 20.0);
+        assert_eq!(read(&[lossy, part]), Some((20.0, lacking())), "a part of what lacks something");
         for domain in ["psys", "dram"] {
             let alone = metric("hw.energy", "machine", "measured", ("hw.energy.domain", domain), 90.0);
             assert_eq!(read(&[alone]), None, "{domain}");
@@ -427,6 +404,20 @@ mod tests {
     }
 
     #[test]
+    fn a_count_of_user_mode_is_told_from_one_of_all_modes() {
+        let method = |name: &str| {
+            let counted = metric(name, "target", "measured", ("x", "y"), 9.0);
+            Quantity::Instructions.of_run(&Wall::default(), &[counted]).unwrap().method
+        };
+        assert_eq!(method("perf.instructions"), "m");
+        assert_eq!(method("perf.instructions:u"), "m, in user mode alone");
+        let user = metric("perf.cycles:u", "target", "measured", ("x", "y"), 9.0);
+        let cycles = Quantity::parse("cycles").of_run(&Wall::default(), std::slice::from_ref(&user)).unwrap();
+        assert_eq!(cycles.method, "m, in user mode alone");
+        assert_eq!(Quantity::parse("cycles:k").of_run(&Wall::default(), &[user]), None);
+    }
+
+    #[test]
     fn the_energy_of_a_gpu_that_lacks_something_or_is_everybodys_decides_nothing() {
         let of_gpu = |name: &str, consumer, value| metric(name, consumer, "measured", ("gpu", "0"), value);
         let used = of_gpu("hw.gpu.used_by_target", "target", 1.0);
@@ -436,18 +427,20 @@ mod tests {
         };
         assert_eq!(read(&[used.clone(), board.clone()]), Some((50.0, None)));
         let lost = MetricTotal { uncertainty: None, ..board.clone() };
-        assert_eq!(read(&[used.clone(), lost]), Some((50.0, Some(Unfit::Partial))));
+        assert_eq!(read(&[used.clone(), lost]), Some((50.0, lacking())));
         let with = |label: &str| {
             let mut other = board.clone();
             other.key.labels.insert(label.to_owned(), "x".into());
             other
         };
-        assert_eq!(read(&[used.clone(), with("hw.gpu.mig")]), Some((50.0, Some(Unfit::Shared))));
+        let (_, shared) = read(&[used.clone(), with("hw.gpu.mig")]).unwrap();
+        let why = "it is at most so much: a GPU is split into instances (MIG), and its energy is that of all of them";
+        assert_eq!(shared.map(|unfit| unfit.to_string()).as_deref(), Some(why));
         // A Cray node's own word of its accelerator is the same energy again.
         assert_eq!(read(&[used.clone(), board.clone(), with("hw.sensor.chip")]), Some((50.0, None)));
         let mut other = used.clone();
         other.key.resource_id = "1".into();
-        assert_eq!(read(&[used, other, board]), Some((50.0, Some(Unfit::Partial))), "nothing measures GPU 1");
+        assert_eq!(read(&[used, other, board]), Some((50.0, lacking())), "nothing measures GPU 1");
     }
 
     #[test]
@@ -482,6 +475,42 @@ mod tests {
         assert_eq!(time.unfit.unwrap().to_string(), "it is at most so much: it was stopped");
         let seen = Quantity::Time.of_run(&Wall { wall_s: 2.0, ..Wall::default() }, &[]).unwrap();
         assert_eq!((seen.bound, seen.unfit), (Some(Bound::Exact), None));
+    }
+
+    #[test]
+    fn a_stored_run_says_of_every_quantity_what_it_said_when_it_was_live() {
+        let gpu = |name: &str, consumer, id, value| metric(name, consumer, "measured", ("gpu", id), value);
+        let bounded = MetricTotal {
+            bound: Bound::AtLeast,
+            bound_reason: "a child ended unseen".into(),
+            ..metric("process.cpu.time", "target", "measured", ("cpu.mode", "user"), 1.0)
+        };
+        let mut part = gpu("hw.energy", "target", "0", 20.0);
+        part.key.provenance = "attributed".into();
+        let metrics = [
+            metric("hw.energy", "machine", "measured", PACKAGE, 50.0),
+            metric("hw.energy", "target", "attributed", TARGET, 20.0),
+            gpu("hw.gpu.used_by_target", "target", "0", 1.0),
+            gpu("hw.gpu.used_by_target", "target", "1", 1.0),
+            gpu("hw.energy", "machine", "0", 30.0),
+            gpu("hw.energy", "machine", "1", 40.0),
+            part,
+            bounded,
+            metric("process.memory.peak", "target", "measured", (PEAK_SCOPE, "tree"), 1e6),
+            metric("perf.instructions:u", "target", "measured", ("x", "y"), 9.0),
+        ];
+        let text = serde_json::to_string(&metrics).unwrap();
+        let stored: Vec<MetricTotal> = serde_json::from_str(&text).unwrap();
+        for quantity in Quantity::USUAL {
+            let live = quantity.of_run(&Wall::default(), &metrics);
+            assert!(live.is_some(), "{quantity}");
+            assert_eq!(live, quantity.of_run(&Wall::default(), &stored), "{quantity}");
+        }
+        assert_eq!(
+            Quantity::Gpu.of_run(&Wall::default(), &metrics).unwrap().value,
+            20.0 + 40.0,
+            "GPU by GPU"
+        );
     }
 
     #[test]

@@ -6,23 +6,25 @@ use alumet::{Kind, Total};
 use alumet_plugin_estimate::measures_cpus;
 
 use crate::energy::{MachineEnergy, Part};
+use crate::profile::MetricTotal;
 use crate::units::watts;
 
 /// Label, value and the rest of each row; of what has both an energy and a power, the energy.
-pub fn rows(totals: &[Total], wall: f64) -> Vec<[String; 3]> {
-    if MachineEnergy::of(totals).is_some_and(|energy| energy.is_measured()) {
+pub fn rows(totals: &[Total], metrics: &[MetricTotal], wall: f64) -> Vec<[String; 3]> {
+    if MachineEnergy::of(metrics).is_some_and(|energy| energy.is_measured()) {
         return Vec::new();
     }
-    let measured = || totals.iter().filter(|total| measures_cpus(&total.series));
-    let energies = || measured().filter(|total| total.series.metric.kind == Kind::Counter);
+    let measured = || totals.iter().zip(metrics).filter(|(total, _)| measures_cpus(&total.series));
+    let energies = || measured().filter(|(total, _)| total.series.metric.kind == Kind::Counter);
     let has_energy =
-        |power: &&Total| energies().any(|energy| energy.series.resource == power.series.resource);
-    let powers = measured().filter(|total| total.series.metric.kind == Kind::Gauge && !has_energy(total));
-    let energy = |total: &Total| {
+        |power: &Total| energies().any(|(energy, _)| energy.series.resource == power.series.resource);
+    let powers =
+        measured().filter(|(total, _)| total.series.metric.kind == Kind::Gauge && !has_energy(total));
+    let energy = |(total, metric): (&Total, &MetricTotal)| {
         let mean = if wall > 0.0 { format!(", {} mean", watts(total.value / wall)) } else { String::new() };
-        row(total, Part::of(totals, total).in_words(), &mean)
+        row(total, Part::of(metric).in_words(), &mean)
     };
-    let power = |total: &Total| {
+    let power = |(total, _): (&Total, &MetricTotal)| {
         let peak = if total.points > 1 { format!(", {} peak", watts(total.max)) } else { String::new() };
         row(total, format!("{} mean", watts(total.value)), &peak)
     };
@@ -61,7 +63,9 @@ mod tests {
             .for_each(|(series, value)| batch.push(registry.series(series.clone()).unwrap(), *value));
         let mut totals = Totals::new();
         totals.write(&batch).unwrap();
-        super::rows(&totals.get(), 2.0).into_iter().map(|row| row.join(" | ").replace(GLUE, " ")).collect()
+        let totals = totals.get();
+        let rows = super::rows(&totals, &super::MetricTotal::all(&totals), 2.0);
+        rows.into_iter().map(|row| row.join(" | ").replace(GLUE, " ")).collect()
     }
 
     #[test]

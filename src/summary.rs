@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use alumet::conventions::is_busy_time;
 use alumet::{Bound, Consumer, ElementReport, ElementState, Kind, Missing, Report, Total, Totals};
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ColumnConstraint, Table, presets};
@@ -13,7 +14,8 @@ use crate::followed::Followed;
 use crate::footprint::Rates;
 use crate::gpu;
 use crate::measure::Outcome;
-use crate::quantity::marked;
+use crate::profile::{Key, MetricTotal, Wall};
+use crate::quantity::{Quantity, Reading, marked, multiplexed, peak};
 use crate::sensors;
 use crate::terminal::{Look, shortened};
 use crate::units::{GLUE, amount, bytes, count, hertz, percent, seconds};
@@ -55,12 +57,13 @@ impl Summary<'_> {
     /// The text.
     pub fn render(&self, look: Look) -> String {
         let totals = self.totals.get();
-        let numbers = Numbers { totals: &totals };
+        let metrics = MetricTotal::all(&totals);
+        let numbers = Numbers { totals: &totals, metrics: &metrics };
         let mut page = Page::new(look);
         self.headline(&mut page);
         self.rows(&numbers, &mut page);
         if self.events {
-            self.events(&totals, &mut page);
+            self.events(&numbers, &mut page);
         }
         for (wanted, by) in [(self.per_process, By::Process), (self.per_thread, By::Thread)] {
             if wanted {
@@ -91,10 +94,11 @@ impl Summary<'_> {
     fn rows(&self, numbers: &Numbers<'_>, page: &mut Page) {
         let report = self.report;
         let span = Span::of(report);
-        let energy = MachineEnergy::of(numbers.totals);
+        let energy = MachineEnergy::of(numbers.metrics);
         // Meters are read at the marks, not when the application ends.
         let energy = energy.iter().flat_map(|energy| energy.rows(span.counted));
-        for [label, value, more] in energy.chain(sensors::rows(numbers.totals, span.counted)) {
+        for [label, value, more] in energy.chain(sensors::rows(numbers.totals, numbers.metrics, span.counted))
+        {
             page.row(&label, &value, &more);
         }
         let time = marked("", Some(report.wall_bound), &seconds(span.wall));
@@ -104,16 +108,16 @@ impl Summary<'_> {
         }
         self.work(numbers, page);
         let faults = numbers.pair("process.paging.faults", ["minor", "major"]);
-        Self::row_of_two("Faults", faults, numbers.event("page-faults"), "", page);
+        Self::row_of_two("Faults", faults, numbers.counted("page-faults"), "", page);
         let switches = numbers.pair("process.context_switches", ["voluntary", "involuntary"]);
         let migrations = numbers
             .event("cpu-migrations")
             .map_or_else(String::new, |n| format!(", {} between CPUs", count(n)));
-        Self::row_of_two("Switches", switches, numbers.event("context-switches"), &migrations, page);
-        if let Some((value, more)) = gpu::row(numbers.totals, span.counted) {
+        Self::row_of_two("Switches", switches, numbers.counted("context-switches"), &migrations, page);
+        if let Some((value, more)) = gpu::row(numbers.metrics, span.counted) {
             page.row("GPU", &value, &more);
         }
-        for [label, value, more] in self.rates.rows(numbers.totals) {
+        for [label, value, more] in self.rates.rows(numbers.metrics) {
             page.row(&label, &value, &more);
         }
         if let Some([read, written]) = numbers.pair("process.disk.io", ["read", "write"]) {
@@ -127,17 +131,16 @@ impl Summary<'_> {
 
     /// What the CPU has done, where it has counters for that.
     fn work(&self, numbers: &Numbers<'_>, page: &mut Page) {
-        let derived = derive(numbers.totals, &Span::of(self.report));
+        let derived = derive(numbers.metrics, &Span::of(self.report));
         for (modes, only) in [("", None), (":u", Some("in user mode alone"))] {
-            let event = format!("perf.instructions{modes}");
-            let Some(instructions) = numbers.find(Consumer::Target, &event, "") else { continue };
+            let Some(instructions) = numbers.counted(&format!("instructions{modes}")) else { continue };
             let mut more: Vec<_> = derived
                 .iter()
                 .filter(|derived| derived.kind.is_of_work(modes))
                 .filter_map(in_words)
                 .collect();
             more.extend(only.map(str::to_owned));
-            more.extend(multiplexed(numbers.totals, instructions));
+            more.extend(numbers.metric(instructions).and_then(|metric| scaled(numbers.metrics, &metric.key)));
             let value = format!("{} instructions", count(instructions.value));
             page.row("Work", &value, &more.join(", "));
         }
@@ -148,16 +151,16 @@ impl Summary<'_> {
     fn row_of_two(
         label: &str,
         kinds: Option<[Part<'_>; 2]>,
-        counted: Option<f64>,
+        counted: Option<&Total>,
         more: &str,
         page: &mut Page,
     ) {
         let Some([first, second]) = kinds else { return };
         let lacks = [&first, &second].iter().any(|part| part.total.bound == Bound::AtLeast);
-        match counted.filter(|all| lacks && *all > first.total.value + second.total.value) {
+        match counted.filter(|all| lacks && all.value > first.total.value + second.total.value) {
             Some(all) => {
                 let seen = format!("{} and {}{more}", first.counted(count), second.counted(count));
-                page.row(label, &count(all), &seen);
+                page.row(label, &marked("", Some(all.bound), &count(all.value)), &seen);
             }
             None => {
                 let second_and_why = format!("{}{more}{}", second.counted(count), because([&first, &second]));
@@ -167,11 +170,12 @@ impl Summary<'_> {
     }
 
     /// Every event, as with `perf stat`.
-    fn events(&self, totals: &[Total], page: &mut Page) {
-        let derived = derive(totals, &Span::of(self.report));
+    fn events(&self, numbers: &Numbers<'_>, page: &mut Page) {
+        let totals = numbers.totals;
+        let derived = derive(numbers.metrics, &Span::of(self.report));
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        for total in totals {
+        for (total, metric) in totals.iter().zip(numbers.metrics) {
             let series = &total.series;
             let Some(event) = series.metric.name.strip_prefix("perf.") else { continue };
             let whole = matches!(series.consumer, Consumer::Target | Consumer::Machine);
@@ -185,8 +189,12 @@ impl Summary<'_> {
             remarks.extend(series.label_value("hw.cpu.core_type").map(|pmu| format!("on {pmu}")));
             let beside = |derived: &&Derived| derived.kind.event().as_deref() == Some(event);
             remarks.extend(derived.iter().filter(beside).filter_map(in_words));
-            remarks.extend(multiplexed(totals, total));
-            let cells = [amount(total.value, &series.metric.unit), event.to_owned(), remarks.join(", ")];
+            remarks.extend(scaled(numbers.metrics, &metric.key));
+            if !total.bound.is_exact() {
+                remarks.push(total.bound_reason.to_string());
+            }
+            let value = marked("", Some(total.bound), &amount(total.value, &series.metric.unit));
+            let cells = [value, event.to_owned(), remarks.join(", ")];
             table.add_row(cells);
         }
         for (i, column) in table.column_iter_mut().enumerate() {
@@ -313,7 +321,7 @@ pub fn trouble(element: &ElementReport) -> Option<String> {
 /// `1.94 per cycle`, `4.02 GHz`, `2.1 % branch misses`, `1.93 CPUs used`; nothing for what has a row of its own.
 fn in_words(derived: &Derived) -> Option<String> {
     let value = derived.value;
-    Some(match &derived.kind {
+    let words = match &derived.kind {
         derived::Kind::AboveIdle | derived::Kind::Footprint => return None,
         derived::Kind::CpusUsed => format!("{value:.2} CPUs used"),
         derived::Kind::PerCycle { .. } => format!("{value:.2} per cycle"),
@@ -321,26 +329,16 @@ fn in_words(derived: &Derived) -> Option<String> {
         derived::Kind::Misses { event, .. } => {
             format!("{} {}", percent(value), event.replace("-misses", " misses"))
         }
-    })
+    };
+    Some(marked(derived.provenance, derived.bound, &words))
 }
 
 /// That an event had to share its counter, if it had.
-fn multiplexed(totals: &[Total], event: &Total) -> Option<String> {
-    let share = running(totals, event).filter(|share| *share < 1.0)?;
+fn scaled(metrics: &[MetricTotal], event: &Key) -> Option<String> {
+    let share = multiplexed(metrics, event)?;
     // Almost all of it is not all of it.
     let share = if share > 0.99 { format!("99{GLUE}%") } else { percent(share) };
     Some(format!("multiplexed: counted {share} of the time, scaled"))
-}
-
-/// For which share of the time an event was counted.
-fn running(totals: &[Total], event: &Total) -> Option<f64> {
-    let name = event.series.metric.name.strip_prefix("perf.")?;
-    let of_event = |total: &&Total| {
-        total.series.metric.name == "perf_event.running"
-            && total.series.label_value("perf.event") == Some(name)
-            && total.series.label_value("hw.cpu.core_type") == event.series.label_value("hw.cpu.core_type")
-    };
-    totals.iter().find(of_event).map(|total| total.last)
 }
 
 pub fn what_and_why(missing: &Missing) -> String {
@@ -390,6 +388,8 @@ impl Page {
 /// Looks numbers up by metric and the value of a label.
 struct Numbers<'a> {
     totals: &'a [Total],
+    /// The same, for the rules that hold for stored runs as well.
+    metrics: &'a [MetricTotal],
 }
 
 impl Numbers<'_> {
@@ -402,6 +402,12 @@ impl Numbers<'_> {
         })
     }
 
+    /// The same total as in files: they are in the same order.
+    fn metric(&self, total: &Total) -> Option<&MetricTotal> {
+        let place = self.totals.iter().position(|other| std::ptr::eq(other, total))?;
+        self.metrics.get(place)
+    }
+
     /// The two kinds of a metric of the application.
     fn pair(&self, metric: &str, kinds: [&'static str; 2]) -> Option<[Part<'_>; 2]> {
         let part = |kind| Some(Part { kind, total: self.find(Consumer::Target, metric, kind)? });
@@ -409,21 +415,23 @@ impl Numbers<'_> {
     }
 
     /// An event of the whole tree.
-    fn event(&self, name: &str) -> Option<f64> {
-        self.target(&format!("perf.{name}"), "")
+    fn counted(&self, name: &str) -> Option<&Total> {
+        self.find(Consumer::Target, &format!("perf.{name}"), "")
     }
 
-    fn target(&self, metric: &str, label: &str) -> Option<f64> {
-        self.find(Consumer::Target, metric, label).map(|total| total.value)
+    fn event(&self, name: &str) -> Option<f64> {
+        self.counted(name).map(|total| total.value)
     }
 
     fn cpu(&self, span: &Span) -> String {
         let Some(parts) = self.pair("process.cpu.time", ["user", "system"]) else {
             return "CPU time not measured".into();
         };
+        let Some(Reading { value: cpu, bound, .. }) = Quantity::Cpu.of_run(&Wall::default(), self.metrics)
+        else {
+            return "CPU time not measured".into();
+        };
         let [user, system] = parts.each_ref().map(|part| part.total.value);
-        let cpu = user + system;
-        let bound = parts[0].total.bound.and(parts[1].total.bound);
         let all = marked("", bound, &seconds(cpu));
         let mut text = format!("CPU {all} ({} user, {} system)", seconds(user), seconds(system));
         if let Some((cores, _)) = span.cpus_used(cpu) {
@@ -435,11 +443,8 @@ impl Numbers<'_> {
             text.push_str(&format!(", {busy} busy"));
         }
         // The machine's time comes in ticks of 10 ms, so short runs have no share.
-        let busy: f64 = ["user", "nice", "system", "interrupt"]
-            .iter()
-            .filter_map(|mode| self.find(Consumer::Machine, "system.cpu.time", mode))
-            .map(|total| total.value)
-            .sum();
+        let busy = self.totals.iter().filter(|total| is_busy_time(&total.series));
+        let busy: f64 = busy.map(|total| total.value).sum();
         if busy >= 1.0 {
             text.push_str(&format!(", {} of the machine's busy time", percent((cpu / busy).min(1.0))));
         }
@@ -448,13 +453,14 @@ impl Numbers<'_> {
 
     /// The peak of memory, and what there is to say about it.
     fn memory(&self) -> Option<[String; 2]> {
-        let peak = |scope| self.find(Consumer::Target, "process.memory.peak", scope);
-        let in_words = |peak: &Total| marked("", Some(peak.bound), &bytes(peak.max));
-        let largest = peak("largest_process");
-        let tree = peak("tree");
+        let in_words = |peak: &MetricTotal| marked("", Some(peak.bound), &bytes(peak.amount.most()));
+        let [largest, tree, cached] =
+            ["largest_process", "tree", "cgroup"].map(|scope| peak(self.metrics, scope));
         // It may be smaller: what others have brought into the cache is theirs.
-        let cached = peak("cgroup").filter(|cached| tree.is_none_or(|tree| cached.max > tree.max));
-        let cached = cached.map_or_else(String::new, |peak| format!("; {} with page cache", bytes(peak.max)));
+        let cached =
+            cached.filter(|cached| tree.is_none_or(|tree| cached.amount.most() > tree.amount.most()));
+        let cached = cached
+            .map_or_else(String::new, |peak| format!("; {} with page cache", bytes(peak.amount.most())));
         let Some(tree) = tree else {
             let why = "largest process; what they have together was not sampled";
             return Some([in_words(largest?), format!("{why}{cached}")]);

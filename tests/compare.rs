@@ -5,6 +5,8 @@
 mod metered;
 mod support;
 
+use std::process::Command;
+
 use metered::{Meter, PACKAGE};
 use serde_json::Value;
 use support::{Alumet, Done, workload};
@@ -17,9 +19,33 @@ fn burn(ms: u32) -> String {
     format!("{} burn={ms}", workload().display())
 }
 
+/// A program that works for so many milliseconds and then waits.
+fn wait(works: u32, waits: u32) -> String {
+    format!("{} burn={works} sleep={waits}", workload().display())
+}
+
+/// alumet, before everybody else where that is allowed: then times do not depend on what else the machine does.
+fn undisturbed() -> Command {
+    let chrt = || {
+        let mut chrt = Command::new("chrt");
+        chrt.args(["--rr", "5"]);
+        chrt
+    };
+    if chrt().arg("true").status().is_ok_and(|status| status.success()) {
+        let mut first = chrt();
+        first.arg(support::binary());
+        return first;
+    }
+    Command::new(support::binary())
+}
+
 /// A comparison with JSON.
 fn run(words: &[&str], versions: &[&str]) -> (Done, Value) {
-    let mut run = Alumet::new([words, &["--json", "c.json"], versions].concat());
+    run_with(Command::new(support::binary()), words, versions)
+}
+
+fn run_with(alumet: Command, words: &[&str], versions: &[&str]) -> (Done, Value) {
+    let mut run = Alumet::with(alumet, [words, &["--json", "c.json"], versions].concat());
     let done = run.run();
     let json = std::fs::read_to_string(run.path("c.json")).unwrap_or_else(|_| "null".into());
     (done, serde_json::from_str(&json).unwrap())
@@ -43,6 +69,53 @@ fn a_program_against_itself_raises_no_alarm_in_twenty_gates() {
     }
     // CPU time of equal work varies little: most of them can be told.
     assert!(verdicts.iter().filter(|verdict| *verdict == "pass").count() >= 10, "{verdicts:?}");
+}
+
+#[test]
+fn ten_percent_more_time_at_equal_cpu_time_is_a_regression_in_twenty_of_twenty_and_none_is_none() {
+    // They wait side by side, and long enough that a busy machine hardly shows.
+    let slower = || run_with(undisturbed(), &QUICK, &[&wait(2, 400), &wait(2, 440)]);
+    let all = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..20).map(|_| scope.spawn(slower)).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>()
+    });
+    let mut disturbed = 0;
+    for (done, json) in all {
+        let time = row(&json, "time");
+        let spread =
+            |side: &str| time[side]["stddev"].as_f64().unwrap() / time[side]["mean"].as_f64().unwrap();
+        if spread("baseline").max(spread("change")) > 0.03 {
+            // Then there may be no telling.
+            disturbed += 1;
+            continue;
+        }
+        let done = done.status(3);
+        assert_eq!((&time["decides"], &time["guards"]), (&Value::from(false), &Value::from(true)));
+        assert_eq!(time["decision"]["verdict"], "regression", "{json:#}");
+        assert!(words(&done.stdout).contains("x slower than "), "{}", done.stdout);
+    }
+    if disturbed > 0 {
+        support::skip(
+            &format!("{disturbed} of 20 comparisons"),
+            "the machine is so busy that sleeps vary by more than 3 %",
+        );
+    }
+    let mut passes = 0;
+    for _ in 0..20 {
+        let (done, json) = run(&QUICK, &[&wait(20, 20), &wait(20, 20)]);
+        assert_ne!(done.status, 3, "{json:#}\n{done:?}");
+        passes += usize::from(json["verdict"] == "pass");
+    }
+    assert!(passes >= 10, "{passes}");
+}
+
+#[test]
+fn a_gate_that_was_named_decides_without_the_time() {
+    let words = [&QUICK[..], &["--gate", "cpu=50%", "--pairs", "8"]].concat();
+    let (done, json) = run(&words, &[&wait(10, 100), &wait(10, 300)]);
+    done.status(0);
+    assert_eq!(row(&json, "time")["guards"], false);
+    assert_eq!(row(&json, "time")["decision"]["finding"], "worse", "{json:#}");
 }
 
 #[test]
@@ -242,4 +315,108 @@ fn wrong_usage_is_one_line() {
     Alumet::new(["compare", "--pairs", "5", "true", "true", "true"]).run().refuses(2, "it takes 6 at least");
     Alumet::new(["compare", "'", "true"]).run().refuses(2, "`'`: a quote is not closed");
     Alumet::new(["compare", "", "true"]).run().refuses(2, "a command is empty");
+}
+
+/// Five runs of a program that does next to nothing, each with this done to its metrics.
+fn stored(base: &Value, change: impl Fn(&mut Vec<Value>)) -> String {
+    let mut profile = base.clone();
+    for run in profile["runs"].as_array_mut().unwrap() {
+        change(run["metrics"].as_array_mut().unwrap());
+    }
+    profile.to_string()
+}
+
+fn base() -> Value {
+    let words = ["exec", "-r", "5", "-q", "--without", "perf,nvml,estimate,hwmon", "--json", "p.json", "--"];
+    let mut run = Alumet::new(words);
+    run.command.arg(workload()).arg("burn=5");
+    run.run().status(0);
+    run.profile("p.json")
+}
+
+/// Compares two stored profiles, with every file that there can be.
+fn compare_stored(options: &[&str], a: &str, b: &str) -> (Done, Alumet) {
+    let files = ["--json", "c.json", "--markdown", "c.md", "--junit", "c.xml", "--openmetrics", "c.txt"];
+    let mut compare = Alumet::new([&["compare"], options, &files, &["a.json", "b.json"]].concat());
+    compare.write("a.json", a).write("b.json", b);
+    (compare.run(), compare)
+}
+
+#[test]
+fn a_bound_decides_no_gate_and_keeps_its_mark_in_every_file() {
+    let base = base();
+    let peak = |bytes: f64, bound: &'static str| {
+        stored(&base, |metrics| {
+            let is_peak = |m: &&mut Value| {
+                m["metric"] == "process.memory.peak" && m["labels"]["process.memory.peak.scope"] == "tree"
+            };
+            let peak = metrics.iter_mut().find(is_peak).unwrap();
+            for (key, value) in [("mean", bytes), ("min", bytes), ("max", bytes)] {
+                peak[key] = value.into();
+            }
+            (peak["method"], peak["bound"]) = ("samples".into(), bound.into());
+            peak["bound_reason"] = "nobody has seen more".into();
+        })
+    };
+    for (bound, mark) in [("at_least", "at least"), ("at_most", "at most")] {
+        let (a, b) = (peak(50e6, bound), peak(200e6, bound));
+        let why = format!("memory cannot decide: it is {mark} so much: nobody has seen more");
+        compare_stored(&["--gate", "memory"], &a, &b).0.refuses(125, &why);
+
+        let (done, files) = compare_stored(&["--threshold", "900%"], &a, &b);
+        let done = done.status(0);
+        let marked = [format!("{mark} 50 MB"), format!("{mark} 200 MB")];
+        let table = words(&done.stdout);
+        assert!(marked.iter().all(|value| table.contains(value)), "{}", done.stdout);
+        assert!(table.contains(&format!("Memory is not judged: it is {mark} so much")), "{}", done.stdout);
+        let markdown = files.read("c.md");
+        assert!(marked.iter().all(|value| markdown.contains(value)), "{markdown}");
+        let json: Value = serde_json::from_str(&files.read("c.json")).unwrap();
+        let memory = row(&json, "memory");
+        assert_eq!(
+            (&memory["baseline"]["bound"], &memory["change"]["bound"]),
+            (&bound.into(), &bound.into())
+        );
+        assert!(memory["not_judged"].as_str().unwrap().contains(mark), "{memory:#}");
+        let openmetrics = files.read("c.txt");
+        assert_eq!(openmetrics.matches(&format!("bound=\"{mark}\"")).count(), 2, "{openmetrics}");
+        assert!(!files.read("c.xml").contains("memory"), "only what may fail is a test case");
+    }
+}
+
+#[test]
+fn stored_runs_that_were_obtained_in_another_way_are_refused_with_what_differs() {
+    let base = base();
+    let counted = |name: &'static str, value: f64| {
+        stored(&base, |metrics| {
+            let mut count = metrics.iter().find(|m| m["metric"] == "process.cpu.time").unwrap().clone();
+            (count["metric"], count["unit"], count["value"]) = (name.into(), "1".into(), value.into());
+            (count["method"], count["labels"]) =
+                ("perf_event_open, inherited".into(), Value::Object(Default::default()));
+            metrics.push(count);
+        })
+    };
+    let (all, user) = (counted("perf.instructions", 4e6), counted("perf.instructions:u", 3e6));
+    let gate = ["--gate", "instructions=5%"];
+    compare_stored(&gate, &all, &counted("perf.instructions", 4.2e6)).0.status(0);
+    compare_stored(&gate, &all, &counted("perf.instructions", 4.2e6 + 1.0)).0.status(3);
+    for (a, b) in [(&all, &user), (&user, &all)] {
+        compare_stored(&gate, a, b)
+            .0
+            .refuses(125, "instructions was obtained in another way in a.json than in b.json");
+    }
+    let (done, files) = compare_stored(&[], &all, &user);
+    assert!(matches!(done.status, 0 | 4), "{done:?}");
+    let json: Value = serde_json::from_str(&files.read("c.json")).unwrap();
+    let why = row(&json, "instructions")["not_judged"].as_str().unwrap().to_owned();
+    assert!(why.contains("in user mode alone"), "{why}");
+
+    // The kernel's other account of CPU time is another number, too.
+    let by_wait = stored(&base, |metrics| {
+        let of_cpu =
+            metrics.iter_mut().filter(|m| m["metric"] == "process.cpu.time" && m["consumer"] == "target");
+        of_cpu.for_each(|m| m["method"] = "some other account".into());
+    });
+    let (done, _) = compare_stored(&[], &base.to_string(), &by_wait);
+    done.refuses(125, "cpu was obtained in another way in a.json than in b.json");
 }

@@ -120,13 +120,13 @@ fn a_gpu_whose_time_is_not_told_is_given_as_a_whole() {
     let metrics = profile["runs"][0]["metrics"].as_array().unwrap();
     assert!(metrics.iter().all(|m| m["resource_id"] != "0" || m["labels"]["hw.energy.part"].is_null()));
     let row = done.stderr.lines().find(|line| line.trim_start().starts_with("GPU ")).unwrap();
-    assert!(!row.contains("attributed") && row.contains(" J ± "), "{row}");
+    assert!(!row.contains("attributed") && row.contains(" at most "), "{row}");
     says(&done, "energy of the application on GPU 0 (it is split into instances (MIG)");
-    // It is everybody's, so nobody pays for it.
+    // It is everybody's, so the application's is no more than that.
     let sysfs = tempfile::tempdir().unwrap();
     let options =
         ["--price", "0.25", "--without", "estimate,rapl", "--sysfs", sysfs.path().to_str().unwrap()];
-    says(&exec(&stub, &options, 200).run().status(0), "cost (no energy is known)");
+    says(&exec(&stub, &options, 200).run().status(0), "Cost at most ");
 }
 
 #[test]
@@ -234,4 +234,101 @@ fn a_library_that_others_can_write_is_refused_to_root() {
     let stub = Stub::new("");
     std::fs::set_permissions(stub.path(), std::fs::Permissions::from_mode(0o666)).unwrap();
     exec(&stub, &["--plugins", "nvml"], 10).run().refuses(125, "it can be written by others");
+}
+
+/// The application is on both GPUs of this driver, which tells its load on the first alone.
+const LOAD_OF_ONE: &str =
+    "gpus=2 watts=100:100 process=0:child:1200000000:compute:60 process=1:child:500000000:compute:0";
+
+/// Without what else would have an energy here.
+fn without_cpus() -> (tempfile::TempDir, [String; 4]) {
+    let sysfs = tempfile::tempdir().unwrap();
+    let path = sysfs.path().to_str().unwrap().to_owned();
+    (sysfs, ["--without".into(), "estimate,rapl,hwmon".into(), "--sysfs".into(), path])
+}
+
+/// Of each run: the application's part of GPU 0, and the board of GPU 1.
+fn used(profile: &Value) -> Vec<f64> {
+    let energy = |run: &Value, gpu: &str, consumer: &str| {
+        let is_it = |m: &&Value| {
+            m["metric"] == "hw.energy"
+                && m["resource_id"] == gpu
+                && m["consumer"] == consumer
+                && (consumer == "target" || m["labels"]["hw.energy.part"].is_null())
+        };
+        run["metrics"].as_array().unwrap().iter().find(is_it).unwrap()["value"].as_f64().unwrap()
+    };
+    let runs = profile["runs"].as_array().unwrap().iter();
+    runs.map(|run| energy(run, "0", "target") + energy(run, "1", "machine")).collect()
+}
+
+#[test]
+fn the_energy_of_two_gpus_is_one_number_in_summary_carbon_and_files() {
+    let stub = Stub::new(LOAD_OF_ONE);
+    let (_sysfs, without) = without_cpus();
+    let options: Vec<&str> =
+        without.iter().map(String::as_str).chain(["--carbon", "3600000", "--json", "p.json"]).collect();
+    let mut alumet = exec(&stub, &options, 1500);
+    let done = alumet.run().status(0);
+    let profile = alumet.profile("p.json");
+    let joules = used(&profile)[0];
+    let row = |label: &str| {
+        let line = done.stderr.lines().find(|line| line.trim_start().starts_with(label)).unwrap();
+        line.trim_start()[label.len()..].trim_start().to_owned()
+    };
+    assert!(row("GPU").starts_with(&format!("{joules:.0} J ± ")), "{joules}: {}", row("GPU"));
+    says(&done, "attributed to this application on 1 of 2 GPUs, of ");
+    // A gram a joule.
+    let carbon = &profile["runs"][0]["derived"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|d| d["metric"] == "energy.carbon")
+        .unwrap()["value"];
+    assert!((carbon.as_f64().unwrap() / joules - 1.0).abs() < 1e-9, "{carbon} {joules}");
+    assert!(row("Carbon").starts_with(&format!("{joules:.0} g")), "{joules}: {}", row("Carbon"));
+}
+
+#[test]
+fn the_energy_of_two_gpus_is_that_number_in_the_table_of_runs_and_no_gate_passes_when_the_other_doubles() {
+    let stub = Stub::new(LOAD_OF_ONE);
+    let (_sysfs, without) = without_cpus();
+    let options: Vec<&str> =
+        without.iter().map(String::as_str).chain(["-r", "6", "--json", "a.json"]).collect();
+    let mut alumet = exec(&stub, &options, 400);
+    let done = alumet.run().status(0);
+    let profile = alumet.profile("a.json");
+    let joules = used(&profile);
+    let row =
+        done.stderr.lines().find(|line| line.trim_start().starts_with("GPU energy")).unwrap().to_owned();
+    let words: Vec<_> = row.split_whitespace().collect();
+    let mean: f64 = words[2].parse().unwrap();
+    let expected = joules.iter().sum::<f64>() / 6.0;
+    assert!((mean / expected - 1.0).abs() < 0.006 && words[3] == "J", "{expected}: {row}");
+
+    let mut doubled = profile.clone();
+    for run in doubled["runs"].as_array_mut().unwrap() {
+        for metric in run["metrics"].as_array_mut().unwrap() {
+            if metric["metric"] == "hw.energy" && metric["resource_id"] == "1" {
+                metric["value"] = (metric["value"].as_f64().unwrap() * 2.0).into();
+            }
+        }
+    }
+    let gate = |change: &Value| {
+        let words = ["compare", "--gate", "gpu", "--json", "c.json", "a.json", "b.json"];
+        let mut compare = Alumet::new(words);
+        compare.write("a.json", &profile.to_string()).write("b.json", &change.to_string());
+        (compare.run(), serde_json::from_str::<Value>(&compare.read("c.json")).unwrap())
+    };
+    let (done, comparison) = gate(&doubled);
+    done.status(3);
+    let row =
+        &comparison["rows"].as_array().unwrap().iter().find(|row| row["metric"] == "gpu").unwrap().clone();
+    let of = |side: &str| row[side]["mean"].as_f64().unwrap();
+    let now = used(&doubled).iter().sum::<f64>() / 6.0;
+    assert!(
+        (of("baseline") / expected - 1.0).abs() < 1e-9 && (of("change") / now - 1.0).abs() < 1e-9,
+        "{row:#}"
+    );
+    gate(&profile).0.status(0);
 }

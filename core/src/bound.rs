@@ -41,6 +41,16 @@ impl Bound {
         matches!(self, Self::Exact)
     }
 
+    /// That of a number from which this one is taken off, or which is divided by it.
+    #[must_use]
+    pub const fn flipped(self) -> Self {
+        match self {
+            Self::Exact => Self::Exact,
+            Self::AtLeast => Self::AtMost,
+            Self::AtMost => Self::AtLeast,
+        }
+    }
+
     /// That of the sum of two numbers; `None` if it is bounded on neither side.
     pub fn and(self, other: Self) -> Option<Self> {
         match (self, other) {

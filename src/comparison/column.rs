@@ -40,19 +40,26 @@ impl<'a> Column<'a> {
             .iter()
             .zip(&columns)
             .any(|(side, column)| column.is_none_or(|column| column.values.len() < side.runs.len()));
-        // The rule and the meters of an energy.
-        let skeleton = |way: &Way| if *quantity == Quantity::Energy { way.skeleton() } else { String::new() };
-        let is_mixed = ways
-            .windows(2)
-            .any(|pair| pair[0].provenance != pair[1].provenance || skeleton(pair[0]) != skeleton(pair[1]));
+        // By which rule and meters an energy, by which of the kernel's accounts, in which modes of the CPU.
+        let mut different: Vec<&Way> = Vec::new();
+        for way in &ways {
+            if !different.iter().any(|known| known.is_same(way)) {
+                different.push(way);
+            }
+        }
+        // Why each of them is no number to decide by says more than that they differ.
+        let bound =
+            || ways.iter().find_map(|way| way.unfit.clone().filter(|why| matches!(why, Unfit::Bound(..))));
         let is_estimate = |way: &&Way| way.unfit == Some(Unfit::Estimated);
         let unfit = if !ways.is_empty() && ways.iter().all(is_estimate) {
             // Even if every run had it.
             Some(Unfit::Estimated)
         } else if is_lacking {
             Some(Unfit::Lacking)
-        } else if is_mixed {
-            Some(Unfit::Mixed)
+        } else if let Some(bound) = bound() {
+            Some(bound)
+        } else if different.len() > 1 {
+            Some(Unfit::Mixed(different.iter().map(|way| way.in_words()).collect::<Vec<_>>().join("; ")))
         } else {
             ways.iter().find_map(|way| way.unfit.clone())
         };
@@ -98,6 +105,7 @@ impl<'a> Column<'a> {
             change: described(1)?,
             ratio_of_means: ratio_of_means(a, b, is_stored),
             decides,
+            guards: false,
             judged,
         }))
     }

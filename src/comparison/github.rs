@@ -81,7 +81,7 @@ fn property(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::Ended;
-    use super::super::samples::{HOSTILE, comparison};
+    use super::super::samples::{HOSTILE, comparison, slower};
     use super::*;
 
     #[test]
@@ -107,6 +107,13 @@ mod tests {
             annotation(&interrupted, false),
             "::error title=INCONCLUSIVE of ./new --fast::interrupted after 10 pairs, which is no verdict\n"
         );
+    }
+
+    #[test]
+    fn a_version_that_is_slower_at_equal_cost_is_an_error_that_says_so() {
+        let expected = "::error title=REGRESSION of ./new --fast::time is 40.0 %25 higher, beyond doubt more than the 2 %25 \
+                        allowed (p = 0.002)\n";
+        assert_eq!(annotation(&slower(0.002), false), expected);
     }
 
     #[test]

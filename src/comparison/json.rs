@@ -34,7 +34,7 @@ pub fn render(comparisons: &[Comparison]) -> io::Result<Vec<u8>> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::samples::{HOSTILE, comparison, several};
+    use super::super::samples::{HOSTILE, bounded, comparison, several};
     use super::super::{Design, Ended};
     use super::*;
     use crate::statistics::decision::Verdict;
@@ -99,6 +99,22 @@ mod tests {
     }
 
     #[test]
+    fn a_bound_is_told_of_either_version_and_valid() {
+        let document = document(&bounded());
+        assert_eq!(complaints(&document), [""; 0]);
+        let memory = &document["rows"][2];
+        assert_eq!(
+            (&memory["baseline"]["bound"], &memory["change"]["bound"]),
+            (&json!("at_least"), &json!("at_most"))
+        );
+        assert_eq!(document["rows"][0]["baseline"].get("bound"), None, "what is exact says nothing");
+        let mut neither = bounded();
+        neither.rows[2].change.bound = None;
+        assert_eq!(complaints(&self::document(&neither)), [""; 0]);
+        assert_eq!(self::document(&neither)["rows"][2]["change"]["bound"], Value::Null);
+    }
+
+    #[test]
     fn the_schema_refuses_what_no_comparison_may_be() {
         let whole = document(&comparison(Verdict::Regression));
         let changed = |pointer: &str, value: Value| {
@@ -116,6 +132,7 @@ mod tests {
             ("/rows/0/decision/interval/low", Value::Null),
             ("/rows/0/baseline/n", json!(0)),
             ("/rows/2/decides", json!(true)),
+            ("/rows/2/guards", json!(true)),
         ] {
             assert!(changed(pointer, value) > 0, "{pointer}");
         }

@@ -11,7 +11,7 @@ use crate::quantity::{Quantity, Unfit};
 use crate::repeat::readings::Way;
 use crate::repeat::table;
 use crate::statistics::decision::{Decision, Verdict};
-use crate::statistics::gate::Rule;
+use crate::statistics::gate::{Metrics, Rule};
 
 /// What decides, and by which thresholds.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +24,15 @@ pub struct Gates {
     pub require_measured: bool,
 }
 
+/// What is judged beside what decides, where nothing was named: a program that waits is no better for using less.
+const GUARD: Quantity = Quantity::Time;
+
 impl Gates {
+    /// How many quantities decide and stand guard, if all that is to is measured.
+    pub fn metrics(&self) -> Metrics {
+        Metrics { deciding: self.named.len().max(1), guards: usize::from(self.named.is_empty()) }
+    }
+
     pub fn threshold(&self, quantity: &Quantity) -> f64 {
         let named = self.named.iter().find(|(name, _)| name == quantity);
         named.map_or(self.threshold, |(_, threshold)| *threshold)
@@ -55,34 +63,39 @@ pub fn compare(
     nothing_left_behind([baseline, change])?;
     let columns = columns(baseline, change);
     let is_stored = matches!(circumstances.design, Design::Stored { .. });
-    let is_about_energy =
-        gates.named.is_empty() || gates.named.iter().any(|(name, _)| *name == Quantity::Energy);
-    if is_stored && is_about_energy {
-        same_energy(&columns, [baseline, change])?;
-    }
-    let deciding = deciding(&columns, gates, circumstances.missing)?;
+    let deciding = deciding(&columns, [baseline, change], gates, is_stored, circumstances.missing)?;
     let mut rows = Vec::new();
     for column in &columns {
         let rule = rule(gates.threshold(&column.quantity), alpha)?;
         let decides = deciding.contains(&column.quantity);
         rows.extend(column.row(rule, is_stored, decides)?);
     }
-    let mut decisions: Vec<Decision> =
-        rows.iter().filter(|row| row.decides).filter_map(Row::decision).collect();
+    for row in rows.iter_mut().filter(|row| gates.named.is_empty() && !row.decides) {
+        row.guards = row.quantity == GUARD && row.decision().is_some();
+    }
+    let of = |rows: &[Row], is_it: fn(&Row) -> bool| -> Vec<Decision> {
+        rows.iter().filter(|row| is_it(row)).filter_map(Row::decision).collect()
+    };
+    let (mut decisions, mut guards) = (of(&rows, |row| row.decides), of(&rows, |row| row.guards));
     let whole = rule(gates.threshold, alpha)?;
-    let mut verdict = whole.together(&mut decisions);
+    let mut verdict = whole.together(&mut decisions, &mut guards);
     if circumstances.ended == Ended::Interrupted {
         verdict = Verdict::Inconclusive;
-        decisions.iter_mut().for_each(|decision| decision.verdict = verdict);
+        decisions.iter_mut().chain(&mut guards).for_each(|decision| decision.verdict = verdict);
     }
-    let metrics = decisions.len();
+    let metrics = Metrics { deciding: decisions.len(), guards: guards.len() };
+    let error = whole.error_of(metrics);
     let needed = match circumstances.design {
-        _ if decisions.iter().all(|decision| decision.is_possible(alpha, metrics)) => None,
+        _ if decisions.iter().all(|decision| decision.is_possible(error)) => None,
         Design::Interleaved { .. } => Some(whole.fewest_pairs(metrics)),
         Design::Stored { baseline_runs, .. } => Some(whole.fewest_runs(baseline_runs, metrics)),
     };
-    let judged = rows.iter_mut().filter(|row| row.decides).map(|row| &mut row.judged);
-    judged.zip(decisions).for_each(|(judged, decision)| *judged = Judged::Decision(decision));
+    let mut put = |is_it: fn(&Row) -> bool, decisions: Vec<Decision>| {
+        let judged = rows.iter_mut().filter(|row| is_it(row)).map(|row| &mut row.judged);
+        judged.zip(decisions).for_each(|(judged, decision)| *judged = Judged::Decision(decision));
+    };
+    put(|row| row.decides, decisions);
+    put(|row| row.guards, guards);
     let mut comparison = Comparison {
         baseline: baseline.title.clone(),
         change: change.title.clone(),
@@ -110,6 +123,12 @@ impl Row {
             Judged::NotJudged(_) => None,
         }
     }
+
+    /// Whether the verdict rests on it, or would but for it be another one.
+    pub fn speaks(&self) -> bool {
+        let objects = || self.decision().is_some_and(|decision| decision.verdict != Verdict::Pass);
+        self.decides || self.guards && objects()
+    }
 }
 
 /// Work that goes on after the run is not counted, and how much of it there is nobody knows, whichever version leaves it.
@@ -131,32 +150,40 @@ fn rule(threshold: f64, alpha: f64) -> Result<Rule, Failure> {
     Rule::new(threshold, alpha).map_err(|invalid| Failure::usage(invalid.to_string()))
 }
 
-/// Energy that one side has and the other has not, or by another rule or meter, is no reason to decide by something else
-/// in silence.
-///
-/// # Errors
-/// In what it differs.
-fn same_energy(columns: &[Column<'_>], sides: [&Side; 2]) -> Result<(), Failure> {
-    let Some(column) = columns.iter().find(|column| column.quantity == Quantity::Energy) else {
-        return Ok(());
-    };
+/// In what a quantity of the one version differs from that of the other, which is no reason to decide by something else
+/// in silence: the one has it and the other has not, or by another rule, meter or account, or of other modes of the CPU.
+fn another_way(columns: &[Column<'_>], sides: [&Side; 2], quantity: &Quantity) -> Option<String> {
+    let column = columns.iter().find(|column| column.quantity == *quantity)?;
     let ways = [0, 1].map(|i| {
-        let energy = column.sides[i].filter(|energy| energy.values.len() == sides[i].runs.len());
-        energy.filter(|energy| energy.ways.iter().all(|way| way.unfit.is_none()))?.ways.first()
+        let of_side = column.sides[i].filter(|column| column.values.len() == sides[i].runs.len());
+        of_side.filter(|column| column.ways.iter().all(|way| way.unfit.is_none()))?.ways.first()
     });
-    if ways[0].map(Way::skeleton) == ways[1].map(Way::skeleton) {
-        return Ok(());
+    let is_same = match ways {
+        [Some(then), Some(now)] => then.is_same(now),
+        [None, None] => true,
+        // Of CPU time and instructions `deciding` says itself that they are missing.
+        _ => *quantity != Quantity::Energy,
+    };
+    if is_same {
+        return None;
     }
-    let [then, now] = ways.map(|way| way.map_or("not measured", |way| &way.method));
+    let [then, now] = ways.map(|way| way.map_or_else(|| "not measured".to_owned(), Way::in_words));
     let [baseline, change] = sides.map(|side| &side.title);
-    Err(Failure::failed(format!(
-        "energy was obtained in another way in {baseline} than in {change} ({then}; now {now}): --gate cpu compares \
-         without it"
-    )))
+    let other = if *quantity == Quantity::Cpu { Quantity::Time } else { Quantity::Cpu };
+    Some(format!(
+        "{quantity} was obtained in another way in {baseline} than in {change} ({then}; now {now}): --gate {other} \
+         compares without it"
+    ))
 }
 
 /// What the verdict rests on.
-fn deciding(columns: &[Column<'_>], gates: &Gates, missing: &[Missing]) -> Result<Vec<Quantity>, Failure> {
+fn deciding(
+    columns: &[Column<'_>],
+    sides: [&Side; 2],
+    gates: &Gates,
+    is_stored: bool,
+    missing: &[Missing],
+) -> Result<Vec<Quantity>, Failure> {
     let find = |quantity: &Quantity| columns.iter().find(|column| column.quantity == *quantity);
     let refused = |quantity: &Quantity| match find(quantity) {
         None => Some(format!("{quantity} was not measured{}", why(quantity, missing))),
@@ -168,6 +195,9 @@ fn deciding(columns: &[Column<'_>], gates: &Gates, missing: &[Missing]) -> Resul
     };
     if !gates.named.is_empty() {
         for (quantity, _) in &gates.named {
+            if let Some(why) = another_way(columns, sides, quantity).filter(|_| is_stored) {
+                return Err(Failure::failed(why));
+            }
             if let Some(why) = refused(quantity) {
                 return Err(Failure::failed(format!("there is nothing valid to compare: {why}")));
             }
@@ -179,11 +209,18 @@ fn deciding(columns: &[Column<'_>], gates: &Gates, missing: &[Missing]) -> Resul
     {
         return Err(Failure::failed(format!("{why}, and --require-measured wants it to decide")));
     }
-    let best = Quantity::DECIDING.into_iter().find(|quantity| refused(quantity).is_none());
-    best.map(|quantity| vec![quantity]).ok_or_else(|| {
-        let whys = Quantity::DECIDING.iter().filter_map(refused).collect::<Vec<_>>();
-        Failure::failed(format!("there is nothing valid to compare: {}", whys.join("; ")))
-    })
+    for quantity in Quantity::DECIDING {
+        // Of runs in turn a meter may lose one: then a remark says what decides instead.
+        let may_fall_back = !is_stored && quantity == Quantity::Energy;
+        if let Some(why) = another_way(columns, sides, &quantity).filter(|_| !may_fall_back) {
+            return Err(Failure::failed(why));
+        }
+        if refused(&quantity).is_none() {
+            return Ok(vec![quantity]);
+        }
+    }
+    let whys = Quantity::DECIDING.iter().filter_map(refused).collect::<Vec<_>>();
+    Err(Failure::failed(format!("there is nothing valid to compare: {}", whys.join("; "))))
 }
 
 #[cfg(test)]
@@ -328,6 +365,102 @@ mod tests {
         assert!(decides(above, "above 5.61 W ± 0.08 W of idle power, RAPL through perf of package 0"));
         assert!(!decides(above, "idle power included, RAPL through perf of package 0"));
         assert!(!decides(above, "above 5.52 W ± 0.11 W of idle power, RAPL through powercap of package 0"));
+    }
+
+    /// A side of which every run has this of CPU time, memory and instructions.
+    fn by(methods: [&'static str; 3]) -> Side {
+        side("x", move |wobble| {
+            let quantities = [Quantity::Cpu, Quantity::Memory, Quantity::Instructions];
+            let reading =
+                |method: &str| Reading { method: method.into(), ..reading(wobble, "measured", None) };
+            quantities.into_iter().zip(methods.map(reading)).collect()
+        })
+    }
+
+    /// The same of now against an earlier session.
+    fn judged_stored(a: &Side, b: &Side, gates: &Gates) -> Result<Comparison, Failure> {
+        let design = Design::Stored { baseline_runs: 10, runs: 10 };
+        let circumstances = Circumstances { design, ended: Ended::Complete, host: host(), missing: &[] };
+        compare(a, b, gates, 0.05, circumstances)
+    }
+
+    #[test]
+    fn what_was_obtained_in_another_way_is_not_compared_whatever_it_is() {
+        const USUAL: [&str; 3] = ["cgroup cpu.stat", "cgroup memory.peak", "perf"];
+        for judge in [judged, judged_stored] {
+            let usual = by(USUAL);
+            assert!(judge(&usual, &usual, &auto()).unwrap().rows.iter().all(|row| row.decision().is_some()));
+            // What decides is refused, with what differs.
+            let other = by(["/proc/PID, exact by wait4", USUAL[1], USUAL[2]]);
+            let refused = judge(&usual, &other, &auto()).unwrap_err();
+            let what = "cpu was obtained in another way in x than in x (cgroup cpu.stat; now /proc/PID, exact by wait4)";
+            assert!(refused.status == 125 && refused.message.starts_with(what), "{}", refused.message);
+            // What only is shown says why it is not judged.
+            let other = by([USUAL[0], "largest sample of 12", USUAL[2]]);
+            let comparison = judge(&usual, &other, &auto()).unwrap();
+            let why =
+                "it was not obtained in the same way in all runs (cgroup memory.peak; largest sample of 12)";
+            assert!(
+                matches!(&comparison.rows[1].judged, Judged::NotJudged(text) if text == why),
+                "{comparison:?}"
+            );
+            // Instructions of all modes, and of user mode alone.
+            let gates = Gates { named: vec![(Quantity::Instructions, 0.05)], ..auto() };
+            let refused =
+                judge(&usual, &by([USUAL[0], USUAL[1], "perf, in user mode alone"]), &gates).unwrap_err();
+            assert_eq!(refused.status, 125);
+            assert!(refused.message.contains("perf; ") && refused.message.contains("in user mode alone"));
+        }
+        // Numbers in a method are none of the way.
+        let samples = |n| by(["a", n, "c"]);
+        let comparison = judged(&samples("largest of 12"), &samples("largest of 9"), &auto()).unwrap();
+        assert!(comparison.rows[1].decision().is_some());
+    }
+
+    #[test]
+    fn no_gate_decides_by_a_bound() {
+        let peak = |bound: alumet::Bound, value: f64| {
+            side("x", move |wobble| {
+                let unfit = Some(Unfit::Bound(Some(bound), "nobody sees it".into()));
+                let memory = Reading { bound: Some(bound), ..reading(value * wobble, "measured", unfit) };
+                vec![(Quantity::Memory, memory), (Quantity::Cpu, reading(wobble, "measured", None))]
+            })
+        };
+        let gates = Gates { named: vec![(Quantity::Memory, 0.02)], ..auto() };
+        let exact = side("x", |wobble| vec![(Quantity::Memory, reading(50e6 * wobble, "measured", None))]);
+        for bound in [alumet::Bound::AtLeast, alumet::Bound::AtMost] {
+            for baseline in [&exact, &peak(bound, 50e6)] {
+                let refused = judged(baseline, &peak(bound, 200e6), &gates).unwrap_err();
+                let why = format!("memory cannot decide: it is {} so much: nobody sees it", bound.as_str());
+                assert!(refused.status == 125 && refused.message.ends_with(&why), "{}", refused.message);
+            }
+        }
+        // Where it does not decide, it keeps its mark.
+        let comparison =
+            judged(&peak(alumet::Bound::AtLeast, 50e6), &peak(alumet::Bound::AtLeast, 90e6), &auto());
+        let memory =
+            comparison.unwrap().rows.into_iter().find(|row| row.quantity == Quantity::Memory).unwrap();
+        assert_eq!((memory.baseline.bound, memory.decides), (Some(alumet::Bound::AtLeast), false));
+    }
+
+    #[test]
+    fn time_stands_guard_unless_something_was_named_and_fails_what_only_waits() {
+        let waits = |time: f64| {
+            side("x", move |wobble| {
+                let quantities = [(Quantity::Time, time / wobble), (Quantity::Cpu, wobble)];
+                quantities.map(|(quantity, value)| (quantity, reading(value, "measured", None))).into()
+            })
+        };
+        let verdict = |time, gates: &Gates| judged(&waits(1.0), &waits(time), gates).unwrap().verdict;
+        assert_eq!(verdict(1.1, &auto()), Verdict::Regression);
+        assert_eq!(verdict(1.0, &auto()), Verdict::Pass);
+        assert_eq!(verdict(0.7, &auto()), Verdict::Pass);
+        let named = Gates { named: vec![(Quantity::Cpu, 0.02)], ..auto() };
+        assert_eq!(verdict(1.1, &named), Verdict::Pass, "then the named alone decide");
+        let stored = judged_stored(&waits(1.0), &waits(1.3), &auto()).unwrap();
+        assert_eq!(stored.verdict, Verdict::Regression);
+        let guard = stored.rows.iter().find(|row| row.guards).unwrap();
+        assert_eq!((&guard.quantity, guard.decides, guard.speaks()), (&Quantity::Time, false, true));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A JUnit report: one test case for each metric that decides, as Jenkins, GitLab and GitHub's actions read it.
+//! A JUnit report: one test case for each metric that decides or stands guard, as Jenkins, GitLab and GitHub's actions read it.
 //!
 //! The format is that of Apache Ant's task, of which these readers know a common part: `testsuites` with `tests`,
 //! `failures` and `skipped`, `testcase` with `classname` and `name`, within it `failure` or `skipped` with `message`,
@@ -14,7 +14,9 @@ use crate::units::GLUE;
 /// The document. What cannot be told is skipped, or fails if that is wanted.
 pub fn render(comparison: &Comparison, inconclusive_fails: bool) -> String {
     let cases: Vec<Case> = comparison
-        .deciding()
+        .rows
+        .iter()
+        .filter(|row| row.decides || row.guards)
         .filter_map(|row| Some(Case::of(comparison, row, row.decision()?, inconclusive_fails)))
         .collect();
     let number = |outcome| cases.iter().filter(|case| case.outcome == outcome).count();
@@ -142,7 +144,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::Ended;
-    use super::super::samples::{HOSTILE, comparison, several};
+    use super::super::samples::{HOSTILE, comparison, several, slower};
     use super::*;
     use crate::quantity::Quantity;
 
@@ -170,6 +172,21 @@ attributed by m
 AMD EPYC 9254, Linux 6.8, governor performance
 Energy of ./new --fast: far from the others, and kept: run 4";
         assert_eq!(render(&comparison(Verdict::Regression), false), expected.replace("NUMBERS", numbers));
+    }
+
+    #[test]
+    fn a_guard_is_a_test_case_that_fails_if_it_is_worse_and_passes_unless_it_is_shown_to_be() {
+        let text = render(&slower(0.002), false);
+        assert!(text.contains("tests=\"2\" failures=\"1\" errors=\"0\" skipped=\"0\""), "{text}");
+        let failure = "name=\"time\">\n      <failure type=\"REGRESSION\" message=\"time is 40.0 % higher, beyond doubt more";
+        assert!(text.contains(failure), "{text}");
+        let doubtful = render(&slower(0.08), false);
+        assert!(doubtful.contains("failures=\"0\" errors=\"0\" skipped=\"1\""), "{doubtful}");
+        let mut quiet = comparison(Verdict::Pass);
+        quiet.rows[1].guards = true;
+        let text = render(&quiet, true);
+        assert!(text.contains("tests=\"2\" failures=\"0\" errors=\"0\" skipped=\"0\""), "{text}");
+        assert!(text.contains("time is not shown to be more than 2 % higher"), "{text}");
     }
 
     #[test]

@@ -13,6 +13,9 @@ const TITLE: usize = 200;
 pub fn render(comparison: &Comparison) -> String {
     let verdict = words::verdict(comparison.verdict);
     let mut text = format!("**{verdict}**: {}\n\n", prose(&words::because(comparison)));
+    if let Some(answer) = words::answer(comparison) {
+        text.push_str(&format!("{}.\n\n", prose(&answer)));
+    }
     if !comparison.rows.is_empty() {
         let changes = prose(&words::changes(comparison));
         text.push_str(&format!(
@@ -39,7 +42,7 @@ pub fn render(comparison: &Comparison) -> String {
 
 /// `| **Energy** (measured) | 11.3 J | 12.1 J | **+6.9 %** [+5.8, +8.1] | worse |`; only what decides is bold.
 fn line(row: &Row) -> String {
-    let bold = |text: &str| if row.decides { format!("**{text}**") } else { text.to_owned() };
+    let bold = |text: &str| if row.speaks() { format!("**{text}**") } else { text.to_owned() };
     let label = bold(&prose(&words::plain(row.quantity.label())));
     let provenance = match row.provenance.as_str() {
         "measured" if !row.decides => String::new(),
@@ -89,7 +92,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::Judged;
-    use super::super::samples::{HOSTILE, comparison, row, several};
+    use super::super::samples::{HOSTILE, bounded, comparison, row, several, slower};
     use super::*;
     use crate::quantity::Quantity;
     use crate::statistics::decision::Verdict;
@@ -98,6 +101,8 @@ mod tests {
     fn a_comment_has_the_verdict_the_table_and_how_it_was_found() {
         let expected = "\
 **REGRESSION**: energy is 6.9 % higher, more than the 2 % allowed (p = 0.001)
+
+./new --fast uses 6.9 % more energy than ./old --fast; same time.
 
 | | baseline | this change | change [91 %] | verdict |
 |---|---|---|---|---|
@@ -112,6 +117,24 @@ governor performance.
 Baseline: <code>./old --fast</code>; this change: <code>./new --fast</code>.
 ";
         assert_eq!(render(&comparison(Verdict::Regression)), expected);
+    }
+
+    #[test]
+    fn a_bound_is_marked_and_not_judged() {
+        let line = "| Memory | at least 184 MB | at most 184 MB |  | not judged: it is at least so much: between two samples \
+                    nobody sees it |";
+        assert!(render(&bounded()).contains(line), "{}", render(&bounded()));
+    }
+
+    #[test]
+    fn a_guard_that_fails_it_is_bold_and_the_answer_comes_before_the_table() {
+        let text = render(&slower(0.002));
+        assert!(
+            text.contains("| **Time** | 4.02 s | 4.00 s | **+40.0 %** [+31.0, +51.0] | worse |"),
+            "{text}"
+        );
+        let answer = text.find("./new --fast is 1.40x slower than ./old --fast; same CPU.\n").unwrap();
+        assert!(answer < text.find("| | baseline").unwrap(), "{text}");
     }
 
     #[test]

@@ -131,6 +131,8 @@ pub struct Row {
     pub ratio_of_means: Option<Interval>,
     /// Whether the verdict rests on it.
     pub decides: bool,
+    /// Whether it may make a regression beside what decides: it passes unless it is shown to be worse.
+    pub guards: bool,
     /// Without it there is a reason why nothing can be said.
     #[serde(flatten)]
     pub judged: Judged,
@@ -158,6 +160,11 @@ impl Comparison {
     /// The rows that the verdict rests on.
     pub fn deciding(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(|row| row.decides)
+    }
+
+    /// The rows that the verdict rests on, then those that speak against it.
+    pub fn speaking(&self) -> impl Iterator<Item = &Row> {
+        self.deciding().chain(self.rows.iter().filter(|row| row.speaks() && !row.decides))
     }
 
     /// Whether nothing could be decided, whatever the runs had said: that is never to pass for anything.

@@ -5,7 +5,7 @@
 
 use alumet::Bound;
 
-use super::{Comparison, Row, words};
+use super::{Comparison, Judged, Row, words};
 use crate::quantity::Quantity;
 use crate::statistics::decision::Verdict;
 
@@ -65,8 +65,12 @@ fn of_row(comparison: &Comparison, row: &Row) -> Vec<Family> {
             Some(bound) => format!(",{}", labels(&[("bound", bound.as_str())])),
             None => format!(",{}", labels(&[("bound", "neither")])),
         };
+        let unjudged = match &row.judged {
+            Judged::NotJudged(why) => format!(",{}", labels(&[("not_judged", why)])),
+            Judged::Decision(_) => String::new(),
+        };
         let labels = labels(&[("version", version), ("command", title)]);
-        (format!("{event}{labels},{provenance}{bound}"), side.numbers.mean)
+        (format!("{event}{labels},{provenance}{bound}{unjudged}"), side.numbers.mean)
     });
     let name =
         |parts: &[&str]| parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("_");
@@ -140,9 +144,20 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Judged;
-    use super::super::samples::{HOSTILE, comparison, row, unclear};
+    use super::super::samples::{HOSTILE, bounded, comparison, row, unclear};
     use super::*;
+
+    #[test]
+    fn a_bound_and_why_nothing_is_judged_are_labels() {
+        let text = render(&bounded());
+        let why = "not_judged=\"it is at least so much: between two samples nobody sees it\"";
+        for (version, bound) in [("baseline", "at least"), ("change", "at most")] {
+            let line =
+                text.lines().find(|line| line.contains("memory_bytes{") && line.contains(version)).unwrap();
+            assert!(line.contains(&format!("bound=\"{bound}\"")) && line.contains(why), "{line}");
+        }
+        assert_eq!(text.matches("not_judged").count(), 2);
+    }
 
     #[test]
     fn every_quantity_is_a_family_with_both_versions_and_the_ratio() {

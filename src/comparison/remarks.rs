@@ -50,6 +50,7 @@ pub fn remarks(
         let energy = columns.iter().find(|column| column.quantity == Quantity::Energy);
         let how = match energy.and_then(|column| column.unfit.as_ref()) {
             Some(Unfit::Estimated) => "energy is only estimated",
+            Some(Unfit::Mixed(_)) => "energy was not obtained in the same way in all runs",
             Some(_) => "energy was not measured wholly",
             None => "energy was not measured",
         };

@@ -18,6 +18,7 @@ pub fn decision(change: f64, low: f64, high: f64) -> Decision {
         threshold: 0.02,
         p_worse: 0.4,
         p_better: 0.6,
+        p_over: 0.8,
         p_not_worse: 0.2,
         p_not_better: 0.1,
         least_p: 1.0 / 1024.0,
@@ -67,6 +68,7 @@ pub fn row(quantity: Quantity, judged: Judged) -> Row {
         change: description(change),
         ratio_of_means: Some(Interval { low: 1.01, high: 1.12, level: 0.95 }),
         decides: false,
+        guards: false,
         judged,
         quantity,
     }
@@ -109,6 +111,32 @@ pub fn several() -> Comparison {
     let mut comparison = comparison(Verdict::Regression);
     let cpu = Decision { threshold: 0.05, ..same() };
     comparison.rows.insert(1, Row { decides: true, ..row(Quantity::Cpu, Judged::Decision(cpu)) });
+    comparison
+}
+
+/// CPU time decides and passes; time is on guard and 40 % worse, of which there is this much doubt.
+pub fn slower(p_over: f64) -> Comparison {
+    let verdict = if p_over <= 0.05 { Verdict::Regression } else { Verdict::Inconclusive };
+    let mut comparison = comparison(Verdict::Pass);
+    let time =
+        Decision { p_over, verdict, finding: Finding::Worse, p_worse: 0.001, ..decision(0.4, 0.31, 0.51) };
+    comparison.rows = vec![
+        Row { guards: true, ..row(Quantity::Time, Judged::Decision(time)) },
+        Row { decides: true, ..row(Quantity::Cpu, Judged::Decision(same())) },
+    ];
+    comparison.verdict = verdict;
+    comparison.remarks.clear();
+    comparison
+}
+
+/// Energy decides; the peaks of memory are bounds, which decide nothing.
+pub fn bounded() -> Comparison {
+    let mut comparison = comparison(Verdict::Pass);
+    let why = "it is at least so much: between two samples nobody sees it";
+    let mut memory = row(Quantity::Memory, Judged::NotJudged(why.into()));
+    memory.baseline.bound = Some(Bound::AtLeast);
+    memory.change.bound = Some(Bound::AtMost);
+    comparison.rows[2] = memory;
     comparison
 }
 

@@ -141,14 +141,14 @@ impl Comparing {
 impl Settled {
     /// Whether so many pairs can decide anything.
     pub fn check_pairs(&self) -> Result<(), Failure> {
-        self.enough(self.rule.fewest_pairs(self.gates.named.len()), "")
+        self.enough(self.rule.fewest_pairs(self.gates.metrics()), "")
     }
 
     /// Whether so many runs can, against a profile.
     pub fn check_runs(&self, baseline: &Stored) -> Result<(), Failure> {
         let stored = baseline.side.runs.len();
         let against = format!(" against {stored} runs of {}", baseline.side.title);
-        self.enough(self.rule.fewest_runs(stored, self.gates.named.len()), &against)
+        self.enough(self.rule.fewest_runs(stored, self.gates.metrics()), &against)
     }
 
     fn enough(&self, least: usize, against: &str) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! The table for a terminal: the design, a row for each quantity, remarks, the verdict.
+//! The table for a terminal: the answer, the design, a row for each quantity, remarks, the verdict.
 
 use anstyle::{AnsiColor, Color, Style};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
@@ -28,14 +28,18 @@ const fn colour(colour: AnsiColor) -> Style {
 
 /// The text.
 pub fn render(comparison: &Comparison, look: Look) -> String {
-    let mut text = format!("\n{}\n", headline(comparison, look));
+    let answer = words::answer(comparison).map(|answer| paragraph(&answer, BOLD, look));
+    let answer = answer.map_or_else(String::new, |answer| format!("\n{answer}"));
+    let mut text = format!("{answer}\n{}\n", headline(comparison, look));
     if !comparison.rows.is_empty() {
         text.push_str(&format!("{}\n", rows(comparison, look)));
     }
-    for remark in &comparison.remarks {
+    let reasons = comparison.rows.iter().filter_map(reason_below);
+    let below: Vec<_> = reasons.chain(comparison.remarks.iter().cloned()).collect();
+    for remark in &below {
         text.push_str(&paragraph(&words::plain(remark), FAINT, look));
     }
-    if !comparison.remarks.is_empty() {
+    if !below.is_empty() {
         text.push('\n');
     }
     text.push_str(&verdict(comparison, look));
@@ -59,7 +63,8 @@ fn rows(comparison: &Comparison, look: Look) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(u16::try_from(look.width.saturating_sub(2)).unwrap_or(u16::MAX));
-    let [baseline, change] = titles([&comparison.baseline, &comparison.change], layout.title);
+    let [baseline, change] =
+        words::titles(comparison, layout.title).map(|title| title.replace(' ', &GLUE.to_string()));
     table.set_header(["", &baseline, &change, &words::changes(comparison), ""]);
     for row in &comparison.rows {
         table.add_row(layout.cells(row));
@@ -84,22 +89,6 @@ fn rows(comparison: &Comparison, look: Look) -> String {
     lines
 }
 
-/// Both titles with their beginnings; with their ends where the beginnings are the same; from where they differ on where
-/// the ends are, too.
-fn titles(titles: [&str; 2], room: usize) -> [String; 2] {
-    let plain = titles.map(words::plain);
-    let reversed = |text: &str| text.chars().rev().collect::<String>();
-    let common = plain[0].chars().zip(plain[1].chars()).take_while(|(a, b)| a == b).count();
-    let differing = |title: &String| format!("…{}", title.chars().skip(common).collect::<String>());
-    let ways: [&dyn Fn(&String) -> String; 3] =
-        [&|title| shortened(title, room), &|title| reversed(&shortened(&reversed(title), room)), &|title| {
-            shortened(&differing(title), room)
-        }];
-    let all = ways.map(|way| plain.each_ref().map(way));
-    let best = all.iter().find(|both| both[0] != both[1]).unwrap_or(&all[0]);
-    best.each_ref().map(|title| title.replace(' ', &GLUE.to_string()))
-}
-
 fn label(row: &Row, width: usize) -> String {
     let label = words::plain(row.quantity.label()).replace(' ', &GLUE.to_string());
     shortened(&label, width / LABEL)
@@ -114,11 +103,11 @@ fn painted(row: &Row, line: &str, look: Look) -> String {
         Judged::Decision(decision) if decision.finding == Finding::Better => Some(GREEN),
         _ => None,
     };
-    let word = words::finding(row);
+    let word = finding(row);
     if let (Some(style), Some(start)) = (style, line.strip_suffix(&word)) {
         line = format!("{start}{}", look.paint(style, &word));
     }
-    if row.decides { line.replacen(&label, &look.paint(BOLD, &label), 1) } else { line }
+    if row.speaks() { line.replacen(&label, &look.paint(BOLD, &label), 1) } else { line }
 }
 
 /// How wide the columns are.
@@ -138,7 +127,7 @@ impl Layout {
         };
         let label = widest(&|row| vec![label(row, width)]);
         let value = widest(&|row| values(row).into()).max(TITLE);
-        let finding = widest(&|row| row.decision().map(|_| words::finding(row)).into_iter().collect());
+        let finding = widest(&|row| row.decision().map(|_| finding(row)).into_iter().collect());
         // What two titles can have of a line with five columns.
         let rest = |beside, finding| {
             let gaps = 2 + 5 * usize::from(padding(beside).0 + padding(beside).1);
@@ -152,7 +141,7 @@ impl Layout {
     fn cells(&self, row: &Row) -> [String; 5] {
         let [baseline, change] = values(row);
         let changes = changes(row, self.beside).join("\n");
-        [label(row, self.width), baseline, change, changes, words::finding(row)]
+        [label(row, self.width), baseline, change, changes, finding(row)]
     }
 
     /// Only the last column is broken into lines.
@@ -172,6 +161,22 @@ impl Layout {
 /// To the left and to the right of a cell.
 fn padding(beside: bool) -> (u16, u16) {
     if beside { (1, 2) } else { (1, 1) }
+}
+
+/// Longer reasons have no room in a cell.
+const REASON: usize = 32;
+
+/// The row's word; a long reason why there is none stands below.
+fn finding(row: &Row) -> String {
+    match reason_below(row) {
+        Some(_) => "not judged: see below".to_owned(),
+        None => words::finding(row),
+    }
+}
+
+fn reason_below(row: &Row) -> Option<String> {
+    let Judged::NotJudged(why) = &row.judged else { return None };
+    (why.chars().count() > REASON).then(|| format!("{} is not judged: {why}", row.quantity.label()))
 }
 
 fn values(row: &Row) -> [String; 2] {
@@ -206,7 +211,7 @@ fn paragraph(text: &str, style: Style, look: Look) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{HOSTILE, comparison, row, several, unclear};
+    use super::super::samples::{HOSTILE, bounded, comparison, row, several, slower, unclear};
     use super::*;
     use crate::quantity::Quantity;
 
@@ -215,6 +220,8 @@ mod tests {
     #[test]
     fn a_regression_is_a_table_a_remark_and_a_verdict() {
         let expected = "
+  ./new --fast uses 6.9 % more energy than ./old --fast; same time
+
   10 pairs in ABBA order, 1 warm-up each                               decides: energy (attributed)
 
            ./old --fast   ./new --fast   change [91 %]
@@ -228,6 +235,32 @@ mod tests {
 
 ";
         assert_eq!(render(&comparison(Verdict::Regression), PLAIN), expected);
+    }
+
+    #[test]
+    fn a_version_that_waits_longer_at_the_same_cpu_time_fails_and_the_first_line_says_by_how_much() {
+        let expected = "
+  ./new --fast is 1.40x slower than ./old --fast; same CPU
+
+  10 pairs in ABBA order, 1 warm-up each              decides: CPU time (measured), guarded by time
+
+         ./old --fast   ./new --fast   change [91 %]
+  Time   4.02 s         4.00 s         +40.0 %  [+31.0, +51.0]   worse
+  CPU    4.02 s         4.00 s         −0.5 %  [−0.9, +0.1]      no difference over 2 %
+
+  REGRESSION: time is 40.0 % higher, beyond doubt more than the 2 % allowed (p = 0.002)
+
+";
+        assert_eq!(render(&slower(0.002), PLAIN), expected);
+    }
+
+    #[test]
+    fn a_bound_is_marked_in_its_cell() {
+        let text = render(&bounded(), PLAIN);
+        assert!(text.contains("Memory   at least 184 MB   at most 184 MB   -"), "{text}");
+        assert!(text.contains("not judged: see below"), "{text}");
+        let why = "  Memory is not judged: it is at least so much: between two samples nobody sees it\n";
+        assert!(text.contains(why), "{text}");
     }
 
     #[test]
@@ -252,6 +285,9 @@ mod tests {
         narrow.rows.push(row(event, Judged::Decision(unclear())));
         narrow.remarks.clear();
         let expected = "
+  ./new --fast uses 6.9 % more energy than ./old --fast;
+  same time and CPU
+
   10 pairs in ABBA order, 1 warm-up each
   decides: energy (attributed) and CPU time (measured)
 
@@ -281,7 +317,8 @@ mod tests {
     #[test]
     fn only_what_is_clear_is_coloured_and_what_decides_is_bold() {
         let coloured = render(&several(), Look { width: 100, colours: true });
-        let line = |label: &str| coloured.lines().find(|line| line.contains(label)).unwrap().to_owned();
+        let line =
+            |label: &str| coloured.lines().skip(3).find(|line| line.contains(label)).unwrap().to_owned();
         let energy = line("Energy\u{1b}");
         assert!(energy.starts_with("  \u{1b}[1mEnergy\u{1b}[0m   11.3 J"), "{energy:?}");
         assert!(energy.ends_with("\u{1b}[31mworse\u{1b}[0m"), "{energy:?}");
@@ -310,17 +347,6 @@ mod tests {
             let label = |line: &&str| line.starts_with("  CPU");
             assert_eq!(text.lines().filter(label).count(), 1, "{text}");
         }
-    }
-
-    #[test]
-    fn titles_that_begin_alike_are_told_apart_by_their_ends() {
-        let both = ["/build/one/app", "/build/two/app"];
-        assert_eq!(titles(both, 8), ["…one/app", "…two/app"]);
-        assert_eq!(titles(both, 14), both);
-        // Or by where they differ, if that is in the middle.
-        let middle = ["/build/x/one/release/app", "/build/x/two/release/app"];
-        assert_eq!(titles(middle, 9), ["…one/rel…", "…two/rel…"]);
-        assert_eq!(titles(["/build/app", "/build/app"], 6), ["/buil…", "/buil…"]);
     }
 
     #[test]

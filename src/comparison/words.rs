@@ -6,6 +6,7 @@ use super::{Comparison, Described, Design, Ended, Judged, Row};
 use crate::fingerprint::Fingerprint;
 use crate::quantity::{Quantity, marked};
 use crate::statistics::decision::{Decision, Finding, Verdict};
+use crate::terminal::shortened;
 use crate::units::GLUE;
 
 /// More runs than these are not worth an advice.
@@ -110,8 +111,10 @@ fn p_value(p: f64) -> String {
 }
 
 /// The p-value that the gate's word rests on, or the two that do not suffice.
-fn p_of(decision: &Decision) -> String {
+fn p_of(decision: &Decision, is_guard: bool) -> String {
     match (decision.verdict, decision.finding) {
+        (Verdict::Regression, _) if is_guard => p_value(decision.p_over),
+        (Verdict::Inconclusive, _) if is_guard => format!("{} of more than that", p_value(decision.p_over)),
         (Verdict::Regression, _) => p_value(decision.p_worse),
         (Verdict::Pass, Finding::Better) => p_value(decision.p_better),
         (Verdict::Pass, _) => p_value(decision.p_not_worse),
@@ -170,7 +173,10 @@ pub fn deciding(comparison: &Comparison) -> String {
     let rows = comparison.deciding();
     let names: Vec<_> =
         rows.map(|row| format!("{} ({})", noun(&row.quantity), plain(&row.provenance))).collect();
-    listed(&names)
+    let guards: Vec<_> =
+        comparison.rows.iter().filter(|row| row.guards).map(|row| noun(&row.quantity)).collect();
+    let guards = if guards.is_empty() { String::new() } else { format!(", guarded by {}", listed(&guards)) };
+    format!("{}{guards}", listed(&names))
 }
 
 /// The test with its p-values: `Wilcoxon signed-rank p = 0.001`.
@@ -180,7 +186,7 @@ pub fn test(comparison: &Comparison) -> String {
         Design::Stored { .. } => "Wilcoxon rank-sum",
     };
     let judged: Vec<_> =
-        comparison.deciding().filter_map(|row| Some((row, p_of(&row.decision()?)))).collect();
+        comparison.speaking().filter_map(|row| Some((row, p_of(&row.decision()?, row.guards)))).collect();
     match judged.as_slice() {
         [] => name.into(),
         [(_, p)] => format!("{name} {p}"),
@@ -223,6 +229,88 @@ pub fn machine(host: &Fingerprint) -> String {
     plain(&parts.join(", "))
 }
 
+/// Both titles with their beginnings; with their ends where the beginnings are the same; from where they differ on where
+/// the ends are, too.
+pub fn titles(comparison: &Comparison, room: usize) -> [String; 2] {
+    told_apart([&comparison.baseline, &comparison.change], room)
+}
+
+fn told_apart(titles: [&str; 2], room: usize) -> [String; 2] {
+    let plain = titles.map(plain);
+    let reversed = |text: &str| text.chars().rev().collect::<String>();
+    let common = plain[0].chars().zip(plain[1].chars()).take_while(|(a, b)| a == b).count();
+    let differing = |title: &String| format!("…{}", title.chars().skip(common).collect::<String>());
+    let ways: [&dyn Fn(&String) -> String; 3] =
+        [&|title| shortened(title, room), &|title| reversed(&shortened(&reversed(title), room)), &|title| {
+            shortened(&differing(title), room)
+        }];
+    let all = ways.map(|way| plain.each_ref().map(way));
+    let best = all.iter().find(|both| both[0] != both[1]).unwrap_or(&all[0]);
+    best.clone()
+}
+
+/// What a person wants to know, in one line: `./new is 1.40x slower than ./old; same CPU`. Of what was not judged, or
+/// cannot be told, it says nothing.
+pub fn answer(comparison: &Comparison) -> Option<String> {
+    let mut said: Vec<String> = Vec::new();
+    let mut same: Vec<String> = Vec::new();
+    // Time first: it is what a person asks for.
+    let time_first = |row: &&Row| row.quantity != Quantity::Time;
+    let mut rows: Vec<&Row> = comparison.rows.iter().collect();
+    rows.sort_by_key(time_first);
+    for row in rows {
+        let Some(decision) = row.decision() else { continue };
+        match decision.finding {
+            Finding::Worse | Finding::Better => said.push(by_how_much(&row.quantity, &decision)),
+            Finding::Same => same.push(short(&row.quantity)),
+            Finding::Unclear => {}
+        }
+    }
+    let [a, b] = match comparison.baseline == comparison.change {
+        true => ["A".to_owned(), "B".to_owned()],
+        false => titles(comparison, SUBJECT),
+    };
+    let same = (!same.is_empty()).then(|| format!("same {}", listed(&same)));
+    match (said.split_first(), same) {
+        (Some((first, rest)), same) => {
+            let rest = rest.iter().map(|part| part.trim_start_matches("uses ").to_owned());
+            let more: String = rest.chain(same).map(|part| format!("; {part}")).collect();
+            Some(format!("{b} {first} than {a}{more}"))
+        }
+        (None, Some(same)) => Some(format!("{b} against {a}: {same}")),
+        (None, None) => None,
+    }
+}
+
+/// Longer titles are cut in a sentence.
+const SUBJECT: usize = 40;
+
+/// `is 1.40x slower`, `uses 6.9 % more energy`.
+fn by_how_much(quantity: &Quantity, decision: &Decision) -> String {
+    let ratio = 1.0 + decision.change;
+    let times = |ratio: f64| {
+        // Two decimals would not show it.
+        if ratio < 1.02 { format!("{:.1}{GLUE}%", 100.0 * (ratio - 1.0)) } else { format!("{ratio:.2}x") }
+    };
+    match (quantity, ratio > 1.0) {
+        (Quantity::Time, true) => format!("is {} slower", times(ratio)),
+        (Quantity::Time, false) => format!("is {} faster", times(1.0 / ratio)),
+        (quantity, _) => {
+            let way = if ratio > 1.0 { "more" } else { "less" };
+            let by = format!("{:.*}{GLUE}%", decimals(decision), 100.0 * decision.change.abs());
+            format!("uses {by} {way} {}", short(quantity))
+        }
+    }
+}
+
+/// `CPU`, `memory`.
+fn short(quantity: &Quantity) -> String {
+    match quantity {
+        Quantity::Cpu => "CPU".into(),
+        other => noun(other),
+    }
+}
+
 /// The gate's word.
 pub fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
@@ -238,7 +326,7 @@ pub fn because(comparison: &Comparison) -> String {
         return interrupted;
     }
     let reasons: Vec<_> = comparison
-        .deciding()
+        .speaking()
         .filter_map(|row| row.decision().map(|decision| (row, decision)))
         .filter(|(_, decision)| decision.verdict == comparison.verdict)
         .map(|(row, decision)| reason(comparison, row, &decision))
@@ -265,8 +353,16 @@ pub fn reason(comparison: &Comparison, row: &Row, decision: &Decision) -> String
     let what = subject(&row.quantity);
     let allowed = threshold(decision.threshold);
     let by = format!("{:.*}{GLUE}%", decimals(decision), 100.0 * decision.change.abs());
-    let p = p_of(decision);
+    let p = p_of(decision, row.guards);
     match (decision.verdict, decision.finding) {
+        (Verdict::Regression, _) if row.guards => {
+            format!("{what} is {by} higher, beyond doubt more than the {allowed} allowed ({p})")
+        }
+        (Verdict::Inconclusive, _) if row.guards => {
+            let change = change_and_interval(decision);
+            format!("{what} changed by {change}, which is more than {allowed}, but not beyond doubt ({p})")
+        }
+        (Verdict::Pass, _) if row.guards => format!("{what} is not shown to be more than {allowed} higher"),
         (Verdict::Regression, _) => {
             format!("{what} is {by} higher, more than the {allowed} allowed ({p})")
         }
@@ -284,12 +380,12 @@ pub fn advice(comparison: &Comparison) -> Option<String> {
     if comparison.ended == Ended::Interrupted {
         return None;
     }
-    let unclear: Vec<Decision> = comparison
-        .deciding()
-        .filter_map(Row::decision)
-        .filter(|decision| decision.verdict == Verdict::Inconclusive)
+    let unclear: Vec<(Decision, bool)> = comparison
+        .speaking()
+        .filter_map(|row| Some((row.decision()?, row.guards)))
+        .filter(|(decision, _)| decision.verdict == Verdict::Inconclusive)
         .collect();
-    let runs = unclear.iter().flat_map(|decision| decision.runs).min()?;
+    let runs = unclear.iter().flat_map(|(decision, _)| decision.runs).min()?;
     let what = match comparison.design {
         Design::Interleaved { .. } => "pairs",
         Design::Stored { .. } if comparison.needed.is_some() => "runs",
@@ -298,7 +394,11 @@ pub fn advice(comparison: &Comparison) -> Option<String> {
     if let Some(needed) = comparison.needed {
         return Some(format!("at least {needed}{GLUE}{what} are needed"));
     }
-    let needed = unclear.iter().map(needed).fold(0.0, f64::max).max(1.2 * runs as f64);
+    let needed = unclear
+        .iter()
+        .map(|(decision, is_guard)| needed(decision, *is_guard))
+        .fold(0.0, f64::max)
+        .max(1.2 * runs as f64);
     Some(if needed > MOST_RUNS {
         format!(
             "that is too near the threshold for a few more {what}: a quieter machine or another threshold would tell"
@@ -313,19 +413,24 @@ pub fn advice(comparison: &Comparison) -> Option<String> {
 /// How many runs would tell in four of five cases if the change is as estimated: an interval shrinks with the root of
 /// their number, and must exclude no change at all if the estimate is above the threshold, or the threshold if it is
 /// below. 2.3 = ((1.645 + .842) / 1.645)²: a one-sided 5 % and a power of 80 %, against the half of a 90 % interval.
-fn needed(decision: &Decision) -> f64 {
+///
+/// A guard must exclude the threshold with a tenth of the error: 4.3 = ((2.576 + .842) / 1.645)².
+fn needed(decision: &Decision, is_guard: bool) -> f64 {
     let [change, low, high, margin] =
         [decision.change, decision.interval.low, decision.interval.high, decision.threshold].map(f64::ln_1p);
-    let (half, distance) =
-        if change > margin { (change - low, change) } else { (high - change, margin - change) };
+    let (factor, half, distance) = match change > margin {
+        true if is_guard => (4.3, change - low, change - margin),
+        true => (2.3, change - low, change),
+        false => (2.3, high - change, margin - change),
+    };
     let runs = decision.runs.iter().copied().min().unwrap_or_default();
-    let needed = 2.3 * runs as f64 * (half / distance).powi(2);
+    let needed = factor * runs as f64 * (half / distance).powi(2);
     if needed.is_finite() { needed } else { f64::INFINITY }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{comparison, decision, row, several};
+    use super::super::samples::{comparison, decision, row, several, slower, worse};
     use super::*;
 
     fn words(text: String) -> String {
@@ -366,6 +471,74 @@ mod tests {
             "energy changed by +0.9 % [−1.1, +2.9], which neither shows nor excludes more than 2 %; about 80 pairs, a \
              quieter machine or a wider threshold would tell"
         );
+    }
+
+    #[test]
+    fn a_guard_speaks_if_it_is_worse_beyond_doubt_or_with_doubt_and_else_only_in_the_headline() {
+        let slower = |p| words(because(&slower(p)));
+        assert_eq!(
+            slower(0.002),
+            "time is 40.0 % higher, beyond doubt more than the 2 % allowed (p = 0.002)"
+        );
+        assert_eq!(
+            slower(0.08),
+            "time changed by +40.0 % [+31.0, +51.0], which is more than 2 %, but not beyond doubt (p = 0.080 of more than \
+             that); about 12 pairs, a quieter machine or a wider threshold would tell"
+        );
+        let mut quiet = comparison(Verdict::Pass);
+        quiet.rows[1].guards = true;
+        assert_eq!(words(deciding(&quiet)), "energy (attributed), guarded by time");
+        assert_eq!(words(because(&quiet)), "energy is not more than 2 % higher (p = 0.003)");
+    }
+
+    #[test]
+    fn the_answer_says_how_much_slower_what_is_the_same_and_nothing_of_what_cannot_be_told() {
+        let answer = |comparison: &Comparison| answer(comparison).map(words);
+        let said = |text: &str| Some(text.to_owned());
+        assert_eq!(answer(&slower(0.002)), said("./new --fast is 1.40x slower than ./old --fast; same CPU"));
+        let regression = comparison(Verdict::Regression);
+        assert_eq!(
+            answer(&regression),
+            said("./new --fast uses 6.9 % more energy than ./old --fast; same time")
+        );
+        let same = comparison(Verdict::Pass);
+        assert_eq!(answer(&same), said("./new --fast against ./old --fast: same time and energy"));
+        let mut faster = slower(0.002);
+        let better = Decision { finding: Finding::Better, ..decision(-0.2, -0.21, -0.19) };
+        faster.rows[0].judged = Judged::Decision(better);
+        faster.rows[1].judged = Judged::Decision(worse());
+        faster.change.clone_from(&faster.baseline);
+        assert_eq!(answer(&faster), said("B is 1.25x faster than A; 6.9 % more CPU"));
+        let mut open = comparison(Verdict::Inconclusive);
+        open.rows.truncate(1);
+        assert_eq!(answer(&open), None);
+    }
+
+    #[test]
+    fn a_number_keeps_what_is_to_be_known_of_it() {
+        use alumet::Bound;
+        let shown = |provenance: &str, bound| {
+            let mut row = row(Quantity::Memory, Judged::NotJudged("why".into()));
+            row.provenance = provenance.into();
+            row.change.bound = bound;
+            words(value(&row, &row.change))
+        };
+        assert_eq!(shown("measured", Some(Bound::Exact)), "184 MB");
+        assert_eq!(shown("measured", Some(Bound::AtLeast)), "at least 184 MB");
+        assert_eq!(shown("measured", Some(Bound::AtMost)), "at most 184 MB");
+        assert_eq!(shown("measured", None), "about 184 MB");
+        assert_eq!(shown("estimated", Some(Bound::Exact)), "~ 184 MB");
+    }
+
+    #[test]
+    fn titles_that_begin_alike_are_told_apart_by_their_ends() {
+        let both = ["/build/one/app", "/build/two/app"];
+        assert_eq!(told_apart(both, 8), ["…one/app", "…two/app"]);
+        assert_eq!(told_apart(both, 14), both);
+        // Or by where they differ, if that is in the middle.
+        let middle = ["/build/x/one/release/app", "/build/x/two/release/app"];
+        assert_eq!(told_apart(middle, 9), ["…one/rel…", "…two/rel…"]);
+        assert_eq!(told_apart(["/build/app", "/build/app"], 6), ["/buil…", "/buil…"]);
     }
 
     #[test]

@@ -16,7 +16,6 @@ use alumet_plugin_estimate::BAND;
 use serde::{Deserialize, Serialize};
 
 use crate::derived::{Derived, Span, derive};
-use crate::energy;
 use crate::fingerprint::Fingerprint;
 use crate::followed::Followed;
 use crate::footprint::Rates;
@@ -238,6 +237,32 @@ pub struct Summary {
 }
 
 impl Key {
+    /// Whether it is this metric of this kind of consumer.
+    pub fn is(&self, metric: &str, consumer: &str) -> bool {
+        self.metric == metric && self.consumer == consumer
+    }
+
+    /// Whether it is this metric of the very thing that `other` is about.
+    pub fn is_beside(&self, other: &Self, metric: &str) -> bool {
+        self.metric == metric
+            && (&self.resource, &self.resource_id) == (&other.resource, &other.resource_id)
+            && (&self.consumer, &self.consumer_id) == (&other.consumer, &other.consumer_id)
+            && self.labels == other.labels
+            && self.provenance == other.provenance
+    }
+
+    /// The value of a label, if there is one.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.get(key).map(String::as_str)
+    }
+
+    /// Where it comes from.
+    pub fn provenance(&self) -> Provenance {
+        let all = [Provenance::Measured, Provenance::Attributed, Provenance::Estimated];
+        // What no version has written is refused when it is read; nothing is weaker than an estimate.
+        all.into_iter().find(|one| one.as_str() == self.provenance).unwrap_or(Provenance::Estimated)
+    }
+
     /// What makes it the same in several runs: the method may tell how often it was sampled.
     pub fn identity(&self) -> String {
         let Self { metric, provenance, resource, resource_id, consumer, consumer_id, labels, .. } = self;
@@ -286,29 +311,33 @@ impl MetricTotal {
         Self { key, amount, uncertainty: None, band: None, bound, bound_reason }
     }
 
-    /// Of all totals of a run.
-    fn all(totals: &[Total]) -> Vec<Self> {
+    /// All of these, each energy with how sure it is.
+    pub fn all(totals: &[Total]) -> Vec<Self> {
         // Few, while there may be an energy of each of 20,000 processes.
         let is_uncertainty = |total: &&Total| total.series.metric.name == UNCERTAINTY.name;
-        let uncertainties: Vec<Total> = totals.iter().filter(is_uncertainty).cloned().collect();
-        totals.iter().map(|total| Self::with(&uncertainties, total)).collect()
+        let uncertainties: Vec<(Key, f64)> =
+            totals.iter().filter(is_uncertainty).map(|total| (Self::of(total).key, total.last)).collect();
+        totals.iter().map(|total| Self::of(total).with(&uncertainties)).collect()
     }
 
-    /// With how sure it is, as these totals of uncertainties say.
-    fn with(uncertainties: &[Total], total: &Total) -> Self {
-        let is_energy = total.series.metric.name == ENERGY.name;
-        let uncertainty = if is_energy { energy::uncertainty(uncertainties, &total.series) } else { None };
-        let is_estimated = total.series.provenance == Provenance::Estimated;
-        let band = (is_energy && is_estimated).then(|| BAND.map(|factor| total.value * factor));
-        Self { uncertainty, band, ..Self::of(total) }
+    /// An energy with how sure it is, as these uncertainties say.
+    fn with(self, uncertainties: &[(Key, f64)]) -> Self {
+        if self.key.metric != ENERGY.name {
+            return self;
+        }
+        let beside = uncertainties.iter().find(|(key, _)| key.is_beside(&self.key, &UNCERTAINTY.name));
+        let is_estimated = self.key.provenance() == Provenance::Estimated;
+        let band = is_estimated.then(|| BAND.map(|factor| self.amount.value() * factor));
+        Self { uncertainty: beside.map(|(_, uncertainty)| *uncertainty), band, ..self }
     }
 }
 
 impl Run {
     pub fn of(report: &Report, totals: &Totals, rates: Rates, timed_out: bool, followed: Followed) -> Self {
         let sampling = &report.sampling;
-        let totals_of_all = totals.get();
-        let derived = derive(&totals_of_all, &Span::of(report));
+        let metrics = MetricTotal::all(&totals.get());
+        let derived = derive(&metrics, &Span::of(report)).into_iter().chain(rates.derive(&metrics));
+        let derived = derived.collect();
         Self {
             parameters: Parameters::new(),
             started: humantime::format_rfc3339_nanos(report.start.wall.max(UNIX_EPOCH)).to_string(),
@@ -319,8 +348,8 @@ impl Run {
             }),
             oom_kills: report.oom_kills.as_ref().map(OomKills::of),
             timed_out,
-            metrics: MetricTotal::all(&totals_of_all),
-            derived: derived.into_iter().chain(rates.derive(&totals_of_all)).collect(),
+            metrics,
+            derived,
             omitted_processes: totals.omitted(),
             followed,
             survivors: report

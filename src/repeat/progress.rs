@@ -44,9 +44,7 @@ impl Progress {
         self.bar.set_length(expected as u64);
         self.bar.inc(1);
         for quantity in [Quantity::Time, Quantity::Energy] {
-            let is_it = |(name, reading): &&(Quantity, Reading)| {
-                *name == quantity && reading.provenance != "estimated"
-            };
+            let is_it = |(name, reading): &&(Quantity, Reading)| *name == quantity && reading.unfit.is_none();
             let Some((_, reading)) = readings.iter().find(is_it) else { continue };
             match self.shown.iter_mut().find(|(name, _)| *name == quantity) {
                 Some((_, running)) => running.add(reading.value),

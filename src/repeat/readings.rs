@@ -92,21 +92,30 @@ impl Column {
 impl Way {
     /// Whether they differ in numbers alone, if at all.
     fn is_like(&self, other: &Self) -> bool {
-        let alike = |a: &str, b: &str| a == b || without_numbers(a).eq(without_numbers(b));
         let is_unfit_alike = match (&self.unfit, &other.unfit) {
             (Some(Unfit::Bound(a, why)), Some(Unfit::Bound(b, other))) => a == b && alike(why, other),
             (unfit, other) => unfit == other,
         };
-        self.provenance == other.provenance
-            && self.bound == other.bound
-            && is_unfit_alike
-            && alike(&self.method, &other.method)
+        self.is_same(other) && self.bound == other.bound && is_unfit_alike
     }
 
-    /// The method, in which numbers are all the same: as what an idle power was measured, for example.
-    pub fn skeleton(&self) -> String {
-        without_numbers(&self.method).collect()
+    /// Whether numbers that were obtained so may be compared. In a method numbers are all the same: as what an idle power
+    /// was measured, for example.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.provenance == other.provenance && alike(&self.method, &other.method)
     }
+
+    /// `cgroup cpu.stat`, `estimated: a curve`.
+    pub fn in_words(&self) -> String {
+        match &*self.provenance {
+            "estimated" => format!("estimated: {}", self.method),
+            _ => self.method.clone(),
+        }
+    }
+}
+
+fn alike(a: &str, b: &str) -> bool {
+    a == b || without_numbers(a).eq(without_numbers(b))
 }
 
 fn without_numbers(text: &str) -> impl Iterator<Item = char> {

@@ -8,7 +8,7 @@ use super::interval::Interval;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// B does not cost more than A by the threshold.
+    /// B does not cost more than A by more than the threshold.
     Pass,
     /// B costs more than A, and by more than the threshold as far as can be said.
     Regression,
@@ -47,9 +47,11 @@ pub struct Decision {
     pub p_worse: f64,
     /// p against "B costs at least as much as A": small if B is better.
     pub p_better: f64,
-    /// p against "B costs at least the threshold more": small if B passes.
+    /// p against "B costs at most the threshold more": small if B is worse by more than the threshold beyond doubt.
+    pub p_over: f64,
+    /// p against "B costs more than A by more than the threshold": small if B passes.
     pub p_not_worse: f64,
-    /// p against "A costs at least the threshold more than B": small if B is no such improvement.
+    /// The same with A and B exchanged: small if B is no improvement by more than the threshold.
     pub p_not_better: f64,
     /// The least p that so many runs can have, whatever they are.
     #[serde(skip)]
@@ -60,11 +62,15 @@ pub struct Decision {
     pub finding: Finding,
 }
 
+/// Whether a hypothesis with this p is rejected with this error. Rounding errors are none of significance.
+pub fn rejects(p: f64, error: f64) -> bool {
+    p <= error * (1.0 + 1e-9)
+}
+
 impl Decision {
-    /// Whether so many runs can find a regression at this error, in one of so many metrics (Holm's first step).
-    pub fn is_possible(&self, alpha: f64, metrics: usize) -> bool {
+    /// Whether so many runs can find a regression with this error.
+    pub fn is_possible(&self, error: f64) -> bool {
         let enough = self.runs.iter().all(|runs| *runs >= super::gate::Rule::FEWEST_RUNS);
-        // Rounding errors are none of significance.
-        enough && self.least_p * metrics.max(1) as f64 <= alpha * (1.0 + 1e-9)
+        enough && rejects(self.least_p, error)
     }
 }

@@ -23,17 +23,17 @@ pub struct Drift {
 
 /// The drift of runs in the order in which they ran, if there is one to notice.
 pub fn notice(runs: &[f64]) -> Result<Option<Drift>, Invalid> {
-    let logarithms = sample::logarithms(runs)?;
+    sample::positive(runs, 1)?;
     let half = runs.len() / 2;
     if half == 0 {
         return Ok(None);
     }
-    let (first, second) = (&logarithms[..half], &logarithms[runs.len() - half..]);
-    let p = rank_sum::test(first, second, 0.0)?.two_sided();
+    let [first, second] = sample::logarithms(&runs[..half], &runs[runs.len() - half..])?;
+    let p = rank_sum::test(&first, &second, 0.0)?.two_sided();
     if p > FALSE_NOTICES {
         return Ok(None);
     }
-    let change = hodges_lehmann::shift(first, second, 0.95)?.value.exp_m1();
+    let change = hodges_lehmann::shift(&first, &second, 0.95)?.value.exp_m1();
     Ok(Some(Drift { change, p }))
 }
 

@@ -4,20 +4,31 @@
 //! `ln(1 + threshold)`, `Δ` the Hodges-Lehmann estimate, and every p-value is that of the exact one-sided rank test.
 //!
 //! - REGRESSION: the test rejects "B costs at most as much as A", and `Δ > t`.
-//! - PASS: the test rejects "B costs at least the threshold more", `Δ ≥ t`.
+//! - PASS: the test rejects "B costs more than the threshold more", `Δ > t`.
 //! - INCONCLUSIVE: neither. More runs can change that, waiting cannot.
 //!
-//! Both can never hold: where more than half of the means of two differences exceed `t`, "at least `t`" is not
+//! The threshold is what is allowed, so exactly so much is no regression and passes: 105 against 100 at 5 %. Counts do
+//! not vary and meet thresholds exactly, so nothing is left to rounding errors: `t` is larger than the logarithm by
+//! [`MARGIN`], and differences that are equal but for rounding errors are ties ([`sample::TIE`]).
+//!
+//! Both can never hold: where more than half of the means of two differences exceed `t`, "more than `t`" is not
 //! unlikely. Each error has at most the probability α, whatever the distribution, if the pairs are independent and
 //! their `dᵢ` symmetric (for two samples: if they differ by a shift alone). The second condition of a regression
 //! makes its error much rarer still, as long as `Δ` is known better than the threshold.
 //!
 //! With several metrics, any regression fails and all must pass: see [`Rule::together`].
 
-use super::decision::{Decision, Finding, Verdict};
+use super::decision::{Decision, Finding, Verdict, rejects};
 use super::sample::{self, Invalid};
 use super::tails::Tails;
 use super::{hodges_lehmann, holm, rank_sum, signed_rank};
+
+/// What is above the threshold by less is at it: 7 parts in 10¹⁵ of the cost.
+const MARGIN: f64 = 4.0 * sample::TIE;
+
+/// So much of the error is for what stands guard beside what decides, if anything does. At ten pairs that costs what
+/// decides nothing: the largest error of its test below 5 % is 4.2 %.
+const GUARDS: f64 = 0.1;
 
 /// The rule of a gate.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,19 +81,24 @@ impl Rule {
         Self { alpha, ..self }
     }
 
-    /// So many pairs it takes at least to find a regression in one of so many metrics.
-    pub fn fewest_pairs(self, metrics: usize) -> usize {
+    /// So many pairs it takes at least to find a regression in one of these metrics.
+    pub fn fewest_pairs(self, metrics: Metrics) -> usize {
         self.fewest(metrics, signed_rank::least)
     }
 
     /// So many runs it takes at least against so many of another session.
-    pub fn fewest_runs(self, stored: usize, metrics: usize) -> usize {
+    pub fn fewest_runs(self, stored: usize, metrics: Metrics) -> usize {
         self.fewest(metrics, |runs| rank_sum::least(stored, runs))
     }
 
-    fn fewest(self, metrics: usize, least: impl Fn(usize) -> f64) -> usize {
-        let error = self.alpha * (1.0 + 1e-9) / metrics.max(1) as f64;
-        (Self::FEWEST_RUNS..).find(|runs| least(*runs) <= error).unwrap_or(usize::MAX)
+    fn fewest(self, metrics: Metrics, least: impl Fn(usize) -> f64) -> usize {
+        let error = self.error_of(metrics);
+        (Self::FEWEST_RUNS..).find(|runs| rejects(least(*runs), error)).unwrap_or(usize::MAX)
+    }
+
+    /// The error that the first of these metrics may spend on a regression (Holm's first step).
+    pub fn error_of(self, metrics: Metrics) -> f64 {
+        metrics.share() * self.alpha / metrics.deciding.max(1) as f64
     }
 
     /// Judges pairs of runs: the i-th of A and the i-th of B ran next to each other, in an order that alternates.
@@ -97,7 +113,7 @@ impl Rule {
     /// [`Rule::STORED_THRESHOLD`].
     pub fn stored(self, a: &[f64], b: &[f64]) -> Result<Decision, Invalid> {
         let rule = Self { threshold: self.threshold.max(Self::STORED_THRESHOLD), ..self };
-        let (first, second) = (sample::logarithms(a)?, sample::logarithms(b)?);
+        let [first, second] = sample::logarithms(a, b)?;
         let estimate = hodges_lehmann::shift(&first, &second, rule.level())?;
         let least = rank_sum::least(a.len(), b.len());
         rule.decide([a.len(), b.len()], least, estimate, |shift| rank_sum::test(&first, &second, shift))
@@ -110,7 +126,7 @@ impl Rule {
         estimate: hodges_lehmann::Estimate,
         test: impl Fn(f64) -> Result<Tails, Invalid>,
     ) -> Result<Decision, Invalid> {
-        let (at_none, margin) = (test(0.0)?, self.threshold.ln_1p());
+        let (at_none, at_threshold) = (test(0.0)?, test(margin(self.threshold))?);
         let decision = Decision {
             runs,
             change: estimate.value.exp_m1(),
@@ -118,8 +134,9 @@ impl Rule {
             threshold: self.threshold,
             p_worse: at_none.greater,
             p_better: at_none.less,
-            p_not_worse: test(margin)?.less,
-            p_not_better: test(-margin)?.greater,
+            p_over: at_threshold.greater,
+            p_not_worse: at_threshold.less,
+            p_not_better: test(-margin(self.threshold))?.greater,
             least_p,
             verdict: Verdict::Inconclusive,
             finding: Finding::Unclear,
@@ -127,16 +144,16 @@ impl Rule {
         if !decision.change.is_finite() || !decision.interval.high.is_finite() {
             return Err(Invalid::TooLarge);
         }
-        Ok(self.judged(decision, 1))
+        Ok(self.judged(decision, Metrics { deciding: 1, guards: 0 }))
     }
 
-    /// The decision with the words that its numbers deserve, as one of so many.
-    fn judged(self, mut decision: Decision, metrics: usize) -> Decision {
-        let rejects = |p: f64| p <= self.alpha;
+    /// The decision with the words that its numbers deserve, as one of these.
+    fn judged(self, mut decision: Decision, metrics: Metrics) -> Decision {
+        let rejects = |p: f64| rejects(p, self.alpha);
         // What could not fail must not pass.
-        let enough = decision.is_possible(self.alpha, metrics);
+        let enough = decision.is_possible(self.error_of(metrics));
         let change = decision.change.ln_1p();
-        let margin = decision.threshold.ln_1p();
+        let margin = margin(decision.threshold);
         let worse = enough && rejects(decision.p_worse) && change > margin;
         let better = enough && rejects(decision.p_better) && change < -margin;
         let passes = enough && rejects(decision.p_not_worse);
@@ -154,32 +171,74 @@ impl Rule {
         decision
     }
 
-    /// One verdict on several metrics of the same runs, whose decisions were made by this rule.
+    /// One verdict on several metrics of the same runs, whose decisions were made by this rule: some decide, others stand
+    /// guard beside them.
     ///
     /// "Worse" and "better" are claims about some metric, and the more metrics there are, the more chances for a
     /// false one: so `p_worse` and `p_better` are replaced by Holm's adjusted ones over all metrics, and the words
     /// judged anew. The probability of any false regression stays at most α, however the metrics depend on each
     /// other. k metrics need `2⁻ⁿ ≤ α / k`: two take 6 pairs, three to six take 7.
     ///
-    /// "Pass" is a claim about all metrics, and false if a single one is over the threshold; that one passes with at
-    /// most α. So no adjustment is due (intersection-union: Berger, "Multiparameter hypothesis testing and acceptance
-    /// sampling", 1982). Only with fewer runs than could find a regression, nothing passes either.
-    pub fn together(self, decisions: &mut [Decision]) -> Verdict {
-        let worse = holm::adjusted(&decisions.iter().map(|decision| decision.p_worse).collect::<Vec<_>>());
-        let better = holm::adjusted(&decisions.iter().map(|decision| decision.p_better).collect::<Vec<_>>());
-        let metrics = decisions.len();
-        for ((decision, p_worse), p_better) in decisions.iter_mut().zip(worse).zip(better) {
+    /// A guard need not be shown to be as good as before, but what is shown to be worse passes nothing. It makes a
+    /// regression if it is worse by more than the threshold beyond doubt: the test rejects "at most the threshold more"
+    /// with a tenth of the error, which what decides goes without. Where its own word is "worse" and no more, the verdict
+    /// is open.
+    ///
+    /// "Pass" is a claim about all metrics that decide, and false if a single one is over the threshold; that one passes
+    /// with at most α. So no adjustment is due (intersection-union: Berger, "Multiparameter hypothesis testing and
+    /// acceptance sampling", 1982). Only with fewer runs than could find a regression, nothing passes either.
+    pub fn together(self, deciding: &mut [Decision], guards: &mut [Decision]) -> Verdict {
+        let metrics = Metrics { deciding: deciding.len(), guards: guards.len() };
+        let adjusted = |decisions: &[Decision], share: f64, p: fn(&Decision) -> f64| {
+            let adjusted = holm::adjusted(&decisions.iter().map(p).collect::<Vec<_>>());
+            adjusted.into_iter().map(move |p| (p / share).min(1.0)).collect::<Vec<_>>()
+        };
+        let share = metrics.share();
+        let worse = adjusted(deciding, share, |decision| decision.p_worse);
+        let better = adjusted(deciding, share, |decision| decision.p_better);
+        for ((decision, p_worse), p_better) in deciding.iter_mut().zip(worse).zip(better) {
             *decision = self.judged(Decision { p_worse, p_better, ..*decision }, metrics);
         }
-        let all = |verdict| decisions.iter().all(|decision| decision.verdict == verdict);
-        if decisions.iter().any(|decision| decision.verdict == Verdict::Regression) {
+        let over = adjusted(guards, GUARDS, |guard| guard.p_over);
+        for (guard, p_over) in guards.iter_mut().zip(over) {
+            guard.p_over = p_over;
+            let is_sure = guard.finding == Finding::Worse && rejects(p_over, self.alpha);
+            guard.verdict = match guard.finding {
+                Finding::Worse if is_sure => Verdict::Regression,
+                Finding::Worse => Verdict::Inconclusive,
+                _ => Verdict::Pass,
+            };
+        }
+        let both = || deciding.iter().chain(guards.iter());
+        if both().any(|decision| decision.verdict == Verdict::Regression) {
             Verdict::Regression
-        } else if !decisions.is_empty() && all(Verdict::Pass) {
+        } else if !deciding.is_empty() && both().all(|decision| decision.verdict == Verdict::Pass) {
             Verdict::Pass
         } else {
             Verdict::Inconclusive
         }
     }
+}
+
+/// How many metrics there are to judge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metrics {
+    /// On which the verdict rests.
+    pub deciding: usize,
+    /// Which may only make a regression.
+    pub guards: usize,
+}
+
+impl Metrics {
+    /// How much of the error is for what decides.
+    fn share(self) -> f64 {
+        if self.guards > 0 { 1.0 - GUARDS } else { 1.0 }
+    }
+}
+
+/// The threshold as the logarithm of a ratio, and a little more.
+fn margin(threshold: f64) -> f64 {
+    threshold.ln_1p() + MARGIN
 }
 
 #[cfg(test)]
@@ -296,8 +355,9 @@ mod tests {
     fn any_regression_fails_and_all_must_pass() {
         let rule = Rule::default();
         let decision = |factor| rule.paired(&A, &changed(factor)).unwrap();
-        let together =
-            |factors: &[f64]| rule.together(&mut factors.iter().map(|f| decision(*f)).collect::<Vec<_>>());
+        let together = |factors: &[f64]| {
+            rule.together(&mut factors.iter().map(|f| decision(*f)).collect::<Vec<_>>(), &mut [])
+        };
         assert_eq!(together(&[1.0, 1.0, 0.9]), Verdict::Pass);
         assert_eq!(together(&[1.0, 1.05, 0.9]), Verdict::Regression);
         assert_eq!(together(&[1.0, 1.02, 0.9]), Verdict::Inconclusive);
@@ -306,38 +366,121 @@ mod tests {
     }
 
     #[test]
+    fn a_guard_that_is_worse_beyond_doubt_fails_one_that_may_be_leaves_it_open_and_any_other_says_nothing() {
+        let rule = Rule::default();
+        let paired = |pairs: usize, factor| rule.paired(&A[..pairs], &changed(factor)[..pairs]).unwrap();
+        let judge = |pairs, decides, guards| {
+            let (mut decides, mut guards) = ([paired(pairs, decides)], [paired(pairs, guards)]);
+            (rule.together(&mut decides, &mut guards), guards[0].verdict)
+        };
+        assert_eq!(judge(10, 1.0, 1.10), (Verdict::Regression, Verdict::Regression));
+        assert_eq!(judge(10, 1.0, 1.021), (Verdict::Inconclusive, Verdict::Inconclusive));
+        // It need not be shown to be as good as before.
+        for factor in [0.9, 1.0, 1.019, 1.02] {
+            assert_eq!(judge(10, 1.0, factor), (Verdict::Pass, Verdict::Pass), "{factor}");
+        }
+        // Five pairs can find what decides to be worse, and nothing beyond doubt: .03 is more than a tenth of 5 %.
+        assert_eq!(judge(5, 1.05, 1.0).0, Verdict::Regression);
+        assert_eq!(judge(5, 1.0, 1.4), (Verdict::Inconclusive, Verdict::Inconclusive));
+        assert_eq!(judge(8, 1.0, 1.4), (Verdict::Regression, Verdict::Regression));
+        // Nor does it help what decides.
+        assert_eq!(judge(10, 1.02, 0.5).0, Verdict::Inconclusive);
+        assert_eq!(judge(10, 1.05, 0.5).0, Verdict::Regression);
+    }
+
+    /// The threshold in percent.
+    #[track_caller]
+    fn at(percent: f64, a: &[f64], b: &[f64], expected: Verdict) {
+        let rule = Rule::new(percent / 100.0, 0.05).unwrap();
+        let stored = (percent >= 5.0).then(|| rule.stored(a, b).unwrap());
+        for decision in [Some(rule.paired(a, b).unwrap()), stored].into_iter().flatten() {
+            assert_eq!(decision.verdict, expected, "{} against {} at {percent} %", b[0], a[0]);
+        }
+    }
+
+    #[test]
+    fn exactly_the_threshold_passes_and_one_count_more_does_not_whatever_the_magnitude() {
+        let n = |value: f64| vec![value; 8];
+        for (a, b, percent) in
+            [(100.0, 105.0, 5.0), (20.0, 21.0, 5.0), (100.0, 125.0, 25.0), (3.0, 3.3, 10.0)]
+        {
+            at(percent, &n(a), &n(b), Verdict::Pass);
+            at(percent, &[a; 6], &[b; 6], Verdict::Pass);
+        }
+        let mut random = fastrand::Rng::with_seed(1);
+        for percent in [0, 1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 50, 75, 100, 150, 300, 1000] {
+            for magnitude in 0..=9 {
+                let hundreds = random.u64(10_u64.pow(magnitude)..10_u64.pow(magnitude + 1));
+                let (a, b) = ((100 * hundreds) as f64, ((100 + percent) * hundreds) as f64);
+                let percent = percent as f64;
+                at(percent, &n(a), &n(b), Verdict::Pass);
+                at(percent, &n(a), &n(b + 1.0), Verdict::Regression);
+                at(percent, &n(a), &n(b - 1.0), Verdict::Pass);
+                // In any unit.
+                for unit in [1e-9, 1.0 / 3.0, 1e9] {
+                    let scaled = |value: f64| n(value * unit);
+                    at(percent, &scaled(a), &scaled(b), Verdict::Pass);
+                    at(percent, &scaled(a), &scaled(b + 1.0), Verdict::Regression);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn pairs_of_any_size_that_are_exactly_at_the_threshold_pass() {
+        let mut random = fastrand::Rng::with_seed(2);
+        for percent in [0_u64, 1, 2, 5, 10, 25, 40] {
+            let hundreds: Vec<u64> = (0..10).map(|_| random.u64(1..10_000_000)).collect();
+            let a: Vec<f64> = hundreds.iter().map(|of| (100 * of) as f64).collect();
+            let b: Vec<f64> = hundreds.iter().map(|of| ((100 + percent) * of) as f64).collect();
+            let rule = Rule::new(percent as f64 / 100.0, 0.05).unwrap();
+            assert_eq!(rule.paired(&a, &b).unwrap().verdict, Verdict::Pass, "{percent}");
+            let exchanged = rule.paired(&b, &a).unwrap();
+            assert_eq!(
+                words(exchanged),
+                (Verdict::Pass, Finding::Same),
+                "exactly so much better is not more"
+            );
+        }
+    }
+
+    #[test]
     fn more_metrics_take_more_evidence_for_a_regression_but_not_for_a_pass() {
         let rule = Rule::default();
         let five = |factor| rule.paired(&A[..5], &changed(factor)[..5]).unwrap();
-        assert_eq!(rule.together(&mut [five(1.05)]), Verdict::Regression);
+        assert_eq!(rule.together(&mut [five(1.05)], &mut []), Verdict::Regression);
         let mut two = [five(1.05), five(1.0)];
-        assert_eq!(rule.together(&mut two), Verdict::Inconclusive);
+        assert_eq!(rule.together(&mut two, &mut []), Verdict::Inconclusive);
         assert_eq!((two[0].p_worse, two[0].verdict), (2.0 / 32.0, Verdict::Inconclusive));
         let six = |factor| rule.paired(&A[..6], &changed(factor)[..6]).unwrap();
-        assert_eq!(rule.together(&mut [six(1.0), six(1.0)]), Verdict::Pass);
+        assert_eq!(rule.together(&mut [six(1.0), six(1.0)], &mut []), Verdict::Pass);
     }
 
     #[test]
     fn what_could_not_find_a_regression_passes_nothing() {
         let rule = Rule::default();
         let five = |factor| rule.paired(&A[..5], &changed(factor)[..5]).unwrap();
-        assert_eq!(rule.together(&mut [five(1.0)]), Verdict::Pass);
+        assert_eq!(rule.together(&mut [five(1.0)], &mut []), Verdict::Pass);
         let mut two = [five(1.0), five(1.0)];
-        assert_eq!(rule.together(&mut two), Verdict::Inconclusive);
+        assert_eq!(rule.together(&mut two, &mut []), Verdict::Inconclusive);
         assert!(two.iter().all(|decision| words(*decision) == (Verdict::Inconclusive, Finding::Unclear)));
         // One order in 252 is as rare as it gets.
         let strict = Rule::new(0.02, 0.003).unwrap();
         let stored = |n: usize| strict.stored(&A[..n], &changed(1.0)[..n]).unwrap();
-        assert!(!stored(5).is_possible(0.003, 1) && stored(6).is_possible(0.003, 1));
+        assert!(!stored(5).is_possible(0.003) && stored(6).is_possible(0.003));
     }
 
     #[test]
     fn as_many_runs_are_needed_as_can_decide() {
         let of = |alpha| Rule::new(0.02, alpha).unwrap();
-        assert_eq!([1, 2, 3, 6, 7].map(|metrics| of(0.05).fewest_pairs(metrics)), [5, 6, 6, 7, 8]);
-        assert_eq!((of(0.01).fewest_pairs(1), of(0.0625).fewest_pairs(2)), (7, 5));
-        assert_eq!([5, 10].map(|stored| of(0.05).fewest_runs(stored, 1)), [5, 5]);
-        assert_eq!([5, 10].map(|stored| of(0.001).fewest_runs(stored, 1)), [8, 5]);
+        let several = |deciding| Metrics { deciding, guards: 0 };
+        assert_eq!([1, 2, 3, 6, 7].map(|metrics| of(0.05).fewest_pairs(several(metrics))), [5, 6, 6, 7, 8]);
+        assert_eq!((of(0.01).fewest_pairs(several(1)), of(0.0625).fewest_pairs(several(2))), (7, 5));
+        assert_eq!([5, 10].map(|stored| of(0.05).fewest_runs(stored, several(1))), [5, 5]);
+        assert_eq!([5, 10].map(|stored| of(0.001).fewest_runs(stored, several(1))), [8, 5]);
+        // A guard takes a tenth of the error, and no pair more at the usual ones.
+        let guarded = Metrics { deciding: 1, guards: 1 };
+        assert_eq!([0.05, 0.025, 0.01].map(|alpha| of(alpha).fewest_pairs(guarded)), [5, 6, 7]);
     }
 
     #[test]

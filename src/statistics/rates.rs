@@ -7,7 +7,7 @@
 use super::decision::{Decision, Finding, Verdict};
 use super::gate::Rule;
 use super::sequential::Plan;
-use super::simulation::{Session, adaptive, gate, rate, stored};
+use super::simulation::{Session, Two, adaptive, gate, rate, stored};
 use super::{drift, hodges_lehmann, signed_rank};
 
 const SESSIONS: u32 = 2500;
@@ -140,7 +140,7 @@ fn several_metrics_together_raise_no_more_false_alarms_than_one() {
             })
             .collect();
         each += f64::from(metrics.iter().any(|metric| metric.verdict == Verdict::Regression)) / 1000.0;
-        rule.together(&mut metrics) == Verdict::Regression
+        rule.together(&mut metrics, &mut []) == Verdict::Regression
     });
     at_most(0.05, together);
     // The control: without Holm's adjustment.
@@ -252,4 +252,74 @@ fn the_test_errs_as_often_as_its_distribution_says() {
         hodges_lehmann::one_sample(&a, 0.95).unwrap().interval.contains(100.0)
     });
     at_least(0.935, estimates);
+}
+
+/// How the noise of what decides and that of time may hang together.
+const CORRELATIONS: [f64; 3] = [0.0, 0.5, 0.9];
+
+fn two(session: Session, correlation: f64, effects: [f64; 2]) -> Two {
+    Two { session, correlation, effects }
+}
+
+fn share_of_two(sessions: u32, two: Two, verdict: Verdict) -> f64 {
+    rate(sessions, 1, |noise| two.gate(noise).unwrap() == verdict)
+}
+
+#[test]
+fn with_time_on_guard_false_alarms_are_still_at_most_2_percent() {
+    for correlation in CORRELATIONS {
+        for session in [USUAL, CORRELATED] {
+            at_most(0.02, share_of_two(SESSIONS, two(session, correlation, [0.0, 0.0]), Verdict::Regression));
+        }
+    }
+    // Of the same sessions the guard alarms in one of a thousand more, if in any: those with outliers are near to 2 %.
+    for session in [WILD, NOISY] {
+        let equal = two(session, 0.5, [0.0, 0.0]);
+        let unguarded = rate(SESSIONS, 1, |noise| equal.unguarded(noise).unwrap() == Verdict::Regression);
+        at_most(unguarded + 0.001, share_of_two(SESSIONS, equal, Verdict::Regression));
+    }
+}
+
+#[test]
+fn with_time_on_guard_what_decides_is_found_as_often_and_passes_as_often() {
+    for correlation in CORRELATIONS {
+        let share = |effect, verdict| share_of_two(1500, two(USUAL, correlation, [effect, 0.0]), verdict);
+        at_least(0.99, share(0.05, Verdict::Regression));
+        at_least(0.80, share(0.03, Verdict::Regression));
+        at_most(0.07, share(0.02, Verdict::Pass));
+        at_least(0.50, share(0.0, Verdict::Pass));
+    }
+    at_least(0.90, share_of_two(1500, two(WILD, 0.5, [0.05, 0.0]), Verdict::Regression));
+}
+
+#[test]
+fn a_time_that_is_10_percent_worse_fails_and_one_that_is_5_percent_worse_does_not_pass() {
+    for correlation in CORRELATIONS {
+        at_least(0.99, share_of_two(1500, two(USUAL, correlation, [0.0, 0.10]), Verdict::Regression));
+        at_most(0.01, share_of_two(1500, two(USUAL, correlation, [0.0, 0.05]), Verdict::Pass));
+        // At the threshold it is no regression, whatever decides.
+        at_most(0.03, share_of_two(1500, two(USUAL, correlation, [0.0, 0.02]), Verdict::Regression));
+    }
+    // The control: without the guard both pass, as what decides has not changed.
+    let slower = two(USUAL, 0.5, [0.0, 0.10]);
+    at_least(0.50, rate(1500, 1, |noise| slower.unguarded(noise).unwrap() == Verdict::Pass));
+}
+
+#[test]
+fn with_time_on_guard_a_stored_baseline_and_early_looks_err_no_more_often() {
+    for correlation in CORRELATIONS {
+        let equal = two(USUAL, correlation, [0.0, 0.0]);
+        let alarms = rate(1500, 1, |noise| equal.stored(0.02, noise).unwrap() == Verdict::Regression);
+        at_most(0.02, alarms);
+        let slower = two(USUAL, correlation, [0.0, 0.20]);
+        at_least(0.97, rate(500, 1, |noise| slower.stored(0.02, noise).unwrap() == Verdict::Regression));
+
+        let adaptive = |effects| {
+            let two = two(up_to(26, USUAL), correlation, effects);
+            rate(800, 1, |noise| two.adaptive(noise).unwrap() == Verdict::Regression)
+        };
+        at_most(0.02, adaptive([0.0, 0.0]));
+        at_least(0.99, adaptive([0.0, 0.10]));
+        at_least(0.99, adaptive([0.05, 0.0]));
+    }
 }

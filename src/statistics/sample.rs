@@ -50,6 +50,11 @@ pub enum Invalid {
     },
 }
 
+/// Two logarithms of ratios that differ by no more are equal: what rounding does to a ratio and its logarithm, and to
+/// the difference of two of them, is less (each errs by half a unit in the last place), and a single count of 10¹² is
+/// more.
+pub const TIE: f64 = 8.0 * f64::EPSILON;
+
 /// Accepts at least `needed` numbers that are all finite.
 pub fn finite(values: &[f64], needed: usize) -> Result<(), Invalid> {
     if values.len() < needed {
@@ -78,10 +83,20 @@ pub fn probability(name: &'static str, value: f64) -> Result<(), Invalid> {
     Err(Invalid::Setting { name, value, range: "above 0 and below 1" })
 }
 
-/// `ln x` of each.
-pub fn logarithms(values: &[f64]) -> Result<Vec<f64>, Invalid> {
-    positive(values, 1)?;
-    Ok(values.iter().map(|value| value.ln()).collect())
+/// `ln x` of each, all in the same unit: that of the first. The logarithms of large numbers would be large, and their
+/// differences less exact than the numbers.
+pub fn logarithms(first: &[f64], second: &[f64]) -> Result<[Vec<f64>; 2], Invalid> {
+    positive(first, 1)?;
+    positive(second, 1)?;
+    let unit = first[0];
+    Ok([first, second].map(|values| values.iter().map(|value| log_ratio(unit, *value)).collect()))
+}
+
+/// `ln (second / first)`.
+fn log_ratio(first: f64, second: f64) -> f64 {
+    // Equal ratios must become equal logarithms, which the difference of two logarithms does not promise.
+    let ratio = second / first;
+    if ratio.is_normal() { ratio.ln() } else { second.ln() - first.ln() }
 }
 
 /// `ln (second / first)` of each pair.
@@ -91,12 +106,7 @@ pub fn log_ratios(first: &[f64], second: &[f64]) -> Result<Vec<f64>, Invalid> {
     if first.len() != second.len() {
         return Err(Invalid::Unpaired { first: first.len(), second: second.len() });
     }
-    let log_ratio = |(a, b): (&f64, &f64)| {
-        // Equal ratios must become equal logarithms, which the difference of two logarithms does not promise.
-        let ratio = b / a;
-        if ratio.is_normal() { ratio.ln() } else { b.ln() - a.ln() }
-    };
-    Ok(first.iter().zip(second).map(log_ratio).collect())
+    Ok(first.iter().zip(second).map(|(a, b)| log_ratio(*a, *b)).collect())
 }
 
 /// The numbers in ascending order.
@@ -121,13 +131,13 @@ pub struct Ranks {
     pub unit: f64,
 }
 
-/// The ranks of the numbers, of which equal ones share the mean of theirs (midranks).
+/// The ranks of the numbers, of which equal ones (see [`TIE`]) share the mean of theirs (midranks).
 pub fn ranks(values: &[f64]) -> Ranks {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_unstable_by(|a, b| values[*a].total_cmp(&values[*b]));
     let mut ranks = vec![0; values.len()];
     let mut before = 0;
-    for tied in order.chunk_by(|a, b| values[*a] == values[*b]) {
+    for tied in order.chunk_by(|a, b| values[*b] - values[*a] <= TIE) {
         for at in tied {
             ranks[*at] = 2 * before + 1 + tied.len();
         }
@@ -150,6 +160,7 @@ mod tests {
         assert_eq!(ranks(&[5.0, 1.0, 5.0, 0.0, 5.0]), Ranks { ranks: vec![4, 2, 4, 1, 4], unit: 1.0 });
         assert_eq!(ranks(&[5.0, 1.0, 5.0, 0.0]), Ranks { ranks: vec![7, 4, 7, 2], unit: 0.5 });
         assert_eq!(ranks(&[0.0, -0.0]).unit, 0.5);
+        assert_eq!(ranks(&[1.1_f64.ln(), -(1.0 / 1.1_f64).ln()]).unit, 0.5, "but for rounding errors");
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! significant when every difference grows; here a p-value never rises with the differences, and so a verdict never
 //! turns back when the threshold goes on.
 
-use super::sample::{self, Invalid, Ranks};
+use super::sample::{self, Invalid, Ranks, TIE};
 use super::tails::Tails;
 
 /// Up to so many differences the distribution is exact (at most half a million additions each); beyond, normal: its
@@ -27,8 +27,8 @@ pub fn test(differences: &[f64], shift: f64) -> Result<Tails, Invalid> {
     let Ranks { ranks, unit } = sample::ranks(&sizes);
     let ranked = || ranks.iter().copied().zip(&differences);
     let kept: Vec<usize> =
-        ranked().filter(|(_, difference)| **difference != 0.0).map(|(rank, _)| rank).collect();
-    let observed: usize = ranked().filter(|(_, difference)| **difference > 0.0).map(|(rank, _)| rank).sum();
+        ranked().filter(|(_, difference)| difference.abs() > TIE).map(|(rank, _)| rank).collect();
+    let observed: usize = ranked().filter(|(_, difference)| **difference > TIE).map(|(rank, _)| rank).sum();
     if differences.len() <= EXACT {
         return Ok(Tails::exact(&null(&kept), observed));
     }

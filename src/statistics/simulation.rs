@@ -4,7 +4,7 @@
 //! AR(1) from run to run; a drift, linear from the first run to the last; and now and then an outlier. The runs of
 //! two versions come in ABBA order.
 
-use crate::statistics::decision::Decision;
+use crate::statistics::decision::{Decision, Verdict};
 use crate::statistics::gate::Rule;
 use crate::statistics::sample::Invalid;
 use crate::statistics::sequential::Plan;
@@ -87,6 +87,104 @@ impl Session {
     pub fn apart(self, effect: f64, spread: f64, noise: &mut Noise) -> (Vec<f64>, Vec<f64>) {
         let level = 100.0 * (1.0 + effect) * (spread * noise.normal()).exp();
         (self.runs(|_| 100.0, self.pairs, noise), self.runs(|_| level, self.pairs, noise))
+    }
+}
+
+/// What the runs of a session say of two metrics whose noise is correlated: energy or CPU time, which decides, and time.
+#[derive(Debug, Clone, Copy)]
+pub struct Two {
+    pub session: Session,
+    /// The correlation of the metrics' noise. What is an outlier in the one is in the other, too.
+    pub correlation: f64,
+    /// By how much the version differs in each.
+    pub effects: [f64; 2],
+}
+
+impl Two {
+    /// The runs of both versions, of either metric, in ABBA order.
+    fn interleaved(self, noise: &mut Noise) -> [(Vec<f64>, Vec<f64>); 2] {
+        let is_b = |run: usize| matches!(run % 4, 1 | 2);
+        let runs = self.runs(
+            [0, 1].map(|i| move |run| if is_b(run) { 1.0 + self.effects[i] } else { 1.0 }),
+            2 * self.session.pairs,
+            noise,
+        );
+        runs.map(|runs| {
+            let of = |b: bool| (0..runs.len()).filter(move |run| is_b(*run) == b).map(|run| runs[run]);
+            (of(false).collect(), of(true).collect())
+        })
+    }
+
+    /// Two sessions, as [`Session::apart`]; the levels of both metrics differ with the same correlation.
+    fn apart(self, spread: f64, noise: &mut Noise) -> [(Vec<f64>, Vec<f64>); 2] {
+        let levels = self.correlated(noise).map(|normal| (spread * normal).exp());
+        let first = self.runs([0, 1].map(|_| |_| 1.0), self.session.pairs, noise);
+        let second = self.runs(
+            [0, 1].map(|i| move |_| levels[i] * (1.0 + self.effects[i])),
+            self.session.pairs,
+            noise,
+        );
+        let [a, b] = first;
+        let [c, d] = second;
+        [(a, c), (b, d)]
+    }
+
+    fn correlated(self, noise: &mut Noise) -> [f64; 2] {
+        let first = noise.normal();
+        [first, self.correlation * first + (1.0 - self.correlation.powi(2)).sqrt() * noise.normal()]
+    }
+
+    fn runs(self, levels: [impl Fn(usize) -> f64; 2], count: usize, noise: &mut Noise) -> [Vec<f64>; 2] {
+        let Session { cv, drift, rho, outliers, .. } = self.session;
+        let mut previous = self.correlated(noise);
+        let mut runs = [Vec::with_capacity(count), Vec::with_capacity(count)];
+        for at in 0..count {
+            let fresh = self.correlated(noise);
+            let drift = 1.0 + drift * at as f64 / (count - 1) as f64;
+            let outlier = if noise.chance(outliers) { 1.0 + OUTLIER } else { 1.0 };
+            for i in 0..2 {
+                previous[i] = rho * previous[i] + (1.0 - rho * rho).sqrt() * fresh[i];
+                runs[i].push(100.0 * levels[i](at) * drift * (cv * previous[i]).exp() * outlier);
+            }
+        }
+        runs
+    }
+
+    /// The verdict on pairs by the first metric alone.
+    pub fn unguarded(self, noise: &mut Noise) -> Result<Verdict, Invalid> {
+        let [(a, b), _] = self.interleaved(noise);
+        Ok(Rule::default().paired(&a, &b)?.verdict)
+    }
+
+    /// The verdict of the default gate on pairs: the first metric decides, the second stands guard.
+    pub fn gate(self, noise: &mut Noise) -> Result<Verdict, Invalid> {
+        let [decides, guards] = self.interleaved(noise);
+        let rule = Rule::default();
+        let paired = |(a, b): &(Vec<f64>, Vec<f64>)| rule.paired(a, b);
+        Ok(rule.together(&mut [paired(&decides)?], &mut [paired(&guards)?]))
+    }
+
+    /// The same against an earlier session.
+    pub fn stored(self, spread: f64, noise: &mut Noise) -> Result<Verdict, Invalid> {
+        let [decides, guards] = self.apart(spread, noise);
+        let rule = Rule::default();
+        let stored = |(a, b): &(Vec<f64>, Vec<f64>)| rule.stored(a, b);
+        Ok(rule.together(&mut [stored(&decides)?], &mut [stored(&guards)?]))
+    }
+
+    /// The same with looks: the verdict of the one that ends the session.
+    pub fn adaptive(self, noise: &mut Noise) -> Result<Verdict, Invalid> {
+        let [decides, guards] = self.interleaved(noise);
+        let plan = Plan::new(Rule::default(), self.session.pairs)?;
+        let verdict = |rule: Rule, pairs: usize| {
+            let paired = |(a, b): &(Vec<f64>, Vec<f64>)| rule.paired(&a[..pairs], &b[..pairs]);
+            Ok(rule.together(&mut [paired(&decides)?], &mut [paired(&guards)?]))
+        };
+        let mut pairs = 1;
+        while !plan.is_over(pairs, |rule| verdict(rule, pairs))? {
+            pairs += 1;
+        }
+        verdict(plan.last_rule(pairs), pairs)
     }
 }
 

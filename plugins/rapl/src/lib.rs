@@ -27,7 +27,7 @@ use alumet::{Availability, Host, Interval, Plugin, Setup};
 use serde::{Deserialize, Serialize};
 
 use domain::Part;
-pub use domain::{is_machine_energy, is_package_energy};
+pub use domain::{Domain, is_machine_energy, is_package_energy};
 use found::Found;
 pub use meter::{Meter, Register};
 use refusal::Refusal;
