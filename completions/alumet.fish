@@ -91,7 +91,7 @@ complete -c alumet -n "__fish_alumet_using_subcommand attach" -s h -l help -d 'P
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l pairs -d 'Pairs of runs, 5 at least (with --adaptive, at most so many, 20 at least) [default: 10; adaptive: 40]' -r
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l threshold -d 'A regression is an increase by more than this' -r
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l alpha -d 'The probability of an error' -r
-complete -c alumet -n "__fish_alumet_using_subcommand compare" -l gate -l metric -d 'What decides: energy, cpu, time, memory, instructions, gpu or an event; each with a threshold of its own if it is to have one, as in energy=2%,time=5%' -r
+complete -c alumet -n "__fish_alumet_using_subcommand compare" -l gate -l metric -d 'What alone decides: energy, cpu, time, memory, instructions, gpu or an event; each with a threshold of its own if it is to have one, as in energy=2%,time=5%' -r
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l max-time -d 'Start no further pair after this time' -r
 complete -c alumet -n "__fish_alumet_using_subcommand compare" -l inconclusive -d 'What an inconclusive comparison counts as: pass or fail' -r -f -a "pass\t''
 fail\t''"
@@ -127,7 +127,7 @@ complete -c alumet -n "__fish_alumet_using_subcommand check" -l baseline-cmd -d 
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l pairs -d 'Pairs of runs, 5 at least (with --adaptive, at most so many, 20 at least) [default: 10; adaptive: 40]' -r
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l threshold -d 'A regression is an increase by more than this' -r
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l alpha -d 'The probability of an error' -r
-complete -c alumet -n "__fish_alumet_using_subcommand check" -l gate -l metric -d 'What decides: energy, cpu, time, memory, instructions, gpu or an event; each with a threshold of its own if it is to have one, as in energy=2%,time=5%' -r
+complete -c alumet -n "__fish_alumet_using_subcommand check" -l gate -l metric -d 'What alone decides: energy, cpu, time, memory, instructions, gpu or an event; each with a threshold of its own if it is to have one, as in energy=2%,time=5%' -r
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l max-time -d 'Start no further pair after this time' -r
 complete -c alumet -n "__fish_alumet_using_subcommand check" -l inconclusive -d 'What an inconclusive comparison counts as: pass or fail' -r -f -a "pass\t''
 fail\t''"

@@ -108,6 +108,14 @@ pub fn compare(
         remarks: Vec::new(),
     };
     comparison.remarks = remarks(&comparison, &columns, gates, circumstances.missing);
+    let unguarded = comparison.rows.iter().filter(|row| gates.named.is_empty() && row.quantity == GUARD);
+    let unguarded: Vec<_> = unguarded
+        .filter_map(|row| match &row.judged {
+            Judged::NotJudged(why) => Some(format!("{GUARD} stands no guard: {why}")),
+            Judged::Decision(_) => None,
+        })
+        .collect();
+    comparison.remarks.extend(unguarded);
     for side in [baseline, change].into_iter().filter(|side| side.accepted_failures > 0) {
         let accepted = table::accepted(side.accepted_failures, side.runs.len());
         comparison.remarks.push(format!("{}: {accepted}", side.title));
