@@ -18,6 +18,8 @@ pub const UNCERTAINTY: Metric =
 pub const DOMAIN: &str = "hw.energy.domain";
 /// Label: for whom it was used: `target`, `idle` or `other`. What a meter has measured has no such label.
 pub const PART: &str = "hw.energy.part";
+/// Label: of what is estimated, the factors between which the truth may be expected, as in `0.55..1.8`.
+pub const BAND: &str = "hw.energy.band";
 /// Label: the chip of the sensor that says so.
 pub const SENSOR_CHIP: &str = "hw.sensor.chip";
 /// Label: the name of that sensor.

@@ -12,7 +12,7 @@ use std::time::UNIX_EPOCH;
 use alumet::conventions::{ENERGY, UNCERTAINTY};
 use alumet::target::{self, Among, Exit};
 use alumet::{Bound, Kind, Missing, Provenance, Report, Total, Totals};
-use alumet_plugin_estimate::BAND;
+use alumet_plugin_estimate::Band;
 use serde::{Deserialize, Serialize};
 
 use crate::derived::{Derived, Span, derive};
@@ -308,7 +308,8 @@ impl MetricTotal {
             labels: series.labels.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
         };
         let (bound, bound_reason) = (total.bound, total.bound_reason.to_string());
-        Self { key, amount, uncertainty: None, band: None, bound, bound_reason }
+        let band = Band::of(series).map(|band| band.around(total.value));
+        Self { key, amount, uncertainty: None, band, bound, bound_reason }
     }
 
     /// All of these, each energy with how sure it is.
@@ -326,9 +327,7 @@ impl MetricTotal {
             return self;
         }
         let beside = uncertainties.iter().find(|(key, _)| key.is_beside(&self.key, &UNCERTAINTY.name));
-        let is_estimated = self.key.provenance() == Provenance::Estimated;
-        let band = is_estimated.then(|| BAND.map(|factor| self.amount.value() * factor));
-        Self { uncertainty: beside.map(|(_, uncertainty)| *uncertainty), band, ..self }
+        Self { uncertainty: beside.map(|(_, uncertainty)| *uncertainty), ..self }
     }
 }
 

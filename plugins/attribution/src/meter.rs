@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use alumet::conventions::{DOMAIN, ENERGY, PART, UNCERTAINTY};
+use alumet::conventions::{BAND, DOMAIN, ENERGY, PART, UNCERTAINTY};
 use alumet::process::tick;
 use alumet::{Batch, Consumer, Contradiction, Point, Provenance, Registry, Series, SeriesId, Time};
 
@@ -301,7 +301,11 @@ impl Meter {
             series.resource = whole.resource.clone();
             series.labels = whole.labels.clone();
         }
-        series
+        // A part of what is estimated may be off by as much.
+        match whole.label_value(BAND).filter(|_| self.what == What::Estimated) {
+            Some(band) => series.label(BAND, band),
+            None => series,
+        }
     }
 
     /// The rule.

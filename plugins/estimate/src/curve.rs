@@ -3,10 +3,7 @@
 //! Published results of SPECpower_ssj2008 (609 servers) were fitted: in proportion to the load, TDP errs by 39 % on
 //! average. A line from idle over half to full load, at .19, .56 and 1.05 of the TDP, errs by 18 % on machines since 2017
 //! (90th percentile: 43 %). One machine in a data centre, a laptop, or a share of a server may be further off, hence the
-//! wide [`BAND`].
-
-/// Of an estimate, the factors between which the truth may be expected: −45 % to +80 %.
-pub const BAND: [f64; 2] = [0.55, 1.8];
+//! wide [`Band`](crate::Band).
 
 const IDLE: f64 = 0.19;
 const HALF: f64 = 0.56;

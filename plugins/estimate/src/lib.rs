@@ -1,27 +1,32 @@
 //! Estimates the energy of the machine's CPUs where nothing measures it: a model, and always named as such.
 //!
-//! [`cpu`] finds out what is published of the CPUs, [`curve`] how power depends on the load; [`model`] is both, and
-//! [`transform`] applies it to the CPU times of the machine.
+//! [`cpus`] has what the machine says of its CPUs. A [`figure`] stands for them, by the best that is known: their own
+//! ([`named`]), that of their [`generation`], of what a [`guest`] is shown, or of their [`class`]; the less, the wider its
+//! [`band`]. [`curve`] has how power depends on the load; [`model`] is both, and [`transform`] applies it to the CPU times
+//! of the machine.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
-pub mod cpu;
+pub mod band;
+mod class;
+pub mod cpus;
 pub mod curve;
+pub mod figure;
+mod generation;
+mod guest;
 pub mod model;
+mod named;
 pub mod transform;
 
 use std::num::NonZeroU32;
 
-use alumet::conventions::{DOMAIN, ENERGY, POWER};
+use alumet::conventions::{BAND, DOMAIN, ENERGY, POWER};
 use alumet::{Availability, Consumer, Host, Plugin, Provenance, Series, Setup, Watts};
 use serde::{Deserialize, Serialize};
 
-pub use curve::BAND;
+pub use band::Band;
 use model::Model;
 use transform::Estimate;
-
-/// What somebody can do whose CPUs nobody knows.
-const REMEDY: &str = "name its thermal design power, as in --set estimate.tdp=65W";
 
 /// The settings of the plugin.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -65,7 +70,7 @@ impl From<Tdp> for Watts {
 ///
 /// ```
 /// use alumet::Series;
-/// use alumet::conventions::{DOMAIN, ENERGY, POWER};
+/// use alumet::conventions::{BAND, DOMAIN, ENERGY, POWER};
 /// use alumet_plugin_estimate::measures_cpus;
 ///
 /// assert!(measures_cpus(&Series::new(ENERGY).resource("cpu_package", "0").label(DOMAIN, "package")));
@@ -90,11 +95,8 @@ impl Plugin for Estimation {
     const MISSED: &'static str = "an estimate of the energy";
     type Config = Config;
 
-    fn probe(config: &Config, host: &Host) -> Availability {
-        match Model::of(config, host) {
-            Ok(_) => Availability::Available,
-            Err(reason) => Availability::unavailable(reason, REMEDY),
-        }
+    fn probe(_: &Config, _: &Host) -> Availability {
+        Availability::Available
     }
 
     fn start(config: Config, setup: &mut Setup<'_>) -> anyhow::Result<()> {
@@ -102,10 +104,11 @@ impl Plugin for Estimation {
             return Ok(());
         }
         let has_rival = setup.registry().all().iter().any(|series| measures_cpus(series));
-        let model = Model::of(&config, setup.host()).map_err(anyhow::Error::msg)?;
+        let model = Model::of(&config, setup.host());
         let series = Series::new(ENERGY)
             .resource("cpu_package", "")
             .label(DOMAIN, "package")
+            .label(BAND, model.band.label())
             .provenance(Provenance::Estimated)
             .method(model.method.clone());
         let series = setup.series(series)?;

@@ -6,6 +6,10 @@ use alumet::{Batch, Consumer, Gaps, Series, SeriesId, Time, Transform};
 use crate::measures_cpus;
 use crate::model::Model;
 
+/// What somebody can do whose CPUs nobody knows.
+const REMEDY: &str =
+    "name its thermal design power and threads, as in --set estimate.tdp=65W --set estimate.threads=12";
+
 /// The transform.
 #[derive(Debug)]
 pub struct Estimate {
@@ -107,6 +111,9 @@ impl Transform for Estimate {
         }
         if self.held > 0.0 {
             out.push(self.series, self.held);
+        }
+        if let Some(reason) = self.model.unknown.as_ref().filter(|_| self.since.is_some()) {
+            self.gaps.add("a closer estimate of the energy", reason, REMEDY);
         }
         if self.since.is_none() {
             let are_read = self.roles.iter().flatten().any(|role| matches!(role, Role::Busy | Role::Idle));

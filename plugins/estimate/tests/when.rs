@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use alumet::testing::{Collect, ManualClock, Script};
 use alumet::{Agent, Consumer, Host, Interval, Metric, Provenance, Report, Series};
-use alumet_plugin_estimate::{Config, Estimation, Tdp};
+use alumet_plugin_estimate::{Band, Config, Estimation, Tdp};
 
 /// What measures beside it.
 #[derive(Clone, Copy, PartialEq)]
@@ -21,12 +21,26 @@ enum Meter {
 
 /// Two CPUs of 100 W TDP for 2 s, of which so much time is busy every 200 ms, and the rest idle.
 fn run(busy: &[f64], meter: Meter, always: bool) -> (Collect, Report) {
-    let idle = busy.iter().map(|busy| 0.4 - busy).collect();
-    run_of([("user", busy.to_vec()), ("idle", idle)].into(), meter, always)
+    run_of(at_load(busy), meter, always)
 }
 
-/// The same with these times of the machine, by mode.
+/// The machine's time of which so much is busy, by mode.
+fn at_load(busy: &[f64]) -> Vec<(&'static str, Vec<f64>)> {
+    let idle = busy.iter().map(|busy| 0.4 - busy).collect();
+    [("user", busy.to_vec()), ("idle", idle)].into()
+}
+
+/// The same with these times of the machine.
 fn run_of(times: Vec<(&'static str, Vec<f64>)>, meter: Meter, always: bool) -> (Collect, Report) {
+    run_with(Some(Tdp(100.0)), times, meter, always)
+}
+
+fn run_with(
+    tdp: Option<Tdp>,
+    times: Vec<(&'static str, Vec<f64>)>,
+    meter: Meter,
+    always: bool,
+) -> (Collect, Report) {
     let proc = tempfile::tempdir().unwrap();
     std::fs::write(proc.path().join("cpuinfo"), "processor : 0\nprocessor : 1\nmodel name : Some CPU\n")
         .unwrap();
@@ -52,7 +66,7 @@ fn run_of(times: Vec<(&'static str, Vec<f64>)>, meter: Meter, always: bool) -> (
             let values = if meter == Meter::Working { vec![1.0; 21] } else { Vec::new() };
             setup.source("meter", Interval::from_millis(100), Script::new(series, values));
         }
-        let config = Config { always, tdp: Some(Tdp(100.0)), ..Config::default() };
+        let config = Config { always, tdp, ..Config::default() };
         agent.plugin::<Estimation>(config).unwrap();
         agent.setup().output("collect", collected.clone());
         let running = agent.start().await.unwrap();
@@ -113,4 +127,19 @@ fn where_the_machines_time_is_not_measured_no_longer_run_is_advised() {
     assert_eq!(estimated(&collected), 0.0);
     let [gap] = &report.missing[..] else { panic!("{:?}", report.missing) };
     assert!(gap.reason.contains("CPU time, which is not measured") && gap.remedy.is_empty(), "{gap:?}");
+}
+
+#[test]
+fn of_an_unknown_cpu_there_is_an_estimate_with_a_wide_band_and_a_word_how_to_come_closer() {
+    let (collected, report) = run_with(None, at_load(&[0.4; 10]), Meter::None, false);
+    close(estimated(&collected), 2.0 * 3.9 * 1.05 * 2.0);
+    let bands: Vec<_> = collected.points().iter().filter_map(|(series, _)| Band::of(series)).collect();
+    assert!(!bands.is_empty() && bands.iter().all(|band| *band == Band::ANYTHING), "{bands:?}");
+    let gap = &report.missing[0];
+    assert_eq!(gap.what, "a closer estimate of the energy");
+    assert_eq!(gap.reason, "nothing is published of the CPU `Some CPU`");
+    // Where something measures, or the power is known, there is nothing to come closer to.
+    for (tdp, meter) in [(None, Meter::Working), (Some(Tdp(100.0)), Meter::None)] {
+        assert_eq!(run_with(tdp, at_load(&[0.4; 10]), meter, false).1.missing, []);
+    }
 }
