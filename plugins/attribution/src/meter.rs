@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use alumet::conventions::{BAND, DOMAIN, ENERGY, PART, UNCERTAINTY};
 use alumet::process::tick;
-use alumet::{Batch, Consumer, Contradiction, Point, Provenance, Registry, Series, SeriesId, Time};
+use alumet::{
+    Batch, BoundNotice, Consumer, Contradiction, Point, Provenance, Registry, Series, SeriesId, Time,
+};
 
 use crate::role::Split as What;
 use crate::split::{Interval, Split};
@@ -52,6 +54,9 @@ pub struct Meter {
     /// The counters that make up the energy, and how sure each of them is that has said so.
     counters: BTreeSet<SeriesId>,
     doubts: BTreeMap<SeriesId, f64>,
+    /// Of which of them, and of the application's time, the total is not exact.
+    energy_bounds: BTreeMap<SeriesId, BoundNotice>,
+    target_bounds: BTreeMap<SeriesId, BoundNotice>,
 }
 
 /// A process that is told apart.
@@ -90,6 +95,8 @@ impl Meter {
             busy_sum: 0.0,
             counters: BTreeSet::new(),
             doubts: BTreeMap::new(),
+            energy_bounds: BTreeMap::new(),
+            target_bounds: BTreeMap::new(),
         }
     }
 
@@ -111,6 +118,16 @@ impl Meter {
     /// So sure is the total of one of the counters.
     pub fn add_uncertainty(&mut self, point: &Point) {
         self.doubts.insert(point.series, point.value);
+    }
+
+    /// So the total of one of the counters is to be understood.
+    pub fn bound_energy(&mut self, notice: &BoundNotice) {
+        self.energy_bounds.insert(notice.series, notice.clone());
+    }
+
+    /// And that of the application's time.
+    pub fn bound_target(&mut self, notice: &BoundNotice) {
+        self.target_bounds.insert(notice.series, notice.clone());
     }
 
     /// So much time the application has used, in seconds.
@@ -177,7 +194,25 @@ impl Meter {
         if let Some(known) = known.filter(|_| some_is_left) {
             self.advance(known, out)?;
         }
+        self.push_bounds(out);
         self.push_uncertainties(out)
+    }
+
+    /// Says of the parts what is said of the whole. Whoever has used more time than was seen has a larger part, and the
+    /// others a smaller one.
+    fn push_bounds(&self, out: &mut Batch) {
+        let Some([target, idle, other]) = self.parts else { return };
+        let (whole, time) = (inexact(&self.energy_bounds), inexact(&self.target_bounds));
+        let processes = self.processes.values().filter_map(|line| line.series);
+        for series in [target, other].into_iter().chain(self.idle.map(|_| idle)).chain(processes) {
+            if let Some(BoundNotice { bound, reason, .. }) = whole {
+                out.bound(series, *bound, reason.clone());
+            }
+        }
+        if let (None, Some(BoundNotice { bound, reason, .. })) = (whole, time) {
+            out.bound(target, *bound, reason.clone());
+            out.bound(other, bound.flipped(), reason.clone());
+        }
     }
 
     /// Splits what was used until `to`.
@@ -250,7 +285,8 @@ impl Meter {
     /// How sure the parts are, if it is known how sure the whole is.
     fn push_uncertainties(&self, out: &mut Batch) -> Result<(), Contradiction> {
         let Some(whole) = &self.whole else { return Ok(()) };
-        if self.parts.is_none() || self.doubts.len() != self.counters.len() {
+        let is_bounded = inexact(&self.energy_bounds).or(inexact(&self.target_bounds)).is_some();
+        if self.parts.is_none() || is_bounded || self.doubts.len() != self.counters.len() {
             return Ok(());
         }
         let length = self.from.since(self.start).as_secs_f64();
@@ -330,6 +366,11 @@ impl Meter {
         let held = [&self.energy, &self.target, &self.busy].map(Timeline::pieces);
         (held.into_iter().sum(), self.processes.len())
     }
+}
+
+/// Of totals that are not exact, the first.
+fn inexact(bounds: &BTreeMap<SeriesId, BoundNotice>) -> Option<&BoundNotice> {
+    bounds.values().find(|notice| !notice.bound.is_exact())
 }
 
 /// How many CPUs count busy time.

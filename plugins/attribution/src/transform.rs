@@ -1,6 +1,6 @@
 //! Splits energy on its way, as soon as everything is known of an interval.
 
-use alumet::{Batch, Point, Time, Transform};
+use alumet::{Batch, BoundNotice, Point, SeriesId, Time, Transform};
 
 use crate::meter::{Idle, Meter};
 use crate::role::{Role, Split};
@@ -35,13 +35,16 @@ impl Attribution {
         &mut self.meters[at]
     }
 
-    fn note(&mut self, point: &Point, batch: &Batch) {
-        let index = point.series.index();
+    fn role(&mut self, series: SeriesId, batch: &Batch) -> Role {
+        let index = series.index();
         if index >= self.roles.len() {
             self.roles.resize(index + 1, None);
         }
-        let role = self.roles[index].get_or_insert_with(|| Role::of(&batch.series(point.series))).clone();
-        match role {
+        self.roles[index].get_or_insert_with(|| Role::of(&batch.series(series))).clone()
+    }
+
+    fn note(&mut self, point: &Point, batch: &Batch) {
+        match self.role(point.series, batch) {
             Role::Nothing => {}
             Role::Energy(what) => self.meter(&what).add_energy(point, || batch.series(point.series)),
             Role::Uncertainty(what) => self.meter(&what).add_uncertainty(point),
@@ -58,6 +61,17 @@ impl Attribution {
     }
 }
 
+impl Attribution {
+    /// What is said of a whole is to be said of its parts.
+    fn note_bound(&mut self, notice: &BoundNotice, batch: &Batch) {
+        match self.role(notice.series, batch) {
+            Role::Energy(what) => self.meter(&what).bound_energy(notice),
+            Role::Target(time) => time.splits().iter().for_each(|what| self.meter(what).bound_target(notice)),
+            _ => {}
+        }
+    }
+}
+
 impl Transform for Attribution {
     fn apply(&mut self, batch: &mut Batch) -> anyhow::Result<()> {
         if self.start.is_none()
@@ -70,6 +84,9 @@ impl Transform for Attribution {
         for i in 0..batch.points().len() {
             let point = batch.points()[i];
             self.note(&point, batch);
+        }
+        for notice in batch.bounds().to_vec() {
+            self.note_bound(&notice, batch);
         }
         for series in batch.retired().to_vec() {
             if let Some(role) = self.roles.get_mut(series.index())

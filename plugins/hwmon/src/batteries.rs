@@ -39,8 +39,11 @@ fn battery(directory: &Path, name: &str) -> Option<Found> {
             written: "",
         })
     };
-    let power = sensor(Quantity::PowerDrawn, "power_now", None, 1e6)
-        .or_else(|| sensor(Quantity::PowerDrawn, "current_now", Some("voltage_now"), 1e12));
+    let power = [
+        sensor(Quantity::PowerDrawn, "power_now", None, 1e6),
+        sensor(Quantity::PowerDrawn, "current_now", Some("voltage_now"), 1e12),
+    ];
+    let power = Channel::best(power.into_iter().flatten().collect());
     let energy = sensor(Quantity::EnergyLeft, "energy_now", None, 1e6 / 3600.0);
     let sensors: Vec<_> = power.into_iter().chain(energy).collect();
     let condition = Condition::Discharging(directory.join("status"));

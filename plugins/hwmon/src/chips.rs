@@ -16,7 +16,14 @@ use crate::text::channel;
 /// The chips that have sensors for energy or power.
 pub fn find(host: &Host) -> Vec<Found> {
     let class = host.sysfs("class/hwmon");
-    names(&class).iter().filter_map(|hwmon| chip(&class.join(hwmon), hwmon)).collect()
+    let mut found: Vec<Found> =
+        names(&class).iter().filter_map(|hwmon| chip(&class.join(hwmon), hwmon)).collect();
+    // AMD's system management has a chip for each socket, in their order, and no other word on which it is
+    // (drivers/platform/x86/amd/hsmp/hwmon.c).
+    for (socket, chip) in found.iter_mut().filter(|found| found.chip == "amd_hsmp_hwmon").enumerate() {
+        chip.sensors.iter_mut().for_each(|sensor| sensor.resource = ("cpu_package", socket.to_string()));
+    }
+    found
 }
 
 fn chip(directory: &Path, hwmon: &str) -> Option<Found> {
@@ -44,9 +51,13 @@ fn resource(hwmon: &str, chip: &str, device: &Path) -> (&'static str, String) {
     ("gpu", address.unwrap_or(hwmon).to_owned())
 }
 
+/// The names of what feeds all of a machine: the rails of Jetson modules and boards (`VDD_IN`; `POM_5V_IN` of the Nano; `VIN`
+/// of an INA238), and what the controller of Apple's machines measures (drivers/hwmon/macsmc-hwmon.c).
+const WHOLE: [&str; 4] = ["VDD_IN", "POM_5V_IN", "VIN", "Total System Power"];
+
 /// What the sensor of this name is about, where more is known of it than its chip: a socket, as AMD's CPUs (`Esocket0`,
 /// Documentation/hwmon/amd_energy of Linux 5.8) and NVIDIA's (`CPU Power Socket 0`) name it; or all of the machine, as an ACPI
-/// power meter of no socket measures it (Documentation/hwmon/acpi_power_meter.rst), and the rail through which a Jetson is fed.
+/// power meter of no socket measures it (Documentation/hwmon/acpi_power_meter.rst), and what is [`WHOLE`].
 fn about(resource: &(&'static str, String), chip: &str, name: &str) -> (&'static str, String) {
     let (kind, id) = resource;
     let socket = name.to_lowercase().rsplit_once("socket").map(|(_, number)| number.trim().to_owned());
@@ -54,44 +65,52 @@ fn about(resource: &(&'static str, String), chip: &str, name: &str) -> (&'static
     match socket {
         _ if *kind != "sensor" => (kind, id.clone()),
         Some(number) => ("cpu_package", number),
-        None if chip == "power_meter" || name == "VDD_IN" => ("machine", id.clone()),
+        None if chip == "power_meter" || WHOLE.contains(&name) => ("machine", id.clone()),
         None => (kind, id.clone()),
     }
 }
 
 fn sensors(place: &Path, chip: &str, resource: &(&'static str, String)) -> Vec<Channel> {
-    let mut files = BTreeMap::new();
+    // An average misses less of what happens between two readings than an instant.
+    let mut files: BTreeMap<(String, u32), Vec<String>> = BTreeMap::new();
     for file in names(place) {
-        match channel(&file) {
-            Some((kind @ "energy", number, "input")) | Some((kind @ "power", number, "average")) => {
-                files.insert((kind.to_owned(), number), file);
-            }
-            // Where there is an average as well, it misses less of what happens between two readings.
-            Some((kind @ "power", number, "input")) => {
-                files.entry((kind.to_owned(), number)).or_insert(file);
-            }
-            _ => {}
+        let Some((kind @ ("energy" | "power"), number, item @ ("average" | "input"))) = channel(&file) else {
+            continue;
+        };
+        if (kind, item) == ("energy", "average") || is_off(place, &format!("{kind}{number}")) {
+            continue;
         }
+        let ways = files.entry((kind.to_owned(), number)).or_default();
+        ways.insert(if item == "average" { 0 } else { ways.len() }, file);
     }
     if chip == "ina3221" && !files.keys().any(|(kind, _)| kind == "power") {
         return rails(place, chip, resource);
     }
-    let sensor = |((kind, number), file): ((String, u32), String)| {
-        // An ACPI power meter says in `oem_info` what it measures (acpi_power_meter.rst).
-        let labels = ["label", "oem_info"].map(|item| place.join(format!("{kind}{number}_{item}")));
-        let name = labels.iter().find_map(|file| word(file)).unwrap_or_else(|| format!("{kind}{number}"));
-        Channel {
+    let sensor = |((kind, number), ways): ((String, u32), Vec<String>)| {
+        // An ACPI power meter says in `oem_info` what it measures (acpi_power_meter.rst). Of a chip for one thing, the board
+        // may name the chip (`label` in Documentation/ABI/testing/sysfs-class-hwmon).
+        let labels =
+            [format!("{kind}{number}_label"), format!("{kind}{number}_oem_info"), "label".to_owned()];
+        let name = labels.iter().find_map(|file| word(&place.join(file)));
+        let name = name.unwrap_or_else(|| format!("{kind}{number}"));
+        let way = |file: String| Channel {
             quantity: if kind == "energy" { Quantity::EnergyUsed } else { Quantity::Power },
             resource: about(resource, chip, &name),
-            name,
+            name: name.clone(),
             method: format!("hwmon {file}"),
             file: place.join(file),
             times: None,
             per_unit: 1e6,
             written: "",
-        }
+        };
+        Channel::best(ways.into_iter().map(way).collect())
     };
-    files.into_iter().map(sensor).collect()
+    files.into_iter().filter_map(sensor).collect()
+}
+
+/// Whether a channel is switched off: then its files show nothing, or what was.
+fn is_off(place: &Path, channel: &str) -> bool {
+    word(&place.join(format!("{channel}_enable"))).as_deref() == Some("0")
 }
 
 /// The rails that an INA3221 watches (Documentation/hwmon/ina3221.rst): voltage and current of a channel have the same
@@ -100,6 +119,9 @@ fn rails(place: &Path, chip: &str, resource: &(&'static str, String)) -> Vec<Cha
     let rail = |number: u32| {
         let (voltage, current) = (format!("in{number}_input"), format!("curr{number}_input"));
         let name = word(&place.join(format!("in{number}_label")))?;
+        if is_off(place, &format!("in{number}")) {
+            return None;
+        }
         Some(Channel {
             quantity: Quantity::Power,
             resource: about(resource, chip, &name),

@@ -96,7 +96,7 @@ impl Device {
     fn poll(&mut self, clock: &dyn Clock, out: &mut Batch) {
         match self.gate.look() {
             Look::Read => self.sensors.iter_mut().for_each(|sensor| sensor.poll(clock.now(), out)),
-            Look::NothingNew => {}
+            Look::NothingNew => self.sensors.iter_mut().for_each(|sensor| sensor.rest(clock.now())),
             Look::NotNow => self.sensors.iter_mut().for_each(Sensor::interrupt),
         }
     }

@@ -9,7 +9,7 @@ use alumet::file::reason;
 use alumet::privilege::sudo;
 use alumet::sysfs;
 
-use crate::reading::LONGEST;
+use crate::reading::{LONGEST, number};
 use crate::text;
 
 /// A device and its sensors.
@@ -115,6 +115,20 @@ impl Channel {
     /// One of them cannot be opened.
     pub fn open(&self) -> Result<(File, Option<File>), NotOpened> {
         Ok((open(&self.file)?, self.times.as_deref().map(open).transpose()?))
+    }
+
+    /// Whether there is a value now. Drivers make files that they cannot fill, for hardware that has not what others have.
+    fn has_value(&self) -> bool {
+        let files = [Some(&self.file), self.times.as_ref()].into_iter().flatten();
+        files
+            .map(|path| sysfs::open(path))
+            .all(|file| file.is_ok_and(|file| number::<i64>(&file, self.written).is_ok()))
+    }
+
+    /// Of several ways to the same value, the first that has one now, or the first.
+    pub fn best(mut ways: Vec<Self>) -> Option<Self> {
+        let best = if ways.len() > 1 { ways.iter().position(Self::has_value) } else { None };
+        (!ways.is_empty()).then(|| ways.swap_remove(best.unwrap_or(0)))
     }
 
     /// What it measures and its name, which may say so already.

@@ -25,6 +25,8 @@ pub enum Trouble {
     NoNumber,
     /// A number that can be no power.
     NoPower,
+    /// No power at all of what is on.
+    Zero,
 }
 
 impl From<io::Error> for Trouble {
@@ -40,6 +42,7 @@ impl fmt::Display for Trouble {
             Self::System(None) => f.write_str("it cannot be read"),
             Self::Empty => f.write_str("it is empty"),
             Self::NoNumber => f.write_str("it is not a number"),
+            Self::Zero => f.write_str("it shows 0 W of what is on"),
             Self::NoPower => f.write_str("it is a power that cannot be"),
         }
     }

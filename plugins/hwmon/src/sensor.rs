@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use alumet::conventions::{ENERGY, POWER, SENSOR_CHIP, SENSOR_NAME, UNCERTAINTY};
-use alumet::{Batch, Series, SeriesId, Time};
+use alumet::{Batch, Bound, Series, SeriesId, Standstill, Time};
 
 use crate::found::{Channel, Quantity};
 use crate::reading::{Trouble, number};
@@ -37,6 +37,8 @@ pub struct Sensor {
     name: String,
     series: SeriesId,
     quantity: Quantity,
+    /// Whether it is of what draws power as long as it can be asked: the machine, a package, the battery that they run on.
+    is_on: bool,
     file: File,
     times: Option<File>,
     per_unit: f64,
@@ -53,6 +55,8 @@ pub struct Sensor {
     leaps: u64,
     /// So often a counter stood higher than before.
     advances: u32,
+    /// Of a counter of what was used. What a battery has left is told in steps that depend on its state.
+    standstill: Standstill,
     /// What it has counted.
     total: f64,
     /// For how sure the total is.
@@ -71,6 +75,7 @@ impl Sensor {
             name: channel.title(),
             series,
             quantity: channel.quantity,
+            is_on: matches!(channel.resource.0, "machine" | "cpu_package" | "battery"),
             file,
             times,
             per_unit: channel.per_unit,
@@ -82,6 +87,7 @@ impl Sensor {
             backwards: 0,
             leaps: 0,
             advances: 0,
+            standstill: Standstill::of_steps(),
             total: 0.0,
             uncertainty,
         }
@@ -109,20 +115,36 @@ impl Sensor {
         }
     }
 
-    /// Pushes how sure the total of a counter is. It may be as old, at both edges, as the time between two of its
+    /// Why the total of a counter lacks something.
+    fn loss(&self) -> Option<&'static str> {
+        if !self.standstill.length().is_zero() {
+            return Some("its counter stood still");
+        }
+        (self.backwards + self.leaps > 0).then_some("its counter was reset or wrapped")
+    }
+
+    /// Says that the total of a counter lacks something, or how sure it is. It may be as old, at both edges, as the time between two of its
     /// advances, in which it uses as much as it advances: a standard deviation of `advance / √6` each. One that advances
     /// more often than it is read is surer than that.
     pub fn finish(&self, out: &mut Batch) {
-        if let Some(series) =
-            self.uncertainty.filter(|_| self.advances > 0 && self.backwards + self.leaps + self.failed == 0)
-        {
+        if let Some(reason) = self.loss() {
+            out.bound(self.series, Bound::AtLeast, reason);
+        } else if let Some(series) = self.uncertainty.filter(|_| self.advances > 0 && self.failed == 0) {
             out.push(series, self.total / f64::from(self.advances) / 3f64.sqrt());
+        }
+    }
+
+    /// There is nothing new to read, as of a counter that stands still.
+    pub fn rest(&mut self, time: Time) {
+        if self.quantity == Quantity::EnergyUsed {
+            self.standstill.see(false, time);
         }
     }
 
     /// What happens until the next reading is not to be counted.
     pub fn interrupt(&mut self) {
         self.last = None;
+        self.standstill.interrupt();
     }
 
     fn value(&mut self, time: Time) -> Result<Option<f64>, Trouble> {
@@ -139,6 +161,9 @@ impl Sensor {
         }
         // A current may flow backwards; a power that the driver states does not.
         let least = if self.times.is_some() { -MOST_WATTS } else { 0.0 };
+        if value == 0.0 && self.is_on {
+            return Err(Trouble::Zero);
+        }
         if (least..=MOST_WATTS).contains(&(value / self.per_unit)) {
             Ok(Some(value))
         } else {
@@ -157,12 +182,17 @@ impl Sensor {
         };
         let Some(increase) = to.checked_sub(from) else {
             self.backwards += 1;
+            self.standstill.interrupt();
             return None;
         };
         let most = MOST_WATTS * (time.since(since).as_secs_f64() + LATE);
         if increase as f64 / self.per_unit > most {
             self.leaps += 1;
+            self.standstill.interrupt();
             return None;
+        }
+        if self.quantity == Quantity::EnergyUsed {
+            self.standstill.see(increase > 0, time);
         }
         self.advances += u32::from(increase > 0);
         (increase > 0).then_some(increase as f64)
@@ -180,6 +210,9 @@ impl Sensor {
         if self.leaps > 0 {
             let n = intervals(self.leaps);
             gaps.push(format!("not counted in {n}: the counter went on by more than a machine can use"));
+        }
+        if !self.standstill.length().is_zero() {
+            gaps.push(format!("not counted for {:.1?}: the counter stood still", self.standstill.length()));
         }
         if self.backwards > 0 {
             let n = intervals(self.backwards);

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alumet::testing::{Collect, ManualClock};
-use alumet::{Agent, Availability, Consumer, Host, Interval, Kind, Missing, Plugin, Provenance, Report};
+use alumet::{
+    Agent, Availability, Bound, Consumer, Host, Interval, Kind, Missing, Plugin, Provenance, Report, Totals,
+};
 use alumet_plugin_hwmon::{Config, Hwmon};
 use tempfile::TempDir;
 
@@ -20,12 +22,14 @@ struct Machine {
     root: TempDir,
     clock: Arc<ManualClock>,
     collected: Collect,
+    totals: Totals,
 }
 
 impl Machine {
     fn new(files: &[(&str, &str)]) -> Self {
         let root = tempfile::tempdir().unwrap();
-        let machine = Self { root, clock: ManualClock::new(), collected: Collect::new() };
+        let machine =
+            Self { root, clock: ManualClock::new(), collected: Collect::new(), totals: Totals::new() };
         machine.set(files);
         machine
     }
@@ -58,6 +62,7 @@ impl Machine {
         let mut agent = Agent::on(self.host(), self.clock.clone());
         agent.plugin::<Hwmon>(Config { interval: Interval::from_millis(1000) })?;
         agent.setup().output("collect", self.collected.clone());
+        agent.setup().output("totals", self.totals.clone());
         Ok(agent)
     }
 
@@ -101,6 +106,13 @@ impl Machine {
             expected.iter().map(|(name, values)| (name.to_string(), values.to_vec())).collect();
         let measured = self.series().into_iter().filter(|(name, _)| !name.contains(".uncertainty "));
         assert_eq!(measured.collect::<Vec<_>>(), expected);
+    }
+
+    /// How the total of each energy is to be understood.
+    fn bounds(&self) -> Vec<(f64, Bound, String)> {
+        let totals = self.totals.get();
+        let energies = totals.iter().filter(|total| total.series.metric.name == "hw.energy");
+        energies.map(|total| (total.value, total.bound, total.bound_reason.to_string())).collect()
     }
 
     /// How sure a total is.
@@ -173,6 +185,7 @@ fn a_counter_that_wraps_or_is_reset_loses_that_interval_and_no_more() {
     machine.expect(&[("hw.energy sensor hwmon3 board board/energy1", &[1.0, 1.0, 0.25])]);
     let expected = "energy1 of hwmon3 board (not counted in 2 intervals: the counter was reset or wrapped)";
     assert_eq!(missing(&report), [expected]);
+    assert_eq!(machine.bounds(), [(2.25, Bound::AtLeast, "its counter was reset or wrapped".to_owned())]);
 }
 
 #[test]
@@ -239,6 +252,129 @@ fn an_average_is_preferred_to_an_instant() {
     ]);
     machine.seconds(&[]);
     machine.expect(&[("hw.power sensor hwmon0 meter meter/power1", &[2.0])]);
+}
+
+#[test]
+fn of_two_files_of_the_same_power_the_one_that_can_be_read_is_read() {
+    let average = "class/hwmon/hwmon0/power1_average";
+    let machine = |text: &str| {
+        let input = ("class/hwmon/hwmon0/power1_input", "9000000");
+        Machine::new(&[("class/hwmon/hwmon0/name", "meter"), input, (average, text)])
+    };
+    for nothing in ["", "unknown", "\n"] {
+        let machine = machine(nothing);
+        assert_eq!(missing(&machine.seconds(&[])), [""; 0]);
+        machine.expect(&[("hw.power sensor hwmon0 meter meter/power1", &[9.0])]);
+        assert_eq!(machine.collected.points()[0].0.method, "hwmon power1_input");
+    }
+    let machine = machine("");
+    fs::remove_file(machine.path(average)).unwrap();
+    fs::create_dir(machine.path(average)).unwrap();
+    machine.seconds(&[]);
+    machine.expect(&[("hw.power sensor hwmon0 meter meter/power1", &[9.0])]);
+    // If neither can, what is wrong is said of the better one.
+    let machine = Machine::new(&[(average, ""), ("class/hwmon/hwmon0/power1_input", "")]);
+    assert_eq!(missing(&machine.seconds(&[])), ["power1 of hwmon0 hwmon0 (it is empty)"]);
+}
+
+#[test]
+fn a_channel_that_is_switched_off_is_none() {
+    fn set(machine: &Machine, files: &[(&str, &str)]) {
+        files.iter().for_each(|(name, text)| machine.set(&[(&format!("class/hwmon/hwmon1/{name}"), *text)]));
+    }
+    let machine = Machine::new(&[]);
+    set(&machine, &[("name", "board"), ("power1_input", "1000000"), ("power1_enable", "0\n")]);
+    set(
+        &machine,
+        &[
+            ("power2_input", "2000000"),
+            ("power2_enable", "1"),
+            ("energy3_input", "5"),
+            ("energy3_enable", "0"),
+        ],
+    );
+    machine.seconds(&[]);
+    machine.expect(&[("hw.power sensor hwmon1 board board/power2", &[2.0])]);
+    let rails = Machine::new(&[]);
+    set(&rails, &[("name", "ina3221"), ("in1_label", "VDD_IN"), ("in1_input", "5000"), ("curr1_input", "0")]);
+    set(&rails, &[("in2_label", "CPU"), ("in2_input", "5000"), ("curr2_input", "100"), ("in1_enable", "0")]);
+    assert_eq!(missing(&rails.seconds(&[])), [""; 0]);
+    rails.expect(&[("hw.power sensor hwmon1 ina3221 ina3221/CPU", &[0.5])]);
+}
+
+#[test]
+fn what_feeds_the_whole_machine_is_known_by_its_name() {
+    for (chip, label, name) in [
+        ("macsmc_hwmon", "power1_label", "Total System Power"),
+        // The board names the chip.
+        ("ina238", "label", "VIN"),
+        ("ina3221", "power1_label", "POM_5V_IN"),
+    ] {
+        let label = format!("class/hwmon/hwmon2/{label}");
+        let machine = Machine::new(&[
+            ("class/hwmon/hwmon2/name", chip),
+            (&label, name),
+            ("class/hwmon/hwmon2/power1_input", "7000000"),
+        ]);
+        machine.seconds(&[]);
+        machine.expect(&[(&format!("hw.power machine hwmon2 {chip} {chip}/{name}"), &[7.0])]);
+    }
+}
+
+#[test]
+fn amds_system_management_has_a_chip_for_each_socket() {
+    let machine =
+        Machine::new(&[("class/hwmon/hwmon4/name", "nvme"), ("class/hwmon/hwmon4/power1_input", "1000000")]);
+    for (hwmon, power) in [(3, "100000000"), (12, "200000000")] {
+        machine.set(&[
+            (&format!("class/hwmon/hwmon{hwmon}/name"), "amd_hsmp_hwmon"),
+            (&format!("class/hwmon/hwmon{hwmon}/power1_input"), power),
+        ]);
+    }
+    machine.seconds(&[]);
+    machine.expect(&[
+        ("hw.power cpu_package 0 amd_hsmp_hwmon/power1", &[100.0]),
+        ("hw.power sensor hwmon4 nvme nvme/power1", &[1.0]),
+        ("hw.power cpu_package 1 amd_hsmp_hwmon/power1", &[200.0]),
+    ]);
+}
+
+#[test]
+fn what_is_on_and_shows_0_watts_does_not_work() {
+    let machine = battery(&[("status", "Discharging\n"), ("power_now", "0\n")]);
+    assert_eq!(missing(&machine.seconds(&[&[]])), ["power of battery BAT0 (it shows 0 W of what is on)"]);
+    machine.expect(&[]);
+    let machine = Machine::new(&[
+        ("class/hwmon/hwmon1/name", "power_meter"),
+        ("class/hwmon/hwmon1/power1_average", "0"),
+        ("class/hwmon/hwmon2/name", "amd_hsmp_hwmon"),
+        ("class/hwmon/hwmon2/power1_input", "0"),
+        // A rail may be unused.
+        ("class/hwmon/hwmon3/power1_input", "0"),
+    ]);
+    assert_eq!(missing(&machine.seconds(&[])).len(), 2);
+    machine.expect(&[("hw.power sensor hwmon3 hwmon3 hwmon3/power1", &[0.0])]);
+}
+
+#[test]
+fn a_counter_that_freezes_is_said_and_its_total_is_at_least_so_much() {
+    let machine = Machine::new(&[("class/hwmon/hwmon3/name", "board"), (CARD_ENERGY, "0")]);
+    let frozen: Vec<_> = (1..=20u64).map(|second| (second.min(8) * 1_000_000).to_string()).collect();
+    let steps: Vec<_> = frozen.iter().map(|energy| [(CARD_ENERGY, energy.as_str())]).collect();
+    let report = machine.seconds(&steps.iter().map(|step| &step[..]).collect::<Vec<_>>());
+    assert_eq!(
+        missing(&report),
+        ["energy1 of hwmon3 board (not counted for 12.0s: the counter stood still)"]
+    );
+    assert_eq!(machine.uncertainty("sensor hwmon3 board board/energy1"), None);
+    assert_eq!(machine.bounds(), [(8.0, Bound::AtLeast, "its counter stood still".to_owned())]);
+    // One that has steps of some seconds is not frozen for so long.
+    let machine = Machine::new(&[("class/hwmon/hwmon3/name", "board"), (CARD_ENERGY, "0")]);
+    let slow: Vec<_> = (1..=20u64).map(|second| (second / 3 * 36_000_000).to_string()).collect();
+    let steps: Vec<_> = slow.iter().map(|energy| [(CARD_ENERGY, energy.as_str())]).collect();
+    let report = machine.seconds(&steps.iter().map(|step| &step[..]).collect::<Vec<_>>());
+    assert_eq!(missing(&report), [""; 0]);
+    assert_eq!(machine.bounds(), [(216.0, Bound::Exact, String::new())]);
 }
 
 #[test]
@@ -433,6 +569,24 @@ fn a_cray_node_has_its_parts_and_is_read_when_there_is_something_new() {
         ("hw.energy dram  pm_counters/memory_energy", &[5.0, 10.0]),
     ]);
     assert_eq!(missing(&report), [""; 0]);
+}
+
+#[test]
+fn a_cray_node_whose_counters_are_no_longer_updated_has_used_at_least_what_they_show() {
+    let machine = Machine::new(&[]);
+    cray(0, &machine);
+    let run = async {
+        let running = machine.agent().unwrap().start().await.unwrap();
+        for updates in 1..=20 {
+            cray(10 * u64::min(updates, 6), &machine);
+            machine.clock.advance(SECOND);
+        }
+        running.finish().await
+    };
+    let report = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(run);
+    assert!(missing(&report)[0].contains("not counted for 14.0s: the counter stood still"), "{report:?}");
+    assert!(machine.bounds().iter().all(|(_, bound, _)| *bound == Bound::AtLeast));
+    assert_eq!((machine.bounds().len(), machine.bounds()[0].0), (4, 2400.0));
 }
 
 #[test]

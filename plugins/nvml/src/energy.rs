@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use alumet::conventions::{ENERGY, UNCERTAINTY};
-use alumet::{Batch, Clock, Contradiction, Gaps, Registry, SeriesId, Time};
+use alumet::{Batch, Bound, Clock, Contradiction, Gaps, Registry, SeriesId, Standstill, Time};
 use nvml_wrapper::Device;
 
 use crate::about::About;
@@ -39,6 +39,8 @@ pub struct Energy {
     is_moving: bool,
     /// The intervals in which it has counted what cannot be.
     lost: Vec<(Loss, Duration)>,
+    /// A board that can be asked is on, and uses energy.
+    standstill: Standstill,
 }
 
 /// Why what it has counted between two readings is not known.
@@ -48,6 +50,8 @@ enum Loss {
     Fell,
     /// It went on by more than any board can use.
     Leapt,
+    /// It had counted, and then did not for longer than a board can use nothing.
+    Still,
 }
 
 impl Loss {
@@ -55,6 +59,7 @@ impl Loss {
         match self {
             Self::Fell => "its counter fell: the driver or the GPU was reset meanwhile",
             Self::Leapt => "its counter went on by more than a GPU can use",
+            Self::Still => "its counter stood still",
         }
     }
 }
@@ -78,6 +83,7 @@ impl Energy {
             used: 0,
             is_moving: false,
             lost: Vec::new(),
+            standstill: Standstill::default(),
         }
     }
 
@@ -103,18 +109,33 @@ impl Energy {
             Ok(increase) => {
                 self.used += increase;
                 self.is_moving |= increase > 0;
+                self.standstill.see(increase > 0, now);
                 self.is_moving.then_some(increase)
             }
             Err(loss) => {
                 self.lost.push((loss, elapsed));
+                self.standstill.interrupt();
                 None
             }
         }
     }
 
+    /// For how long what it used is not known, by reason.
+    fn losses(&self) -> Vec<(Loss, Duration)> {
+        let time = |loss| match loss {
+            Loss::Still => self.standstill.length(),
+            _ => self.lost.iter().filter(|(other, _)| *other == loss).map(|(_, time)| *time).sum(),
+        };
+        let all = [Loss::Fell, Loss::Leapt, Loss::Still].map(|loss| (loss, time(loss)));
+        all.into_iter().filter(|(_, time)| !time.is_zero()).collect()
+    }
+
     /// Whether the total lacks nothing of a run that has begun at this time.
     fn is_whole(&self, start: Time) -> bool {
-        self.lost.is_empty() && self.is_current && self.begun.is_some_and(|begun| begun <= start)
+        self.lost.is_empty()
+            && self.standstill.length().is_zero()
+            && self.is_current
+            && self.begun.is_some_and(|begun| begun <= start)
     }
 
     /// Pushes the uncertainty of the total, if it lacks nothing, and says what is wrong with it. Nobody needs to hear how
@@ -140,12 +161,9 @@ impl Energy {
             None => (LONGEST_PERIOD, "at most, as it was not seen"),
         };
         let advances = format!("its counter advances every {:?}, {how}", millis(period));
-        for loss in [Loss::Fell, Loss::Leapt] {
-            let of_it = self.lost.iter().filter(|(other, _)| *other == loss);
-            let time: Duration = of_it.map(|(_, time)| *time).sum();
-            if !time.is_zero() {
-                gaps.add(format!("{what} for {:?}", millis(time)), loss.reason(), "");
-            }
+        for (loss, time) in self.losses() {
+            gaps.add(format!("{what} for {:?}", millis(time)), loss.reason(), "");
+            out.bound(self.series, Bound::AtLeast, loss.reason());
         }
         if !self.is_moving {
             if ran >= period * PERIODS {
@@ -219,6 +237,17 @@ mod tests {
         let (mut late, _) = increases(&[5, 7, 9]);
         (late.begun, late.is_current) = (Some(Time::from_nanos(2)), true);
         assert!(!late.is_whole(Time::from_nanos(1)), "the driver has woken after the start");
+    }
+
+    #[test]
+    fn a_counter_that_freezes_lacks_what_is_used_meanwhile() {
+        let readings = |still: usize| [&[5, 7][..], &vec![9; still]].concat();
+        let lost = |still| increases(&readings(still)).0.losses();
+        assert_eq!(lost(20), [], "it may be late");
+        assert_eq!(lost(31), [(Loss::Still, Duration::from_secs(3))]);
+        let (mut energy, _) = increases(&readings(31));
+        energy.is_current = true;
+        assert!(!energy.is_whole(Time::from_nanos(1)));
     }
 
     #[test]

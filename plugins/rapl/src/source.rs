@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use alumet::conventions::{ENERGY, POWER, UNCERTAINTY};
-use alumet::{Batch, Clock, Gaps, Host, Series, SeriesId, Setup, Source, Target, Time};
+use alumet::{Batch, Bound, Clock, Gaps, Host, Series, SeriesId, Setup, Source, Target, Time};
 
 use crate::Way;
 use crate::domain::Part;
@@ -59,7 +59,7 @@ impl Rapl {
                 energy: series(ENERGY, method)?,
                 power: series(POWER, method)?,
                 uncertainty: series(UNCERTAINTY, METHOD)?,
-                tally: Tally::new(meter.scale, meter.top, meter.part.domain.most()),
+                tally: tally(&meter),
                 broken: None,
                 meter,
             })
@@ -122,12 +122,19 @@ impl Source for Rapl {
         let machine_is_whole = !self.lacks_some && !has_grown && counted().all(Line::is_whole);
         for line in &self.lines {
             line.report(start, end, &self.gaps);
+            line.bound(out);
             if line.is_whole() && (machine_is_whole || !line.is_counted()) {
                 line.push_uncertainty(start, end, out);
             }
         }
         Ok(())
     }
+}
+
+/// Packages and memory use energy all the time. Cores and graphics may rest, and what is in psys only their maker knows.
+fn tally(meter: &Meter) -> Tally {
+    let tally = Tally::new(meter.scale, meter.top, meter.part.domain.most());
+    if meter.part.domain.is_counted() { tally.never_resting() } else { tally }
 }
 
 impl Line {
@@ -169,6 +176,14 @@ impl Line {
         if !self.tally.has_moved() {
             let time = end.since(start);
             gaps.add(format!("energy of {part}"), format!("its counter stood still for {time:.1?}"), "");
+        }
+    }
+
+    /// Says that the total lacks something, and what.
+    fn bound(&self, out: &mut Batch) {
+        let lost = self.tally.losses().first().map(|(loss, _)| loss.to_string());
+        if let Some(reason) = lost.or_else(|| self.broken.as_ref().map(|_| Loss::Unreadable.to_string())) {
+            out.bound(self.energy, Bound::AtLeast, reason);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use alumet::Time;
+use alumet::{Standstill, Time};
 
 use crate::counter::{Increment, Raw, Scale, Top};
 use crate::uncertainty::PERIOD;
@@ -72,6 +72,8 @@ pub enum Loss {
     Unread,
     /// It could not be read.
     Unreadable,
+    /// It had counted, and then stood still for longer than a part of the machine can.
+    Still,
 }
 
 impl fmt::Display for Loss {
@@ -82,6 +84,7 @@ impl fmt::Display for Loss {
             Self::Wrapped => "the counter wrapped, and its max_energy_range_uj cannot be read",
             Self::Unread => "the counter was not read for so long that it may have wrapped unseen",
             Self::Unreadable => "the counter could not be read",
+            Self::Still => "the counter stood still",
         })
     }
 }
@@ -110,6 +113,8 @@ pub struct Tally {
     peak: Option<Watts>,
     /// For how long nothing is known, and why.
     losses: Vec<(Loss, Duration)>,
+    /// Of what uses energy all the time.
+    standstill: Option<Standstill>,
 }
 
 impl Tally {
@@ -125,7 +130,13 @@ impl Tally {
             window: (Time::default(), Joules::default()),
             peak: None,
             losses: Vec::new(),
+            standstill: None,
         }
+    }
+
+    /// The same, of what uses energy all the time.
+    pub fn never_resting(self) -> Self {
+        Self { standstill: Some(Standstill::default()), ..self }
     }
 
     /// The energy to this reading; none for the first one, which is the baseline, and where it is not known.
@@ -141,11 +152,17 @@ impl Tally {
                 let energy = increment.energy(self.scale);
                 self.total += energy;
                 self.window.1 += energy;
+                if let Some(standstill) = &mut self.standstill {
+                    standstill.see(increment.0 > 0, now.middle());
+                }
                 Some(Step { energy, power: self.power(now.middle()) })
             }
             Err(loss) => {
                 self.lose(loss, elapsed);
                 self.window = (now.middle(), Joules::default());
+                if let Some(standstill) = &mut self.standstill {
+                    standstill.interrupt();
+                }
                 None
             }
         }
@@ -187,8 +204,10 @@ impl Tally {
     }
 
     /// For how long nothing is known, by reason.
-    pub fn losses(&self) -> &[(Loss, Duration)] {
-        &self.losses
+    pub fn losses(&self) -> Vec<(Loss, Duration)> {
+        let still = self.standstill.as_ref().map_or(Duration::ZERO, Standstill::length);
+        let still = (!still.is_zero()).then_some((Loss::Still, still));
+        self.losses.iter().copied().chain(still).collect()
     }
 
     /// Whether the counter has counted anything.
@@ -304,6 +323,27 @@ mod tests {
         tally.to(at(0, 0));
         assert_eq!(energy(tally.to(at(1_000_000, 100_000_000))), Some(100.0));
         assert_eq!(read_every(Scale(1e-6), Top::Endless, Watts(2000.0)), Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_counter_that_freezes_loses_what_is_used_meanwhile() {
+        // 50 W for half a second, then nothing.
+        let froze = |mut tally: Tally, until: u64| {
+            for i in 0..=until / 100 {
+                tally.to(at(i * 100, 1 + (i * 100).min(500) * 50_000));
+            }
+            tally.losses()
+        };
+        let never_resting = || tally(Top::At(MAX)).never_resting();
+        assert_eq!(froze(never_resting(), 3000), [(Loss::Still, Duration::from_millis(2500))]);
+        assert_eq!(froze(never_resting(), 2400), [], "it may be late");
+        assert_eq!(froze(tally(Top::At(MAX)), 3000), [], "graphics may rest");
+        // What is not known of a sleep is not known of the counter.
+        let mut slept = never_resting();
+        slept.to(at(0, 1));
+        slept.to(at(100, 5_000_000));
+        slept.to(Reading { suspended: Duration::from_secs(60), ..at(3000, 5_000_000) });
+        assert_eq!(slept.losses(), [(Loss::Suspended, Duration::from_millis(2900))]);
     }
 
     #[test]

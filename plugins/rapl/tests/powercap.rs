@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alumet::testing::{Collect, ManualClock};
-use alumet::{Agent, Availability, Consumer, Host, Interval, Kind, Missing, Plugin, Report, Series};
+use alumet::{
+    Agent, Availability, Bound, Consumer, Host, Interval, Kind, Missing, Plugin, Report, Series, Totals,
+};
 use alumet_plugin_rapl::{Backend, Config, Rapl, is_machine_energy};
 use tempfile::TempDir;
 
@@ -19,6 +21,7 @@ struct Machine {
     root: TempDir,
     clock: Arc<ManualClock>,
     collected: Collect,
+    totals: Totals,
 }
 
 impl Machine {
@@ -26,7 +29,7 @@ impl Machine {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir_all(root.path().join("class/powercap")).unwrap();
         fs::write(root.path().join("cpuinfo"), format!("vendor_id\t: {vendor}\n")).unwrap();
-        Self { root, clock: ManualClock::new(), collected: Collect::new() }
+        Self { root, clock: ManualClock::new(), collected: Collect::new(), totals: Totals::new() }
     }
 
     /// With these zones, each at its path below `class/powercap`, with its name, and at 1 J.
@@ -68,6 +71,7 @@ impl Machine {
         let mut agent = Agent::on(self.host(), self.clock.clone());
         agent.plugin::<Rapl>(self.config()).unwrap();
         agent.setup().output("collect", self.collected.clone());
+        agent.setup().output("totals", self.totals.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let running = agent.start().await.unwrap();
@@ -396,6 +400,33 @@ fn a_wrap_is_counted_and_one_of_unknown_size_is_said() {
     assert!(gap.reason.contains("max_energy_range_uj cannot be read"), "{}", gap.reason);
     // Of such a total nobody can say how sure it is.
     assert_eq!(machine.collected.sum("hw.energy.uncertainty", |_| true), 0.0);
+}
+
+#[test]
+fn a_counter_that_freezes_is_said_and_the_machine_has_used_at_least_so_much() {
+    let zones = [("intel-rapl:0", "package-0"), ("intel-rapl:0:0", "dram"), ("intel-rapl:0:1", "uncore")];
+    let freezes = |frozen: usize| {
+        let machine = Machine::with("GenuineIntel", &zones);
+        let report = machine.run(5, |n| {
+            for (i, (zone, _)) in zones.iter().enumerate() {
+                machine.set(zone, 1.0 + 10.0 * f64::from(if i == frozen { n.min(2) } else { n }));
+            }
+        });
+        let bounds: Vec<_> =
+            machine.totals.get().iter().map(|total| (total.bound, total.bound_reason.to_string())).collect();
+        let said =
+            report.missing.iter().map(|gap| format!("{} ({})", gap.what, gap.reason)).collect::<Vec<_>>();
+        (machine.sure(), said, bounds.into_iter().filter(|(bound, _)| !bound.is_exact()).collect::<Vec<_>>())
+    };
+    let at_least = vec![(Bound::AtLeast, "the counter stood still".to_owned())];
+    for (frozen, part) in [(0, "package 0"), (1, "dram 0")] {
+        let said = vec![format!("energy of {part} for 3.0s of the run (the counter stood still)")];
+        let expected = (vec!["cpu_package 0 uncore".to_owned()], said, at_least.clone());
+        assert_eq!(freezes(frozen), expected, "{part}");
+    }
+    // Graphics may rest.
+    let (sure, said, bounds) = freezes(2);
+    assert_eq!((sure.len(), said.len(), bounds.len()), (3, 0, 0));
 }
 
 #[test]
