@@ -87,3 +87,45 @@ impl Time {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alumet::Metric;
+    use alumet::conventions::{CPU_MODE, SYSTEM_CPU_TIME};
+
+    #[test]
+    fn a_series_has_the_role_that_its_metric_and_its_consumer_give_it() {
+        let gpu = |metric| Series::new(metric).resource("gpu", "3");
+        let gpu_time = || gpu(Metric::counter("hw.gpu.time", "s", ""));
+        let package = |metric: Metric| Series::new(metric).label(DOMAIN, "package");
+        let number = || "3".to_owned();
+        let cases = [
+            (package(ENERGY), Role::Energy(Split::Measured)),
+            (package(ENERGY).provenance(Provenance::Estimated), Role::Energy(Split::Estimated)),
+            (package(UNCERTAINTY), Role::Uncertainty(Split::Measured)),
+            (package(ENERGY).consumer(Consumer::Target), Role::Nothing),
+            (Series::new(ENERGY).label(DOMAIN, "core"), Role::Nothing),
+            (gpu(ENERGY), Role::Energy(Split::Gpu(number()))),
+            (gpu(UNCERTAINTY), Role::Uncertainty(Split::Gpu(number()))),
+            (gpu(ENERGY).label(SENSOR_CHIP, "xe"), Role::Nothing),
+            (gpu_time().consumer(Consumer::Target), Role::Target(Time::Gpu(number()))),
+            (gpu_time(), Role::Busy(Time::Gpu(number()))),
+            (Series::new(CPU_TIME).consumer(Consumer::Target), Role::Target(Time::Cpu)),
+            (Series::new(CPU_TIME).consumer(Consumer::Process(7)), Role::Process(7, String::new())),
+            (Series::new(SYSTEM_CPU_TIME).label(CPU_MODE, "system"), Role::Busy(Time::Cpu)),
+            (Series::new(SYSTEM_CPU_TIME).label(CPU_MODE, "idle"), Role::Nothing),
+            (
+                Series::new(Metric::gauge("process.memory.usage", "By", "")).consumer(Consumer::Target),
+                Role::Nothing,
+            ),
+            (
+                Series::new(Metric::counter("process.faults", "1", "")).consumer(Consumer::Process(7)),
+                Role::Nothing,
+            ),
+        ];
+        for (series, expected) in cases {
+            assert_eq!(Role::of(&series), expected, "{series:?}");
+        }
+    }
+}

@@ -126,6 +126,34 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_late_is_put_where_it_belongs() {
+        let late = |time: u64, amount: f64| {
+            let mut energy = Timeline::starting(at(10));
+            energy.add(at(12), 2.0);
+            energy.add(at(14), 8.0);
+            energy.add(at(time), amount);
+            (energy.pieces(), [11, 12, 13, 14].map(|second| energy.take(at(second))))
+        };
+        // To the piece that ends there.
+        assert_eq!(late(12, 2.0), (2, [2.0, 2.0, 4.0, 4.0]));
+        assert_eq!(late(14, 2.0), (2, [1.0, 1.0, 5.0, 5.0]));
+        // Between two, whose later one then begins where it ends.
+        assert_eq!(late(13, 6.0), (3, [1.0, 1.0, 6.0, 8.0]));
+        // Before all that is left: to the first of it.
+        assert_eq!(late(3, 2.0), (2, [2.0, 2.0, 4.0, 4.0]));
+        // After all.
+        assert_eq!(late(16, 2.0).1, [1.0, 1.0, 4.0, 4.0]);
+    }
+
+    #[test]
+    fn a_timeline_begins_where_it_was_said_to() {
+        let mut energy = Timeline::starting(at(10));
+        assert_eq!(energy.known_until(), at(10));
+        energy.add(at(12), 2.0);
+        assert_eq!((energy.take(at(11)), energy.known_until()), (1.0, at(12)));
+    }
+
+    #[test]
     fn pieces_that_were_joined_are_one() {
         let mut energy = Timeline::starting(at(0));
         energy.add(at(1), 9.0);

@@ -115,8 +115,9 @@ mod tests {
     use super::*;
     use alumet::conventions::{DOMAIN, ENERGY};
 
-    /// So many batches, each with CPU time of the application, of the machine and of a process, and perhaps with energy.
-    fn held_after(batches: u64, with_energy: bool) -> (usize, usize) {
+    /// So many batches, each with the first `n` of: CPU time of the application, of the machine and of a process, and energy;
+    /// all but the first `skipped` of them.
+    fn held_after(batches: u64, skipped: usize, n: usize) -> (usize, usize) {
         let registry = Registry::new();
         let series = |metric: Metric| Series::new(metric);
         let cpu = || series(Metric::counter("process.cpu.time", "s", ""));
@@ -130,7 +131,7 @@ mod tests {
         let mut attribution = Attribution::new(None);
         for i in 1..=batches {
             let mut batch = Batch::new(Arc::clone(&registry));
-            for id in &ids[..if with_energy { 4 } else { 3 }] {
+            for id in &ids[skipped..n] {
                 let time = Time::from_nanos(i * 1_000_000);
                 batch.push_point(Point { time, value: 1.0, series: *id, half_width_ns: 0 });
             }
@@ -142,8 +143,38 @@ mod tests {
     #[test]
     fn nothing_piles_up_whether_there_is_a_meter_or_not() {
         // One piece each of the application, the machine and a process waits for a meter.
-        assert_eq!(held_after(1000, false), (2, 1));
+        assert_eq!(held_after(1000, 0, 3), (2, 1));
         // Two intervals are held back for what shows only at the end.
-        assert_eq!(held_after(1000, true), (6, 1));
+        assert_eq!(held_after(1000, 0, 4), (6, 1));
+        // Of the energy waits one piece for a time that is never known; the machine's time is only in order.
+        assert_eq!(held_after(1000, 3, 4), (1, 0));
+    }
+
+    #[test]
+    fn of_processes_that_have_ended_no_more_than_a_thousand_wait_for_a_meter() {
+        let waiting = |processes: i32| {
+            let registry = Registry::new();
+            let mut attribution = Attribution::new(None);
+            let ids: Vec<_> = (1..=processes)
+                .map(|pid| {
+                    let series = Series::new(Metric::counter("process.cpu.time", "s", ""));
+                    registry.series(series.consumer(Consumer::Process(pid))).unwrap()
+                })
+                .collect();
+            let mut batch = Batch::new(Arc::clone(&registry));
+            for id in &ids {
+                batch.push_point(Point {
+                    time: Time::from_nanos(1),
+                    value: 1.0,
+                    series: *id,
+                    half_width_ns: 0,
+                });
+            }
+            // One lives on.
+            ids[1..].iter().for_each(|id| batch.retire(*id));
+            attribution.apply(&mut batch).unwrap();
+            attribution.meters[0].held().1
+        };
+        assert_eq!([waiting(1000), waiting(1001)], [1000, 1]);
     }
 }

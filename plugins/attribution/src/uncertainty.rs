@@ -61,6 +61,8 @@ mod tests {
         let tick = Duration::from_millis(10);
         close(of_busy_time(1.0, tick, 6), 0.01);
         close(of_busy_time(0.1, tick, 6), 0.1);
+        close(of_busy_time(0.1, tick, 24), 0.2);
+        close(of_busy_time(0.0, tick, 6), 0.0);
         let doubts = Doubts { whole: 0.0, idle: 0.0, share: 0.1 };
         // What goes from the one part to the other.
         close(doubts.of_part(0.5, 0.5, 40.0), 2.0);

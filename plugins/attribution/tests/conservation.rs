@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alumet::testing::{Collect, ManualClock, Script};
-use alumet::{Agent, Batch, Consumer, Host, Interval, Metric, Series, SeriesId, Source};
+use alumet::{Agent, Batch, Consumer, Host, Interval, Metric, Series, SeriesId, Source, Watts};
 use alumet_plugin_attribution::meter::Idle;
 use alumet_plugin_attribution::transform::Attribution;
+use alumet_plugin_attribution::{Attribute, Config};
 use proptest::prelude::*;
 
 const ENERGY: Metric = Metric::counter("hw.energy", "J", "");
@@ -113,6 +114,43 @@ fn without_energy_nothing_is_split() {
         idle_power: None,
     });
     assert!(collected.points().iter().all(|(series, _)| series.metric.name != "hw.energy"));
+}
+
+#[test]
+fn the_plugin_splits_what_concerns_an_application_above_the_power_that_was_set() {
+    let idle = |config: Config, has_target: bool| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let clock = ManualClock::new();
+            let mut agent = Agent::on(Host::default(), Arc::clone(&clock) as _);
+            if has_target {
+                agent.launch(&alumet::Command::new(["true"])).unwrap();
+            }
+            let collected = Collect::new();
+            let mut setup = agent.setup();
+            for (name, series) in [
+                ("energy", Series::new(ENERGY).label("hw.energy.domain", "package")),
+                ("target", Series::new(CPU).consumer(Consumer::Target)),
+                ("busy", Series::new(SYSTEM).label("cpu.mode", "user")),
+            ] {
+                let series = setup.series(series).unwrap();
+                setup.source(name, Interval::from_millis(100), Script::new(series, vec![1.0; 21]));
+            }
+            agent.plugin::<Attribute>(config)?;
+            agent.setup().output("collect", collected.clone());
+            let running = agent.start().await.unwrap();
+            clock.advance(Duration::from_secs(2));
+            running.finish().await;
+            Ok::<_, anyhow::Error>(part(&collected, "idle"))
+        })
+    };
+    let config = |power, spread| Config { idle_power: power, idle_spread: spread };
+    let watts = |watts| Some(Watts(watts));
+    assert!((idle(config(watts(4.0), watts(1.0)), true).unwrap() - 8.0).abs() < 1e-9);
+    assert_eq!(idle(Config::default(), true).unwrap(), 0.0);
+    assert_eq!(idle(config(watts(4.0), None), false).unwrap(), 0.0);
+    let refused = idle(config(None, watts(1.0)), true).unwrap_err();
+    assert!(refused.to_string().contains("idle_spread is that of idle_power"), "{refused}");
 }
 
 fn amounts(most: f64) -> impl Strategy<Value = Vec<f64>> {
