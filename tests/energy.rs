@@ -174,6 +174,29 @@ fn without_one_of_its_packages_a_machine_has_used_at_least_so_much_and_no_gate_d
 }
 
 #[test]
+fn a_counter_that_freezes_in_mid_run_has_counted_at_least_so_much() {
+    let control = tempfile::NamedTempFile::new().unwrap();
+    let file = control.path().to_str().unwrap();
+    let meter = Meter::start(&[PACKAGE, &format!("control={file}"), "1000@50"]);
+    let run = meter.exec("", &["sh", "-c", &format!("sleep 0.5; echo 0 > {file}; sleep 3")]);
+    let package = run.of_domain("hw.energy", "package");
+    assert_eq!(
+        (&package["bound"], &package["bound_reason"]),
+        (&"at_least".into(), &"the counter stood still".into())
+    );
+    for part in ["target", "other"] {
+        let part = run.metrics("hw.energy").find(|m| m["labels"]["hw.energy.part"] == part).unwrap();
+        assert_eq!((&part["bound"], part.get("uncertainty")), (&"at_least".into(), None), "{part:#}");
+    }
+    assert_eq!(run.metrics("hw.energy.uncertainty").count(), 0);
+    let summary = run.summary();
+    assert!(
+        summary.contains("Machine at least ") && summary.contains("(the counter stood still)"),
+        "{summary}"
+    );
+}
+
+#[test]
 fn memory_alone_is_not_the_machine_whose_energy_is_estimated_then() {
     let meter = Meter::start(&[PACKAGE, "zone=intel-rapl:0:0/dram/0.1", "300@50"]);
     fs::remove_file(zone_file(&meter, "intel-rapl:0")).unwrap();
