@@ -2,7 +2,7 @@
 
 use alumet::Missing;
 
-use crate::domain::Part;
+use crate::domain::{Domain, Part};
 use crate::meter::Meter;
 use crate::refusal::{Kind, Refusal};
 
@@ -23,6 +23,17 @@ impl Found {
             Some(_) => {}
             None => self.refused.push((part, refusal)),
         }
+    }
+
+    /// Whether all that adds up to the machine's energy is open.
+    pub fn is_machine(&self) -> bool {
+        self.has_package() && !self.lacks_some()
+    }
+
+    /// Whether a package is open: without one there is no machine's energy, as where a virtual machine is shown the platform's
+    /// counter alone.
+    pub fn has_package(&self) -> bool {
+        self.meters.iter().any(|meter| meter.part.domain == Domain::Package)
     }
 
     /// Whether energy of the machine goes unseen: a part of it has a counter, and that is not open.

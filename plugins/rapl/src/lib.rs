@@ -116,8 +116,12 @@ fn open(backend: Backend, host: &Host) -> Result<(Found, Way), Refusal> {
         Backend::Powercap => by(POWERCAP),
         // A way that leads to all of the machine's energy comes before one that does not.
         Backend::Auto => match by(PERF) {
-            Ok((found, way)) if !found.lacks_some() => Ok((found, way)),
-            Ok(partial) => Ok(by(POWERCAP).ok().filter(|(found, _)| !found.lacks_some()).unwrap_or(partial)),
+            Ok((found, way)) if found.is_machine() => Ok((found, way)),
+            Ok(partial) => {
+                let is_better =
+                    |found: &Found| found.is_machine() || !partial.0.has_package() && found.has_package();
+                Ok(by(POWERCAP).ok().filter(|(found, _)| is_better(found)).unwrap_or(partial))
+            }
             Err(perf) => by(POWERCAP).map_err(|other| Refusal::of_both(perf, other, host)),
         },
     }

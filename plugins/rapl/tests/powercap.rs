@@ -378,6 +378,28 @@ fn a_pmu_without_events_is_no_way_to_the_counters() {
 }
 
 #[test]
+fn a_pmu_that_counts_no_package_gives_way_to_zones_that_do() {
+    // Some virtual machines are shown the platform's counter alone. The kernel's own clock stands for it.
+    let machine = Machine::with("GenuineIntel", &[("intel-rapl:0", "package-0")]);
+    let file = |name: &str| {
+        let path = machine.root.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
+    };
+    let pmu = |name: &str, text: &str| {
+        fs::write(file(&format!("bus/event_source/devices/power/{name}")), text).unwrap()
+    };
+    pmu("type", "1\n");
+    pmu("cpumask", "0\n");
+    pmu("events/energy-psys", "event=0x00\n");
+    pmu("events/energy-psys.scale", "1e-9\n");
+    pmu("events/energy-psys.unit", "Joules\n");
+    fs::write(file("devices/system/cpu/cpu0/topology/physical_package_id"), "0\n").unwrap();
+    machine.seconds(&["intel-rapl:0"]);
+    assert_eq!(machine.energies(), expected(&[("cpu_package 0 package", 30.0)]));
+}
+
+#[test]
 fn a_wrap_is_counted_and_one_of_unknown_size_is_said() {
     let zone = "intel-rapl:0";
     let near_the_end =
