@@ -141,3 +141,75 @@ fn domain(series: &Series) -> Option<Domain> {
     let label = series.label_value(DOMAIN).filter(|_| is_energy)?;
     Domain::ALL.into_iter().find(|domain| domain.as_str() == label)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alumet::conventions::POWER;
+
+    fn part(domain: Domain, socket: u32, die: Option<u32>) -> Part {
+        Part { domain, socket, die }
+    }
+
+    #[test]
+    fn a_part_has_a_name_and_a_series_says_what_it_is_about() {
+        let about = |part: Part| {
+            let series = part.describe(Series::new(ENERGY));
+            let die = series.label_value(DIE).map(str::to_owned);
+            (part.to_string(), series.resource.kind.to_string(), series.resource.id.clone(), die)
+        };
+        let expected = |name: &str, kind: &str, id: &str, die: Option<&str>| {
+            (name.to_owned(), kind.to_owned(), id.to_owned(), die.map(str::to_owned))
+        };
+        assert_eq!(about(part(Domain::Package, 1, None)), expected("package 1", "cpu_package", "1", None));
+        let die = expected("package 1, die 3", "cpu_package", "1", Some("3"));
+        assert_eq!(about(part(Domain::Package, 1, Some(3))), die);
+        assert_eq!(
+            about(part(Domain::Core, 2, None)),
+            expected("core of package 2", "cpu_package", "2", None)
+        );
+        assert_eq!(
+            about(part(Domain::Uncore, 0, None)),
+            expected("uncore of package 0", "cpu_package", "0", None)
+        );
+        assert_eq!(about(part(Domain::Dram, 1, None)), expected("dram 1", "dram", "1", None));
+        assert_eq!(about(part(Domain::Psys, 0, None)), expected("psys", "machine", "", None));
+        assert_eq!(about(part(Domain::Psys, 1, None)), expected("psys 1", "machine", "1", None));
+    }
+
+    #[test]
+    fn two_ways_to_a_part_are_one_place_also_if_one_of_them_knows_no_dies() {
+        let package = |socket, die| part(Domain::Package, socket, die);
+        assert!(package(0, None).has_place_of(package(0, Some(1))));
+        assert!(package(0, Some(1)).has_place_of(package(0, None)));
+        assert!(package(0, Some(1)).has_place_of(package(0, Some(1))));
+        assert!(!package(0, Some(1)).has_place_of(package(0, Some(2))));
+        assert!(!package(0, None).has_place_of(package(1, None)));
+        assert!(!package(0, None).has_place_of(part(Domain::Dram, 0, None)));
+    }
+
+    #[test]
+    fn only_energies_of_packages_and_memory_are_the_machine() {
+        let of = |domain: Domain| Series::new(ENERGY).label(DOMAIN, domain.as_str());
+        let counted = Domain::ALL.map(|domain| is_machine_energy(&of(domain)));
+        assert_eq!(counted, [true, false, false, true, false]);
+        assert_eq!(
+            Domain::ALL.map(|domain| is_package_energy(&of(domain))),
+            [true, false, false, false, false]
+        );
+        let package = || Series::new(POWER).label(DOMAIN, "package");
+        assert!(!is_machine_energy(&package()), "a power is none");
+        assert!(!is_machine_energy(&of(Domain::Package).consumer(Consumer::Target)));
+        assert!(!is_machine_energy(&Series::new(ENERGY)));
+    }
+
+    #[test]
+    fn a_platform_may_use_more_than_a_package() {
+        assert!(Domain::Psys.most() > Domain::Package.most());
+        assert_eq!(Domain::Dram.most(), Domain::Package.most());
+        assert_eq!(
+            Domain::ALL.map(Domain::event),
+            ["energy-pkg", "energy-cores", "energy-gpu", "energy-ram", "energy-psys"]
+        );
+    }
+}

@@ -81,7 +81,10 @@ fn parse(text: &[u8]) -> Option<Raw> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::domain::Domain;
 
     #[test]
     fn a_register_shows_a_number_and_nothing_else() {
@@ -90,6 +93,35 @@ mod tests {
         for text in [&b""[..], b"\n", b"-1\n", b"1.5\n", b"12 34\n", b"18446744073709551616\n", b"\xff"] {
             assert_eq!(parse(text), None, "{text:?}");
         }
+    }
+
+    fn meter(domain: Domain, register: Register) -> Meter {
+        let part = Part { domain, socket: 0, die: None };
+        Meter { part, scale: Scale(1e-6), top: Top::At(65_532_610_987), register }
+    }
+
+    #[test]
+    fn what_may_use_more_is_read_more_often() {
+        let every = |domain| meter(domain, Register::Events(Vec::new())).read_every().as_secs_f64();
+        assert!((every(Domain::Package) - 65_532.0 / 4000.0).abs() < 0.01, "{}", every(Domain::Package));
+        assert!((every(Domain::Psys) - 65_532.0 / 20_000.0).abs() < 0.01, "{}", every(Domain::Psys));
+    }
+
+    #[test]
+    fn a_zone_that_was_registered_anew_is_opened_again_and_one_that_is_gone_says_what_was_wrong_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("energy_uj");
+        fs::write(&path, "5\n").unwrap();
+        let mut register = Register::File { file: File::open(&path).unwrap(), path: path.clone() };
+        assert_eq!(register.read().unwrap(), Raw(5));
+        // The old zone shows nothing any more; another file has taken its place.
+        fs::OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
+        let (old, new) = (directory.path().join("old"), directory.path().join("new"));
+        fs::rename(&path, &old).unwrap();
+        assert_eq!(register.read().unwrap_err().to_string(), "it is no number");
+        fs::write(&new, "9\n").unwrap();
+        fs::rename(&new, &path).unwrap();
+        assert_eq!(register.read().unwrap(), Raw(9));
     }
 
     proptest::proptest! {

@@ -156,6 +156,7 @@ fn refusal(error: &io::Error) -> Refusal {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
 
     use super::*;
 
@@ -213,6 +214,91 @@ mod tests {
         let (_root, host) = machine("GenuineIntel", &[(0, 0, 0)]);
         let (parts, homeless) = places(Domain::Package, Each::Package, &[0, 9], &host);
         assert_eq!((parts.len(), homeless), (1, vec![9]));
+    }
+
+    /// A PMU of which the kernel's own clock is the counter: a nanosecond is a unit.
+    fn pmu(root: &Path, name: &str, cpus: &str, type_: &str, events: &[&str]) {
+        let directory = root.join("bus/event_source/devices").join(name);
+        fs::create_dir_all(directory.join("events")).unwrap();
+        fs::write(directory.join("type"), type_).unwrap();
+        fs::write(directory.join("cpumask"), cpus).unwrap();
+        for event in events {
+            for (end, text) in [("", "event=0x00\n"), (".scale", "1e-9\n"), (".unit", "Joules\n")] {
+                fs::write(directory.join(format!("events/{event}{end}")), text).unwrap();
+            }
+        }
+    }
+
+    const SOFTWARE: &str = "1\n";
+
+    fn words(found: &Found) -> (Vec<String>, Vec<String>) {
+        let refused = found.refused.iter().map(|(part, why)| format!("{part}: {}", why.reason));
+        (found.meters.iter().map(|meter| meter.part.to_string()).collect(), refused.collect())
+    }
+
+    #[test]
+    fn there_are_parts_of_every_event_on_every_package() {
+        let (root, host) = machine("GenuineIntel", &[(0, 3, 0), (1, 1, 0)]);
+        assert!(parts(&host).is_empty(), "no PMU");
+        pmu(root.path(), "power", "0-1\n", SOFTWARE, &["energy-pkg", "energy-ram", "energy-sun"]);
+        let parts: Vec<_> = parts(&host).iter().map(ToString::to_string).collect();
+        assert_eq!(parts, ["package 1", "package 3", "dram 1", "dram 3"]);
+    }
+
+    #[test]
+    fn every_event_is_opened_where_it_is_counted_and_cores_are_one() {
+        if !alumet::perfmon::is_permitted() {
+            eprintln!(
+                "skipped: every_event_is_opened_where_it_is_counted_and_cores_are_one, because this user may not count the machine"
+            );
+            return;
+        }
+        let (root, host) = machine("AuthenticAMD", &[(0, 2, 0), (1, 2, 0)]);
+        pmu(root.path(), "power", "0\n", SOFTWARE, &["energy-pkg"]);
+        pmu(root.path(), "power_core", "0-1\n", SOFTWARE, &["energy-core"]);
+        let mut found = open(&host).unwrap();
+        let cpus = std::thread::available_parallelism().unwrap().get();
+        let cores = if cpus > 1 { &["core of package 2".to_owned()][..] } else { &[] };
+        assert_eq!(words(&found).0, [&["package 2".to_owned()][..], cores].concat());
+        let mut read =
+            || found.meters.iter_mut().map(|meter| meter.register.read().unwrap().0).collect::<Vec<_>>();
+        let before = read();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let counted: Vec<_> = read().iter().zip(before).map(|(after, before)| after - before).collect();
+        assert!(counted[0] > 0, "{counted:?}");
+        if let [package, cores] = counted[..] {
+            let ratio = cores as f64 / package as f64;
+            assert!((1.8..2.2).contains(&ratio), "the sum of two: {ratio}");
+        }
+        let ways: Vec<_> = found.meters.iter().map(|meter| (meter.scale, meter.top)).collect();
+        assert!(ways.iter().all(|way| *way == (Scale(1e-9), Top::Endless)), "{ways:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_refused_with_its_part() {
+        let (root, host) = machine("GenuineIntel", &[(0, 0, 0)]);
+        assert_eq!(open(&host).unwrap_err().reason, "the kernel has no PMU `power`");
+        pmu(root.path(), "power", "0,900\n", "99999\n", &[]);
+        assert_eq!(open(&host).unwrap_err().reason, "the PMU `power` has no events");
+        pmu(root.path(), "power", "0,900\n", "99999\n", &["energy-pkg"]);
+        let why = open(&host).unwrap_err();
+        // No package is known for the one, and the other is of no PMU; who may not count at all hears of that.
+        assert!(why.kind > crate::refusal::Kind::Absent, "{why}");
+        if alumet::perfmon::is_permitted() {
+            pmu(root.path(), "power", "0,900\n", SOFTWARE, &["energy-pkg"]);
+            let found = open(&host).unwrap();
+            let refused = vec!["package 0: the package of CPU 900 is not known".to_owned()];
+            assert_eq!(words(&found), (vec!["package 0".to_owned()], refused));
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_kernel_is_a_right_that_is_missing_or_a_counter_that_is_broken() {
+        let forbidden = refusal(&io::Error::from(io::ErrorKind::PermissionDenied));
+        assert_eq!(forbidden.kind, crate::refusal::Kind::Forbidden);
+        let broken = refusal(&io::Error::other("broken"));
+        assert_eq!((broken.kind, broken.remedy.as_str()), (crate::refusal::Kind::Unreadable, ""));
+        assert!(broken.reason.starts_with("it cannot be counted: "), "{broken}");
     }
 
     #[test]

@@ -78,3 +78,51 @@ impl Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_with_its_remedy_if_it_has_one() {
+        assert_eq!(Refusal::absent("no PMU").to_string(), "no PMU");
+        let forbidden = Refusal::forbidden("not permitted", "ask root");
+        assert_eq!(forbidden.to_string(), "not permitted; ask root");
+        let kinds = [Refusal::absent(""), Refusal::unreadable(""), forbidden].map(|refusal| refusal.kind);
+        assert_eq!(kinds, [Kind::Absent, Kind::Unreadable, Kind::Forbidden]);
+    }
+
+    /// As alumet asks: to whom a command is given.
+    fn is_root() -> bool {
+        sudo("").is_empty()
+    }
+
+    #[test]
+    fn who_may_not_read_is_told_by_what_right_he_could() {
+        for refusal in [Refusal::perf(), Refusal::powercap()] {
+            assert_eq!(refusal.kind, Kind::Forbidden);
+            assert!(refusal.reason.starts_with("not permitted: "), "{refusal}");
+            // To root no command is of any help.
+            assert!(!refusal.remedy.is_empty() || is_root(), "{refusal}");
+        }
+        assert!(Refusal::powercap().remedy.contains("udev") || is_root(), "or a group may read it");
+    }
+
+    #[test]
+    fn of_two_closed_ways_the_one_that_a_right_opens_counts_and_the_smaller_right_first() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path(), root.path());
+        let (no_pmu, no_zones) = (Refusal::absent("no PMU"), Refusal::absent("no zones"));
+        let (perf, powercap) = (Refusal::perf(), Refusal::powercap());
+        let both =
+            |perf: &Refusal, powercap: &Refusal| Refusal::of_both(perf.clone(), powercap.clone(), &host);
+        assert_eq!(both(&perf, &powercap), perf);
+        assert_eq!(both(&perf, &no_zones), perf);
+        assert_eq!(both(&no_pmu, &powercap), powercap);
+        let neither = both(&no_pmu, &no_zones);
+        assert_eq!((neither.kind, neither.reason.as_str()), (Kind::Absent, "no RAPL: no PMU, and no zones"));
+        assert!(neither.remedy.contains("modprobe"), "{neither}");
+        std::fs::write(root.path().join("cpuinfo"), "flags : hypervisor\n").unwrap();
+        assert_eq!(both(&no_pmu, &no_zones), Refusal::absent("no RAPL in this virtual machine"));
+    }
+}
