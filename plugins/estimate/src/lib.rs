@@ -119,3 +119,36 @@ impl Plugin for Estimation {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alumet::Metric;
+
+    #[test]
+    fn a_design_power_is_more_than_nothing() {
+        let tdp = |watts| Tdp::try_from(Watts(watts)).map(|tdp| f64::from(Watts::from(tdp)));
+        assert_eq!(tdp(65.0), Ok(65.0));
+        for watts in [0.0, -1.0] {
+            assert_eq!(tdp(watts), Err(format!("no CPU has a thermal design power of {watts} W")));
+        }
+    }
+
+    #[test]
+    fn what_measures_a_package_the_machine_or_its_battery_measures_the_cpus() {
+        let of = |metric: Metric, kind: &'static str| measures_cpus(&Series::new(metric).resource(kind, "0"));
+        assert_eq!(["cpu_package", "machine", "battery"].map(|kind| of(ENERGY, kind)), [true; 3]);
+        assert_eq!(["gpu", "dram", "sensor"].map(|kind| of(POWER, kind)), [false; 3]);
+        assert!(of(POWER, "machine"));
+        assert!(!of(Metric::counter("hw.gpu.time", "s", ""), "machine"));
+        let energy = || Series::new(ENERGY).resource("cpu_package", "0");
+        let with_domain = |domain: &'static str| measures_cpus(&energy().label(DOMAIN, domain));
+        assert_eq!(
+            ["package", "psys", "core", "uncore", "dram"].map(with_domain),
+            [true, true, false, false, false]
+        );
+        assert!(!measures_cpus(&energy().consumer(Consumer::Target)));
+        assert!(!measures_cpus(&energy().provenance(Provenance::Estimated)));
+        assert!(!measures_cpus(&energy().provenance(Provenance::Attributed)));
+    }
+}

@@ -377,26 +377,66 @@ fn a_pmu_without_events_is_no_way_to_the_counters() {
     assert_eq!(Rapl::probe(&forced, &machine.host()), expected);
 }
 
-#[test]
-fn a_pmu_that_counts_no_package_gives_way_to_zones_that_do() {
-    // Some virtual machines are shown the platform's counter alone. The kernel's own clock stands for it.
-    let machine = Machine::with("GenuineIntel", &[("intel-rapl:0", "package-0")]);
-    let file = |name: &str| {
+/// A PMU `power` on these CPUs, with this event, for which the kernel's own clock stands.
+fn pmu(machine: &Machine, cpus: &str, event: &str) {
+    let write = |name: &str, text: &str| {
         let path = machine.root.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        path
+        fs::write(path, text).unwrap();
     };
-    let pmu = |name: &str, text: &str| {
-        fs::write(file(&format!("bus/event_source/devices/power/{name}")), text).unwrap()
-    };
-    pmu("type", "1\n");
-    pmu("cpumask", "0\n");
-    pmu("events/energy-psys", "event=0x00\n");
-    pmu("events/energy-psys.scale", "1e-9\n");
-    pmu("events/energy-psys.unit", "Joules\n");
-    fs::write(file("devices/system/cpu/cpu0/topology/physical_package_id"), "0\n").unwrap();
+    let files = [("type", "1"), ("cpumask", cpus)].map(|(name, text)| (name.to_owned(), text));
+    let events = [("", "event=0x00"), (".scale", "1e-9"), (".unit", "Joules")]
+        .map(|(end, text)| (format!("events/{event}{end}"), text));
+    for (name, text) in files.into_iter().chain(events) {
+        write(&format!("bus/event_source/devices/power/{name}"), text);
+    }
+    write("devices/system/cpu/cpu0/topology/physical_package_id", "0");
+}
+
+#[test]
+fn a_pmu_that_counts_no_package_gives_way_to_zones_that_do() {
+    // Some virtual machines are shown the platform's counter alone.
+    let machine = Machine::with("GenuineIntel", &[("intel-rapl:0", "package-0")]);
+    pmu(&machine, "0", "energy-psys");
     machine.seconds(&["intel-rapl:0"]);
     assert_eq!(machine.energies(), expected(&[("cpu_package 0 package", 30.0)]));
+}
+
+#[test]
+fn of_two_ways_that_lead_as_far_the_pmu_comes_first() {
+    if !alumet::perfmon::is_permitted() {
+        eprintln!(
+            "skipped: of_two_ways_that_lead_as_far_the_pmu_comes_first, because this user may not count the machine"
+        );
+        return;
+    }
+    let way = |cpus: &str, event: &str, zones: &[(&str, &str)], broken: Option<&str>| {
+        let machine = Machine::with("GenuineIntel", zones);
+        pmu(&machine, cpus, event);
+        if let Some(zone) = broken {
+            fs::write(machine.file(zone, "energy_uj"), "?").unwrap();
+        }
+        machine.run(2, |n| {
+            for (zone, _) in zones.iter().filter(|(zone, _)| Some(*zone) != broken) {
+                machine.set(zone, f64::from(n) + 1.0);
+            }
+        });
+        let points = machine.collected.points();
+        let energy = points.iter().find(|(series, _)| series.metric.name == "hw.energy");
+        energy.map(|(series, _)| series.method.to_string()).unwrap()
+    };
+    let two = [("intel-rapl:0", "package-0"), ("intel-rapl:1", "package-1")];
+    let (perf, powercap) = ("RAPL through perf", "RAPL through powercap");
+    assert_eq!(way("0", "energy-pkg", &two, None), perf, "all that it knows of is open");
+    // Of a CPU whose package is not known the PMU lacks something.
+    assert_eq!(way("0,900", "energy-pkg", &two, None), powercap);
+    assert_eq!(way("0,900", "energy-pkg", &two, Some("intel-rapl:1")), perf, "and so do the zones");
+    assert_eq!(
+        way("0", "energy-psys", &two, Some("intel-rapl:1")),
+        powercap,
+        "one package is more than none"
+    );
+    assert_eq!(way("0", "energy-psys", &[("intel-rapl:0", "psys")], None), perf);
 }
 
 #[test]
