@@ -8,14 +8,14 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod band;
-mod class;
+pub mod class;
 pub mod cpus;
 pub mod curve;
 pub mod figure;
-mod generation;
-mod guest;
+pub mod generation;
+pub mod guest;
 pub mod model;
-mod named;
+pub mod named;
 pub mod transform;
 
 use std::num::NonZeroU32;

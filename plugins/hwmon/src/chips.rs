@@ -57,7 +57,7 @@ const WHOLE: [&str; 4] = ["VDD_IN", "POM_5V_IN", "VIN", "Total System Power"];
 
 /// What the sensor of this name is about, where more is known of it than its chip: a socket, as AMD's CPUs (`Esocket0`,
 /// Documentation/hwmon/amd_energy of Linux 5.8) and NVIDIA's (`CPU Power Socket 0`) name it; or all of the machine, as an ACPI
-/// power meter of no socket measures it (Documentation/hwmon/acpi_power_meter.rst), and what is [`WHOLE`].
+/// power meter of no socket measures it (Documentation/hwmon/acpi_power_meter.rst), and what `WHOLE` lists.
 fn about(resource: &(&'static str, String), chip: &str, name: &str) -> (&'static str, String) {
     let (kind, id) = resource;
     let socket = name.to_lowercase().rsplit_once("socket").map(|(_, number)| number.trim().to_owned());

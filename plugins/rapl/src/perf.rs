@@ -195,6 +195,12 @@ mod tests {
             of(Domain::Package, Each::Package, &cpus, &host),
             [(0, Some(0), vec![0]), (0, Some(1), vec![8]), (1, Some(0), vec![16]), (1, Some(1), vec![24])]
         );
+        let (_mixed, host) = machine("GenuineIntel", &places[..3]);
+        assert_eq!(
+            of(Domain::Package, Each::Package, &cpus[..3], &host),
+            [(0, Some(0), vec![0]), (0, Some(1), vec![8]), (1, None, vec![16])],
+            "a package of one die beside one of two"
+        );
         let (_amd, host) = machine("AuthenticAMD", &places);
         assert_eq!(
             of(Domain::Package, Each::Package, &cpus, &host),
