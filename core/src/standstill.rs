@@ -14,7 +14,7 @@ const LONGEST_REST: Duration = Duration::from_secs(2);
 /// use std::time::Duration;
 /// use alumet::{Standstill, Time};
 ///
-/// let second = |n| Time::from_nanos(n * 1_000_000_000);
+/// let second = |n: u64| Time::from_nanos(n * 1_000_000_000);
 /// let mut standstill = Standstill::default();
 /// standstill.see(true, second(1));
 /// (2..=4).for_each(|n| standstill.see(false, second(n)));
