@@ -187,37 +187,32 @@ impl Tree {
         }
     }
 
-    /// What the totals lack, given what the processes and what all witnesses together know.
-    fn loss(&self, files: &Counters, best: &Counters) -> Loss {
+    /// What the totals lack, given what the processes know.
+    fn loss(&self, files: &Counters) -> Loss {
         if self.target.is_attached() {
             return Loss { cpu: (!self.cpu.has_clock()).then(|| UNSEEN.into()), events: Some(UNSEEN.into()) };
         }
         let finding = self.cpu.compare(files, self.ledger.rounding());
-        let untold = self.ledger.untold();
-        let ignoring = self.ledger.ignoring().map(|name| {
-            format!("{name} ignores SIGCHLD, so what its children have used is told to nobody (wait(2))")
-        });
-        let nobody_waited =
-            || "nobody has waited for some processes, so what they have used is told to nobody".into();
-        let time = |nanos: u64| format!("{:.3} s", nanos as f64 / 1e9);
-        match finding {
-            // The cgroup has all of the time.
-            Finding::Whole if self.cpu.has_cgroup() => {
-                let events = (*untold != Counters::default()).then(|| ignoring.unwrap_or_else(nobody_waited));
-                Loss { cpu: None, events }
-            }
-            Finding::NobodyWaited(missing) => {
-                let why = ignoring.unwrap_or_else(nobody_waited);
-                let events = format!("{why}: they had {} of the CPU time", time(missing));
-                Loss { cpu: None, events: Some(events) }
-            }
-            Finding::Whole | Finding::LeftCgroup(_) => {
-                let is_lossy =
-                    *untold != Counters::default() || ignoring.is_some() || best.cpu() > files.cpu();
-                let why = is_lossy.then(|| ignoring.unwrap_or_else(nobody_waited));
-                Loss { cpu: why.clone(), events: why }
-            }
+        // Only a cgroup that nobody has left knows of those whom nobody waits for.
+        let cgroup_has_all = self.cpu.has_cgroup() && !matches!(finding, Finding::LeftCgroup(_));
+        let ignoring = self.ledger.ignoring();
+        let is_lacking = *self.ledger.untold() != Counters::default()
+            || matches!(finding, Finding::NobodyWaited(_))
+            || (ignoring.is_some() && !cgroup_has_all);
+        if !is_lacking {
+            return Loss::default();
         }
+        let why = match ignoring {
+            Some(name) => {
+                format!("{name} ignores SIGCHLD, so what its children have used is told to nobody (wait(2))")
+            }
+            None => "nobody has waited for some processes, so what they have used is told to nobody".into(),
+        };
+        let of_time = match finding {
+            Finding::NobodyWaited(nanos) => format!(": they had {:.3} s of the CPU time", nanos as f64 / 1e9),
+            _ => String::new(),
+        };
+        Loss { cpu: (!cgroup_has_all).then(|| why.clone()), events: Some(why + &of_time) }
     }
 
     /// Says which totals are less than the truth, and why.
@@ -258,7 +253,7 @@ impl Source for Tree {
         let (files, _) = self.read(Wanted::ALL, out)?;
         let mut best = files;
         self.cpu.improve(&self.target, &mut best)?;
-        let mut loss = self.loss(&files, &best);
+        let mut loss = self.loss(&files);
         if !self.target.is_attached() {
             self.cpu.raise(&mut best, &mut loss.cpu, nanos(self.target.counted()));
         }

@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn every_event_is_opened_where_it_is_counted_and_cores_are_one() {
-        if !alumet::perfmon::is_permitted() {
+        if !perfmon::is_permitted() {
             eprintln!(
                 "skipped: every_event_is_opened_where_it_is_counted_and_cores_are_one, because this user may not count the machine"
             );
@@ -290,7 +290,7 @@ mod tests {
         let why = open(&host).unwrap_err();
         // No package is known for the one, and the other is of no PMU; who may not count at all hears of that.
         assert!(why.kind > crate::refusal::Kind::Absent, "{why}");
-        if alumet::perfmon::is_permitted() {
+        if perfmon::is_permitted() {
             pmu(root.path(), "power", "0,900\n", SOFTWARE, &["energy-pkg"]);
             let found = open(&host).unwrap();
             let refused = vec!["package 0: the package of CPU 900 is not known".to_owned()];
