@@ -369,7 +369,8 @@ fn attaching_counts_nothing_twice() {
             let (profile, truth) = attached(&outer, options, script);
             let got = counter(&profile, "process.cpu.time", "");
             eprintln!("attached, {what} {options:?}: {got:.4} s of {truth:.4} s");
-            assert!(got <= truth, "{what} {options:?}: {got} s is more than {truth} s");
+            // The counter goes on for about a microsecond of each switch to another process.
+            assert!(got <= 1.001 * truth + 0.001, "{what} {options:?}: {got} s is more than {truth} s");
             if bound(&profile, "process.cpu.time").is_none() {
                 assert!(got >= 0.9 * truth - 0.05, "{what}: {got} s of {truth} s");
             }
