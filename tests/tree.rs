@@ -4,6 +4,8 @@
 mod support;
 
 use std::fs;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +18,7 @@ use serde_json::Value;
 use support::{Alumet, counter, is_root, skip, soon, workload};
 
 /// What alumet's process uses before it is in the cgroup, in seconds.
-const ENTRY: f64 = 0.003;
+const ENTRY: f64 = 0.002;
 
 /// A cgroup for a test, with one for alumet and one to which the application may go, beside each other.
 struct Outer(PathBuf);
@@ -44,10 +46,13 @@ impl Outer {
 
     /// alumet in it; `$APPLICATION` is where the application goes to by writing its pid.
     fn alumet(&self, arguments: &[&str]) -> Alumet {
-        let script = format!("echo $$ > {}/alumet/cgroup.procs; exec \"$@\"", self.0.display());
-        Alumet::sh(&script, arguments)
+        let mut run = Alumet::new(arguments)
             .env("APPLICATION", self.0.join("application/cgroup.procs").to_str().unwrap())
-            .env("W", workload().to_str().unwrap())
+            .env("W", workload().to_str().unwrap());
+        let procs = fs::OpenOptions::new().write(true).open(self.0.join("alumet/cgroup.procs")).unwrap();
+        // SAFETY: one write(2); 0 is the process that writes.
+        unsafe { run.command.pre_exec(move || (&procs).write_all(b"0")) };
+        run
     }
 
     /// Seconds.
@@ -127,7 +132,8 @@ fn cpu_at_end(child: &Child) -> f64 {
 fn is_the_truth(profile: &Value, truth: f64, what: &str) {
     let got = counter(profile, "process.cpu.time", "");
     eprintln!("{what}: {got:.4} s, the cgroup around it {truth:.4} s: {:+.2} %", (got / truth - 1.0) * 100.0);
-    assert!(got <= truth + ENTRY, "{what}: {got} s is more than {truth} s");
+    let why = bound(profile, "process.cpu.time");
+    assert!(got <= truth + ENTRY, "{what}: {got} s is more than {truth} s {why:?}");
     assert!(got >= 0.99 * truth - ENTRY, "{what}: {got} s of {truth} s");
 }
 
@@ -181,6 +187,10 @@ fn every_way_to_make_and_lose_processes_is_counted() {
             &*format!("{LEAVE}; i=0; while [ $i -lt 300 ]; do sh -c 'exit 0'; i=$((i+1)); done"),
         ),
         ("2,000 forks", "\"$W\" forks=2000"),
+        (
+            "orphans that end right after their parent",
+            "i=0; while [ $i -lt 9 ]; do sh -c '\"$W\" burn=90 & sleep 0.08'; sleep 0.03; i=$((i+1)); done",
+        ),
         ("threads", "\"$W\" threads=8:40"),
     ];
     let is_there = |program: &str| Command::new(program).arg("--version").output().is_ok();
@@ -195,7 +205,9 @@ fn every_way_to_make_and_lose_processes_is_counted() {
         script
     });
     for (what, script) in scripts.into_iter().chain(others) {
-        for options in [&["-i", "10ms", "--per-process"][..], &["-i", "1s"]] {
+        for interval in [&["-i", "10ms", "--per-process"][..], &["-i", "150ms"], &["-i", "1s"]] {
+            // On a busy machine an orphan may be the last.
+            let options = &[&["--wait-all"], interval].concat();
             let (profile, truth) = launched(&outer, options, script);
             is_the_truth(&profile, truth, &format!("{what} {options:?}"));
             assert_eq!(bound(&profile, "process.cpu.time"), None, "{what}");

@@ -5,8 +5,8 @@
 //! unless nobody has waited for it: the kernel reaps the children of a parent that ignores SIGCHLD, and tells nobody what
 //! they have used (wait(2), NOTES). Then what was last seen of the process counts.
 //!
-//! Which of the two it is follows from the ancestor's numbers: they have grown by at least what was seen of all those
-//! below it that are gone, or some of these were waited for by nobody. Every figure is therefore at most the truth.
+//! Which of the two it is follows from the numbers of its ancestors: they have grown by at least what was seen of all those
+//! below them that are gone, or some of these were waited for by nobody. Every figure is therefore at most the truth.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -169,6 +169,8 @@ impl Ledger {
                     gone.insert(process.pid);
                     continue;
                 }
+                // In this round it is told by nobody, rather than by two.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 // For want of descriptors, for example; what was read last stands.
                 Err(_) => {}
             }
@@ -193,78 +195,93 @@ impl Ledger {
     /// Removes those that are gone, and finds out who tells of them.
     fn bury(&mut self, gone: &HashSet<i32>, buffer: &mut [u8]) -> Vec<Process> {
         let gone: Vec<_> = self.processes.extract_if(.., |process| gone.contains(&process.pid)).collect();
-        let parents: HashMap<i32, i32> =
-            gone.iter().map(|process| (process.pid, process.last.parent)).collect();
-        let mut places: HashMap<i32, usize> =
-            self.processes.iter().enumerate().map(|(i, process)| (process.pid, i)).collect();
-        let mut heirs: HashMap<Heir, Vec<&Process>> = HashMap::new();
+        let mut lineage = Lineage {
+            gone: gone.iter().map(|process| (process.pid, process.last.parent)).collect(),
+            places: self.processes.iter().enumerate().map(|(i, process)| (process.pid, i)).collect(),
+        };
+        let mut by_heir: HashMap<Heir, Vec<&Process>> = HashMap::new();
         for process in &gone {
             self.known.remove(&process.pid);
             add(&mut self.ended_switches, process.used().switches());
-            let heir = self.heir(process.last.parent, &parents, &mut places, buffer);
-            heirs.entry(heir).or_default().push(process);
+            let heir = self.heir(process.last.parent, &mut lineage, buffer);
+            by_heir.entry(heir).or_default().push(process);
         }
-        heirs.into_iter().for_each(|(heir, left)| self.settle(heir, &left));
+        for (heir, left) in by_heir {
+            self.settle(heir, &left, &mut lineage, buffer);
+        }
         gone
     }
 
-    /// The nearest ancestor that is not gone, read once more: when a process is gone, who has waited for it tells of it
-    /// already (wait_task_zombie in kernel/exit.c adds up first).
-    fn heir(
-        &mut self,
-        mut parent: i32,
-        parents: &HashMap<i32, i32>,
-        places: &mut HashMap<i32, usize>,
-        buffer: &mut [u8],
-    ) -> Heir {
+    /// The nearest of a process' ancestors that is not gone, beginning with this one, read once more: when a process is
+    /// gone, who has waited for it tells of it already (wait_task_zombie in kernel/exit.c adds up first).
+    fn heir(&mut self, mut ancestor: i32, lineage: &mut Lineage, buffer: &mut [u8]) -> Heir {
         loop {
-            // Each parent is passed once.
-            if let Some(place) = places.get(&parent).copied() {
+            // Each of them is passed once.
+            if let Some(place) = lineage.places.get(&ancestor).copied() {
                 let process = &mut self.processes[place];
                 let next = process.last.parent;
                 match process.read(Wanted::STAT, buffer) {
                     Err(error) if is_gone(&error) => {
                         // The next reading will find that.
-                        places.remove(&parent);
-                        parent = next;
+                        lineage.places.remove(&ancestor);
+                        ancestor = next;
                     }
                     _ => return Heir::Process(place),
                 }
-            } else if let Some(next) = parents.get(&parent).filter(|next| **next != parent) {
-                parent = *next;
+            } else if let Some(next) = lineage.gone.get(&ancestor).filter(|next| **next != ancestor) {
+                ancestor = *next;
             } else {
-                // A parent that was never seen has ended since; its children were then adopted by this process.
                 return if self.target.is_attached() { Heir::Stranger } else { Heir::Reaper };
             }
         }
     }
 
-    /// Takes down what of those that are gone is in the numbers of their heir, and what is in nobody's.
-    fn settle(&mut self, heir: Heir, left: &[&Process]) {
-        let mut seen = Counters::default();
-        left.iter().for_each(|process| seen.add(&process.testimony()));
-        let grown = match heir {
-            Heir::Process(place) => self.processes[place].grown(),
-            Heir::Reaper => Counters::of_usage(&self.target.reaped()).in_one_mode().less(&self.told),
-            Heir::Stranger => Counters::default(),
-        };
-        let (told, mut untold) = divide(&seen, &grown, heir == Heir::Reaper);
-        // What they had used before the run was told likewise, and is none of it.
-        for process in left {
-            match heir {
-                Heir::Process(place) if process.testimony().minor_faults <= grown.minor_faults => {
-                    self.processes[place].inherit_before(&process.before());
+    /// Takes down what of those that are gone is in the numbers of an ancestor, and what is in nobody's. If a parent ends
+    /// first, it may be any ancestor that has adopted the child and waited for it (PR_SET_CHILD_SUBREAPER,
+    /// pid_namespaces(7)), this process being the last of them.
+    fn settle(&mut self, mut heir: Heir, left: &[&Process], lineage: &mut Lineage, buffer: &mut [u8]) {
+        let mut rest = Counters::default();
+        left.iter().for_each(|process| rest.add(&process.testimony()));
+        // What they had used before the run is told likewise, and is none of it.
+        let mut older: Vec<_> =
+            left.iter().filter(|process| process.before() != Counters::default()).collect();
+        loop {
+            let grown = match heir {
+                Heir::Process(place) => self.processes[place].grown(),
+                Heir::Reaper => Counters::of_usage(&self.target.reaped()).in_one_mode().less(&self.told),
+                Heir::Stranger => break,
+            };
+            let (told, untold) = divide(&rest, &grown, heir == Heir::Reaper);
+            rest = untold;
+            let Heir::Process(place) = heir else {
+                self.told.add(&told);
+                break;
+            };
+            let process = &mut self.processes[place];
+            older.retain(|ended| {
+                let is_told = ended.testimony().minor_faults <= grown.minor_faults;
+                if is_told {
+                    process.inherit_before(&ended.before());
                 }
-                _ => untold = untold.without(&process.before()),
+                !is_told
+            });
+            process.account_for(&told);
+            if rest == Counters::default() {
+                return;
             }
+            heir = self.heir(self.processes[place].last.parent, lineage, buffer);
         }
-        self.untold.add(&untold);
-        match heir {
-            Heir::Process(place) => self.processes[place].account_for(&told),
-            Heir::Reaper => self.told.add(&told),
-            Heir::Stranger => {}
-        }
+        older.iter().for_each(|process| rest = rest.without(&process.before()));
+        self.untold.add(&rest);
     }
+}
+
+/// Who is whose parent, by pid.
+struct Lineage {
+    /// The parents of those that are gone.
+    gone: HashMap<i32, i32>,
+    /// Where those are that are not.
+    places: HashMap<i32, usize>,
 }
 
 /// What was `seen` of processes that are gone: what of it is in the numbers of their heir, which have `grown` by so much,

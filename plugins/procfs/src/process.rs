@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use alumet::process::{Io, Stat, Switches, ignores_signal, tick};
 use alumet::target::threads;
@@ -28,6 +29,10 @@ static OPEN: AtomicUsize = AtomicUsize::new(0);
 /// A process that has not yet executed the application belongs to root if alumet's file has capabilities (proc(5), on
 /// dumpable), and shows its I/O only when it has.
 const IO_ATTEMPTS: u8 = 10;
+
+/// How long a process that is being reaped is waited for.
+const GOING: Duration = Duration::from_micros(100);
+const GOING_ATTEMPTS: u32 = 50;
 
 /// A file of a process or thread.
 #[derive(Debug)]
@@ -184,9 +189,24 @@ impl Process {
     /// Reads what is wanted.
     ///
     /// # Errors
-    /// The process has gone.
+    /// The process has gone (`NotFound`, ESRCH), or is just going (`WouldBlock`).
     pub fn read(&mut self, wanted: Wanted, buffer: &mut [u8]) -> io::Result<Reading> {
+        for _ in 0..GOING_ATTEMPTS {
+            match self.try_read(wanted, buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(GOING),
+                result => return result,
+            }
+        }
+        self.try_read(wanted, buffer)
+    }
+
+    fn try_read(&mut self, wanted: Wanted, buffer: &mut [u8]) -> io::Result<Reading> {
         let stat = Stat::parse(self.stat.read(buffer)?).map_err(io::Error::other)?;
+        // Its parent is adding up what it has used, and may tell of it already or not yet (wait_task_zombie in
+        // kernel/exit.c).
+        if stat.state == 'X' {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         if stat.start_ticks != self.start_ticks {
             return Err(io::ErrorKind::NotFound.into());
         }
