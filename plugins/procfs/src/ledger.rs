@@ -46,17 +46,6 @@ pub struct Ledger {
     pids: Vec<i32>,
 }
 
-/// Whose numbers hold those of a process that is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Heir {
-    /// The living process at this place.
-    Process(usize),
-    /// This process here, which has reaped it.
-    Reaper,
-    /// Somebody outside of the tree.
-    Stranger,
-}
-
 impl Ledger {
     /// Of a target. One that ran already is measured from `since_ticks` on, in clock ticks since boot; else that is 0.
     pub fn new(target: Arc<Target>, since_ticks: u64) -> Self {
@@ -192,72 +181,43 @@ impl Ledger {
         Ok((sum, gone))
     }
 
-    /// Removes those that are gone, and finds out who tells of them.
+    /// Removes those that are gone, and finds out who tells of them. Where an ancestor is just being reaped, that shows in
+    /// the next round.
     fn bury(&mut self, gone: &HashSet<i32>, buffer: &mut [u8]) -> Vec<Process> {
-        let gone: Vec<_> = self.processes.extract_if(.., |process| gone.contains(&process.pid)).collect();
-        let mut lineage = Lineage {
-            gone: gone.iter().map(|process| (process.pid, process.last.parent)).collect(),
-            places: self.processes.iter().enumerate().map(|(i, process)| (process.pid, i)).collect(),
-        };
-        let mut by_heir: HashMap<Heir, Vec<&Process>> = HashMap::new();
+        let mut lineage = Lineage::new(&self.processes, gone);
+        let mut chains: HashMap<i32, Vec<i32>> = HashMap::new();
+        for pid in gone {
+            if let Some(chain) = lineage.ancestors(*pid, &mut self.processes, buffer) {
+                chains.insert(*pid, chain);
+            }
+        }
+        let is_settled = |process: &mut Process| chains.contains_key(&process.pid);
+        let gone: Vec<_> = self.processes.extract_if(.., is_settled).collect();
+        let mut families: HashMap<&[i32], Vec<&Process>> = HashMap::new();
         for process in &gone {
             self.known.remove(&process.pid);
             add(&mut self.ended_switches, process.used().switches());
-            let heir = self.heir(process.last.parent, &mut lineage, buffer);
-            by_heir.entry(heir).or_default().push(process);
+            families.entry(&chains[&process.pid]).or_default().push(process);
         }
-        for (heir, left) in by_heir {
-            self.settle(heir, &left, &mut lineage, buffer);
-        }
+        families.into_iter().for_each(|(ancestors, left)| self.settle(ancestors, &left));
         gone
-    }
-
-    /// The nearest of a process' ancestors that is not gone, beginning with this one, read once more: when a process is
-    /// gone, who has waited for it tells of it already (wait_task_zombie in kernel/exit.c adds up first).
-    fn heir(&mut self, mut ancestor: i32, lineage: &mut Lineage, buffer: &mut [u8]) -> Heir {
-        loop {
-            // Each of them is passed once.
-            if let Some(place) = lineage.places.get(&ancestor).copied() {
-                let process = &mut self.processes[place];
-                let next = process.last.parent;
-                match process.read(Wanted::STAT, buffer) {
-                    Err(error) if is_gone(&error) => {
-                        // The next reading will find that.
-                        lineage.places.remove(&ancestor);
-                        ancestor = next;
-                    }
-                    _ => return Heir::Process(place),
-                }
-            } else if let Some(next) = lineage.gone.get(&ancestor).filter(|next| **next != ancestor) {
-                ancestor = *next;
-            } else {
-                return if self.target.is_attached() { Heir::Stranger } else { Heir::Reaper };
-            }
-        }
     }
 
     /// Takes down what of those that are gone is in the numbers of an ancestor, and what is in nobody's. If a parent ends
     /// first, it may be any ancestor that has adopted the child and waited for it (PR_SET_CHILD_SUBREAPER,
     /// pid_namespaces(7)), this process being the last of them.
-    fn settle(&mut self, mut heir: Heir, left: &[&Process], lineage: &mut Lineage, buffer: &mut [u8]) {
+    fn settle(&mut self, ancestors: &[i32], left: &[&Process]) {
         let mut rest = Counters::default();
         left.iter().for_each(|process| rest.add(&process.testimony()));
         // What they had used before the run is told likewise, and is none of it.
         let mut older: Vec<_> =
             left.iter().filter(|process| process.before() != Counters::default()).collect();
-        loop {
-            let grown = match heir {
-                Heir::Process(place) => self.processes[place].grown(),
-                Heir::Reaper => Counters::of_usage(&self.target.reaped()).in_one_mode().less(&self.told),
-                Heir::Stranger => break,
+        for pid in ancestors {
+            let Some(process) = self.processes.iter_mut().find(|process| process.pid == *pid) else {
+                continue;
             };
-            let (told, untold) = divide(&rest, &grown, heir == Heir::Reaper);
-            rest = untold;
-            let Heir::Process(place) = heir else {
-                self.told.add(&told);
-                break;
-            };
-            let process = &mut self.processes[place];
+            let grown = process.grown();
+            let (told, untold) = divide(&rest, &grown, false);
             older.retain(|ended| {
                 let is_told = ended.testimony().minor_faults <= grown.minor_faults;
                 if is_told {
@@ -266,22 +226,82 @@ impl Ledger {
                 !is_told
             });
             process.account_for(&told);
+            rest = untold;
             if rest == Counters::default() {
                 return;
             }
-            heir = self.heir(self.processes[place].last.parent, lineage, buffer);
+        }
+        if !self.target.is_attached() {
+            let grown = Counters::of_usage(&self.target.reaped()).in_one_mode().less(&self.told);
+            let (told, untold) = divide(&rest, &grown, true);
+            self.told.add(&told);
+            rest = untold;
         }
         older.iter().for_each(|process| rest = rest.without(&process.before()));
         self.untold.add(&rest);
     }
 }
 
-/// Who is whose parent, by pid.
+/// Who is whose parent.
 struct Lineage {
-    /// The parents of those that are gone.
+    /// The parents of those that are gone, by pid.
     gone: HashMap<i32, i32>,
-    /// Where those are that are not.
+    /// Where the others are, by pid.
     places: HashMap<i32, usize>,
+    /// Those of them that were read once more.
+    fresh: HashMap<i32, Ancestor>,
+}
+
+/// What is found of an ancestor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ancestor {
+    /// It tells of those that it has waited for and that are gone: who waits adds up first (wait_task_zombie in
+    /// kernel/exit.c).
+    There,
+    /// It is being reaped: nobody may tell of it yet.
+    Going,
+    /// It is gone as well, which the next round will find.
+    Gone,
+}
+
+impl Lineage {
+    fn new(processes: &[Process], gone: &HashSet<i32>) -> Self {
+        let parents = processes.iter().filter(|process| gone.contains(&process.pid));
+        let places = processes.iter().enumerate().filter(|(_, process)| !gone.contains(&process.pid));
+        Self {
+            gone: parents.map(|process| (process.pid, process.last.parent)).collect(),
+            places: places.map(|(place, process)| (process.pid, place)).collect(),
+            fresh: HashMap::new(),
+        }
+    }
+
+    /// The ancestors of a process that are there, the nearest first, read once more. `None` if one is just being reaped.
+    fn ancestors(&mut self, mut pid: i32, processes: &mut [Process], buffer: &mut [u8]) -> Option<Vec<i32>> {
+        let mut chain = Vec::new();
+        // Nobody is passed twice.
+        for _ in 0..=processes.len() {
+            pid = match (self.gone.get(&pid), self.places.get(&pid)) {
+                (Some(parent), _) => *parent,
+                (None, Some(place)) => {
+                    let process = &mut processes[*place];
+                    let found =
+                        *self.fresh.entry(pid).or_insert_with(|| match process.read(Wanted::STAT, buffer) {
+                            Err(error) if is_gone(&error) => Ancestor::Gone,
+                            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ancestor::Going,
+                            _ => Ancestor::There,
+                        });
+                    match found {
+                        Ancestor::There => chain.push(pid),
+                        Ancestor::Going => return None,
+                        Ancestor::Gone => {}
+                    }
+                    process.last.parent
+                }
+                (None, None) => return Some(chain),
+            };
+        }
+        Some(chain)
+    }
 }
 
 /// What was `seen` of processes that are gone: what of it is in the numbers of their heir, which have `grown` by so much,
