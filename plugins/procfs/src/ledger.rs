@@ -150,12 +150,15 @@ impl Ledger {
         let mut sum = if self.target.exit().is_some() { reaped.without(&self.gate) } else { reaped };
         let mut seen = self.ended_switches;
         let mut gone = HashSet::new();
+        // What those that are gone had used before the run.
+        let mut before_of_gone = Counters::default();
         for process in &mut self.processes {
             process.begin_round();
             match process.read(wanted, buffer) {
                 Ok(_) => process.note_children(),
                 Err(error) if is_gone(&error) => {
                     gone.insert(process.pid);
+                    before_of_gone.add(&process.before());
                     continue;
                 }
                 // In this round it is told by nobody, rather than by two.
@@ -170,6 +173,10 @@ impl Ledger {
                 self.ignoring = Some(process.name());
             }
             each(process)?;
+        }
+        if self.target.is_attached() {
+            // It is in the sum if a parent has told of it since.
+            sum = sum.without(&before_of_gone);
         }
         let gone = if gone.is_empty() { Vec::new() } else { self.bury(&gone, buffer) };
         gone.iter().for_each(|process| add(&mut seen, process.used().switches()));
@@ -192,36 +199,35 @@ impl Ledger {
             }
         }
         let is_settled = |process: &mut Process| chains.contains_key(&process.pid);
-        let gone: Vec<_> = self.processes.extract_if(.., is_settled).collect();
-        let mut families: HashMap<&[i32], Vec<&Process>> = HashMap::new();
-        for process in &gone {
+        let mut gone: Vec<_> = self.processes.extract_if(.., is_settled).collect();
+        let mut families: HashMap<&[i32], Vec<usize>> = HashMap::new();
+        for (place, process) in gone.iter().enumerate() {
             self.known.remove(&process.pid);
             add(&mut self.ended_switches, process.used().switches());
-            families.entry(&chains[&process.pid]).or_default().push(process);
+            families.entry(&chains[&process.pid]).or_default().push(place);
         }
-        families.into_iter().for_each(|(ancestors, left)| self.settle(ancestors, &left));
+        families.into_iter().for_each(|(ancestors, left)| self.settle(ancestors, &left, &mut gone));
         gone
     }
 
     /// Takes down what of those that are gone is in the numbers of an ancestor, and what is in nobody's. If a parent ends
     /// first, it may be any ancestor that has adopted the child and waited for it (PR_SET_CHILD_SUBREAPER,
     /// pid_namespaces(7)), this process being the last of them.
-    fn settle(&mut self, ancestors: &[i32], left: &[&Process]) {
+    fn settle(&mut self, ancestors: &[i32], left: &[usize], gone: &mut [Process]) {
         let mut rest = Counters::default();
-        left.iter().for_each(|process| rest.add(&process.testimony()));
+        left.iter().for_each(|place| rest.add(&gone[*place].testimony()));
         // What they had used before the run is told likewise, and is none of it.
-        let mut older: Vec<_> =
-            left.iter().filter(|process| process.before() != Counters::default()).collect();
+        let older = left.iter().map(|place| (gone[*place].testimony().minor_faults, gone[*place].before()));
+        let mut older: Vec<_> = older.filter(|(_, before)| *before != Counters::default()).collect();
         for pid in ancestors {
-            let Some(process) = self.processes.iter_mut().find(|process| process.pid == *pid) else {
-                continue;
-            };
+            let all = self.processes.iter_mut().chain(gone.iter_mut());
+            let Some(process) = all.into_iter().find(|process| process.pid == *pid) else { continue };
             let grown = process.grown();
             let (told, untold) = divide(&rest, &grown, false);
-            older.retain(|ended| {
-                let is_told = ended.testimony().minor_faults <= grown.minor_faults;
+            older.retain(|(faults, before)| {
+                let is_told = *faults <= grown.minor_faults;
                 if is_told {
-                    process.inherit_before(&ended.before());
+                    process.inherit_before(before);
                 }
                 !is_told
             });
@@ -237,7 +243,7 @@ impl Ledger {
             self.told.add(&told);
             rest = untold;
         }
-        older.iter().for_each(|process| rest = rest.without(&process.before()));
+        older.iter().for_each(|(_, before)| rest = rest.without(before));
         self.untold.add(&rest);
     }
 }
@@ -275,13 +281,17 @@ impl Lineage {
         }
     }
 
-    /// The ancestors of a process that are there, the nearest first, read once more. `None` if one is just being reaped.
+    /// The ancestors of a process, the nearest first, read once more if they are there: of those that are gone, what they
+    /// have told last may be of their child. `None` if one is just being reaped.
     fn ancestors(&mut self, mut pid: i32, processes: &mut [Process], buffer: &mut [u8]) -> Option<Vec<i32>> {
-        let mut chain = Vec::new();
+        let (first, mut chain) = (pid, Vec::new());
         // Nobody is passed twice.
         for _ in 0..=processes.len() {
             pid = match (self.gone.get(&pid), self.places.get(&pid)) {
-                (Some(parent), _) => *parent,
+                (Some(parent), _) => {
+                    chain.extend((pid != first).then_some(pid));
+                    *parent
+                }
                 (None, Some(place)) => {
                     let process = &mut processes[*place];
                     let found =
@@ -291,9 +301,8 @@ impl Lineage {
                             _ => Ancestor::There,
                         });
                     match found {
-                        Ancestor::There => chain.push(pid),
+                        Ancestor::There | Ancestor::Gone => chain.push(pid),
                         Ancestor::Going => return None,
-                        Ancestor::Gone => {}
                     }
                     process.last.parent
                 }
