@@ -69,6 +69,12 @@ fn what_five_forks_share_counts_once() {
     }
 }
 
+/// Whoever is forked or ends while the others are read changes what falls to each of these.
+#[test]
+fn what_forks_share_counts_once_also_while_they_come_and_go() {
+    Measured::new(&["-i", "5ms"], "crowd=60:2000").tree_has(60.0, Some("at_least"));
+}
+
 /// A copy is no larger than what it was copied from: the resident sizes stay as they were.
 #[test]
 fn what_five_forks_have_copied_counts_six_times() {

@@ -21,6 +21,8 @@
 //! - `shared=MB:MS`  holds MB megabytes while five children that are forked from them sleep MS milliseconds; waits for them
 //! - `copied=MB:MS`  the same, but each of the children first writes to all of its memory
 //! - `mapped=MB:MS`  the same, with memory that stays shared, to all of which everybody writes
+//! - `crowd=MB:MS`   holds MB megabytes and forks five children from them that end one after the other; waits for all of them,
+//!   and does it again, for MS milliseconds
 //! - `vfork=MB:MS`   holds MB megabytes while a child has them as well, by vfork(2), and sleeps MS milliseconds
 //! - `leader=MB:MS`  ends its main thread while another one holds MB megabytes and uses MS milliseconds
 //! - `go`            waits for a byte on stdin
@@ -176,6 +178,12 @@ fn five(ms: u64, mut first: impl FnMut()) {
     children.into_iter().for_each(wait);
 }
 
+/// Five children that are forked one after the other, and end likewise.
+fn crowd() {
+    let children = [4, 8, 12, 16, 20].map(|ms| child(|| std::thread::sleep(Duration::from_millis(ms))));
+    children.into_iter().for_each(wait);
+}
+
 /// A child that shares all of this process' memory, which stands still meanwhile.
 fn shadow(micros: u32) {
     let pid = unsafe { vfork() };
@@ -245,6 +253,14 @@ fn main() {
                 let memory = mapped(n);
                 touch(memory);
                 five(ms, || touch(memory));
+            }
+            "crowd" => {
+                let memory = touched(n);
+                let start = std::time::Instant::now();
+                while start.elapsed() < Duration::from_millis(ms) {
+                    crowd();
+                }
+                drop(memory);
             }
             "vfork" => {
                 let memory = touched(n);

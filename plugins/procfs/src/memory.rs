@@ -2,7 +2,7 @@
 //! it.
 //!
 //! For a process alone, that is its resident size, of which the kernel keeps the peak. For several, their shares are added up,
-//! which are costly to read (24 us for a small process, 10 ms for a resident gigabyte, while its address space is locked).
+//! which are costly to read (twice 24 us for a small process, 10 ms for a resident gigabyte, while its address space is locked).
 //! So they are read only if something has changed, and in a fiftieth of the time: of what is in between nobody knows, and the
 //! peak of several processes is a lower bound.
 //!
@@ -155,39 +155,49 @@ impl Memory {
         Some(self.summed.1)
     }
 
-    /// Reads the memory of all that live and sums it up.
+    /// What all that live have together.
+    ///
+    /// They are read one after the other, and meanwhile they map, copy, fork and end: a page that counts with one who is read
+    /// early, and ends, counts again with those who are read late, and the sum is more than there ever was. So all are read,
+    /// and then all again. Of each counts what it had both times, and so also in between, when all the others had theirs.
+    /// Too much is only what somebody gives up and then gets anew within this time, which is short: to get memory takes ten
+    /// times as long as to read its share.
     fn sum(&mut self, buffer: &mut [u8]) -> u64 {
+        let first = self.read(buffer);
+        let parts: Vec<Part> = if self.now.len() == 1 {
+            first.into_iter().flatten().collect()
+        } else {
+            let both = first.into_iter().zip(self.read(buffer));
+            both.filter_map(|(first, second)| Some(first?.common(second?))).collect()
+        };
+        Shares::of(&parts).sum()
+    }
+
+    /// Reads the memory of each that lives; `None` if that has ended since, or is that of its parent.
+    fn read(&mut self, buffer: &mut [u8]) -> Vec<Option<Part>> {
         let mut read: Vec<(i32, Rollup)> = Vec::with_capacity(self.now.len());
-        let mut hidden = 0;
+        let mut parts = Vec::with_capacity(self.now.len());
         for mark in &self.now {
-            match rollup(mark.pid, buffer) {
+            parts.push(match rollup(mark.pid, buffer) {
                 Ok(rollup) => {
                     // Parents come before their children.
                     let parent = read.iter().rfind(|(pid, _)| *pid == mark.parent);
-                    if !parent.is_some_and(|parent| is_same_memory(*parent, (mark.pid, rollup))) {
+                    let is_own = !parent.is_some_and(|parent| is_same_memory(*parent, (mark.pid, rollup)));
+                    is_own.then(|| {
                         read.push((mark.pid, rollup));
-                    }
+                        Part::of(&rollup)
+                    })
                 }
-                // It has ended since.
-                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => None,
                 Err(_) => {
                     self.hidden = true;
-                    hidden = hidden.max(mark.resident);
+                    Some(Part { resident: mark.resident, ..Part::default() })
                 }
-            }
+            });
         }
-        let mut shares = Shares::of(&read);
-        if shares.mapped > shares.most_mapped {
-            // What was mapped by one, and then, before it was read, by others, counts for more than once.
-            for (pid, first) in &mut read {
-                if let Ok(second) = rollup(*pid, buffer) {
-                    first.proportional -= mapped(first).saturating_sub(mapped(&second));
-                }
-            }
-            shares = Shares::of(&read);
-        }
-        self.peaks.process = self.peaks.process.max(shares.largest);
-        shares.sum().max(hidden)
+        let largest = parts.iter().flatten().map(|part| part.resident).max();
+        self.peaks.process = self.peaks.process.max(largest.unwrap_or(0));
+        parts
     }
 
     /// After the last reading, of those that live on: pushes the peaks. `is_whole` says that nothing contradicts that everything was reaped by alumet or by processes that
@@ -247,26 +257,60 @@ impl Memory {
     }
 }
 
-/// The parts of the memory of several processes, in bytes.
+/// The memory of a process, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Part {
+    /// What falls to it of anonymous pages, if all that share a page do it evenly.
+    anonymous: u64,
+    /// What falls to it of files and of shared memory.
+    mapped: u64,
+    /// All of these that it maps, not only what falls to it.
+    all_mapped: u64,
+    /// Its resident size.
+    resident: u64,
+}
+
+impl Part {
+    fn of(rollup: &Rollup) -> Self {
+        let anonymous = rollup.proportional_anonymous.min(rollup.proportional);
+        Self {
+            anonymous,
+            mapped: rollup.proportional - anonymous,
+            all_mapped: rollup.resident.saturating_sub(rollup.anonymous),
+            resident: rollup.resident,
+        }
+    }
+
+    /// What it had at two times.
+    fn common(self, other: Self) -> Self {
+        Self {
+            anonymous: self.anonymous.min(other.anonymous),
+            mapped: self.mapped.min(other.mapped),
+            all_mapped: self.all_mapped.min(other.all_mapped),
+            resident: self.resident.min(other.resident),
+        }
+    }
+}
+
+/// The memory of several processes, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Shares {
     anonymous: u64,
-    /// Of files and of shared memory.
     mapped: u64,
-    /// The same of the process that has most of it, not only its part.
+    /// All that the process maps that maps most.
     most_mapped: u64,
     /// The resident size of the largest process.
     largest: u64,
 }
 
 impl Shares {
-    fn of(processes: &[(i32, Rollup)]) -> Self {
+    fn of(processes: &[Part]) -> Self {
         let mut shares = Self::default();
-        for (_, rollup) in processes {
-            shares.anonymous += rollup.proportional - mapped(rollup);
-            shares.mapped += mapped(rollup);
-            shares.most_mapped = shares.most_mapped.max(rollup.resident.saturating_sub(rollup.anonymous));
-            shares.largest = shares.largest.max(rollup.resident);
+        for part in processes {
+            shares.anonymous += part.anonymous;
+            shares.mapped += part.mapped;
+            shares.most_mapped = shares.most_mapped.max(part.all_mapped);
+            shares.largest = shares.largest.max(part.resident);
         }
         shares
     }
@@ -276,11 +320,6 @@ impl Shares {
     fn sum(self) -> u64 {
         (self.anonymous + self.mapped.max(self.most_mapped)).max(self.largest)
     }
-}
-
-/// The part of a process in files and shared memory.
-fn mapped(rollup: &Rollup) -> u64 {
-    rollup.proportional.saturating_sub(rollup.proportional_anonymous)
 }
 
 /// Reads the memory of a process. If its main thread has ended, the others have it.
@@ -326,24 +365,18 @@ mod tests {
 
     const MB: u64 = 1_000_000;
 
-    fn process(
-        resident: u64,
-        anonymous: u64,
-        proportional_anonymous: u64,
-        proportional_mapped: u64,
-    ) -> Rollup {
-        Rollup {
+    fn process(resident: u64, anonymous: u64, proportional_anonymous: u64, proportional_mapped: u64) -> Part {
+        Part::of(&Rollup {
             start: 0,
             resident,
             anonymous,
             proportional: proportional_anonymous + proportional_mapped,
             proportional_anonymous,
-        }
+        })
     }
 
-    fn sum(processes: &[Rollup]) -> u64 {
-        let processes: Vec<_> = (1..).zip(processes.iter().copied()).collect();
-        Shares::of(&processes).sum()
+    fn sum(processes: &[Part]) -> u64 {
+        Shares::of(processes).sum()
     }
 
     #[test]
@@ -352,6 +385,17 @@ mod tests {
         let mut all = vec![process(62 * MB, 60 * MB, 10 * MB, 20_000)];
         all.extend([process(62 * MB, 60 * MB, 11 * MB, 20_000); 5]);
         assert_eq!(sum(&all), 67 * MB);
+    }
+
+    /// Three share 60 MB. The second ends when it and the first have been read: what fell to it falls to the others.
+    #[test]
+    fn what_falls_to_a_process_because_another_ends_counts_only_if_it_fell_to_it_all_the_time() {
+        let of = |shared| process(60 * MB, 60 * MB, shared, 0);
+        let first = [of(20 * MB), of(20 * MB), of(30 * MB)];
+        assert_eq!(sum(&first), 70 * MB);
+        // Of the second there is nothing more.
+        let common = [first[0].common(of(30 * MB)), first[2].common(of(30 * MB))];
+        assert_eq!(sum(&common), 60 * MB);
     }
 
     #[test]
