@@ -125,6 +125,18 @@ impl Check {
         self.text(file).lines().filter_map(pair).collect()
     }
 
+    /// What the cgroup that alumet was started in was like before a run, where alumet was during it, and the former after it.
+    fn around(&self, name: &str) -> [BTreeMap<String, String>; 3] {
+        ["before", "during", "after"].map(|when| self.values(&format!("{name}.{when}")))
+    }
+
+    /// The peak of memory of this scope in a profile.
+    fn peak(&self, name: &str, scope: &str) -> Option<Value> {
+        let profile = self.json(&format!("{name}.json"));
+        let mut metrics = profile["runs"][0]["metrics"].as_array().unwrap().iter();
+        metrics.find(|metric| metric["labels"]["process.memory.peak.scope"] == scope).cloned()
+    }
+
     /// In the CPU time of a profile is that of the cgroup that the work was done in, and what the application has done besides
     /// in its own; as the kernel's own inherited clock has it where that may be read, which is another witness.
     #[track_caller]
@@ -184,6 +196,52 @@ fn in_a_unit_of_its_own_the_memory_of_the_application_is_counted_by_the_kernel()
         let peak = by_cgroup.unwrap_or_else(|| panic!("{name}: {profile:#}"))["max"].as_f64().unwrap();
         assert!((50e6..100e6).contains(&peak), "{name}: {peak}");
         assert_eq!(profile["runs"][0]["followed"]["method"], "cgroup", "{name}");
+    }
+}
+
+#[test]
+fn a_cgroup_that_alumet_has_for_itself_is_left_as_it_was() {
+    let Some(peaks) = check("peaks", "a_cgroup_that_alumet_has_for_itself_is_left_as_it_was") else { return };
+    for name in ["root", "alice"] {
+        let [before, during, after] = peaks.around(name);
+        assert!(during["alumet"].starts_with(&format!("{}/alumet-", before["own"])), "{name}: {during:?}");
+        assert_eq!(before, after, "{name}");
+        assert_eq!(before["below"], "", "{name}");
+        assert!(peaks.peak(name, "cgroup").is_some_and(|peak| peak["max"].as_f64() > Some(50e6)), "{name}");
+    }
+}
+
+#[test]
+fn a_cgroup_that_alumet_shares_with_a_shell_is_not_touched() {
+    let Some(peaks) = check("peaks", "a_cgroup_that_alumet_shares_with_a_shell_is_not_touched") else {
+        return;
+    };
+    let [before, during, after] = peaks.around("shell");
+    assert_eq!(during["alumet"], before["own"]);
+    assert_eq!(before, after);
+    assert_eq!(peaks.peak("shell", "cgroup"), None);
+}
+
+#[test]
+fn a_file_that_is_read_is_in_the_memory_of_the_cgroup_if_it_was_not_cached_and_never_in_that_of_the_tree() {
+    let test = "a_file_that_is_read_is_in_the_memory_of_the_cgroup_if_it_was_not_cached_and_never_in_that_of_the_tree";
+    let Some(peaks) = check("peaks", test) else { return };
+    let peak = |cache, scope| peaks.peak(cache, scope).unwrap()["max"].as_f64().unwrap();
+    let (cold, warm) = (peak("cold", "tree"), peak("warm", "tree"));
+    assert!((cold / warm - 1.0).abs() < 0.05 && cold < 10e6, "{cold} {warm}");
+    let (cold, warm) = (peak("cold", "cgroup"), peak("warm", "cgroup"));
+    assert!(cold > 48e6 && warm < 10e6, "{cold} {warm}");
+}
+
+#[test]
+fn four_processes_of_a_moment_have_at_least_what_the_largest_has_and_not_more_than_all() {
+    let test = "four_processes_of_a_moment_have_at_least_what_the_largest_has_and_not_more_than_all";
+    let Some(peaks) = check("peaks", test) else { return };
+    for name in ["four-5ms", "four-200ms"] {
+        let tree = peaks.peak(name, "tree").unwrap();
+        assert_eq!(tree["bound"], "at_least", "{name}: {tree}");
+        let peak = tree["max"].as_f64().unwrap();
+        assert!((47e6..1.05 * 200e6).contains(&peak), "{name}: {tree}");
     }
 }
 
