@@ -59,6 +59,8 @@ pub enum Unfit {
     Scaled,
     /// It is not exact, for this reason; `None` if it may be off to either side.
     Bound(Option<Bound>, String),
+    /// Of too many runs it is only a bound, because alumet saw their ends late, which says nothing about what was run.
+    Late(String),
     /// Energy in other units.
     Derived,
     /// Not every run has it.
@@ -74,6 +76,7 @@ impl fmt::Display for Unfit {
             Self::Mixed(ways) => {
                 return write!(f, "it was not obtained in the same way in all runs ({ways})");
             }
+            Self::Late(why) => return f.write_str(why),
             Self::Bound(None, why) => return write!(f, "it may be more or less: {why}"),
             Self::Estimated => "it is estimated",
             Self::Scaled => "it is multiplexed: its counts are scaled",

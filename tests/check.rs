@@ -36,7 +36,7 @@ fn against_a_stored_profile_more_work_fails_and_equal_work_passes() {
     assert!(done.stdout.contains("PASS"), "{}", done.stdout);
     let text = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("the threshold is 5"), "a stored baseline takes a wider one: {text}");
-    check(&base, &[], 36).status(3);
+    check(&base, &["--gate", "cpu"], 36).status(3);
     // A wider threshold of one's own is kept.
     check(&base, &["--gate", "cpu", "--threshold", "50%"], 36).status(0);
 }
@@ -233,7 +233,8 @@ fn a_profile_of_a_hundred_thousand_runs_is_read() {
     let text = base.to_string();
     let runs = vec![run.to_string(); 100_000].join(",");
     let text = text.replace("\"runs\":[]", &format!("\"runs\":[{runs}]"));
-    let done = check(&text, &["--pairs", "5"], 40).status(3);
+    // Time is not compared, here and below: what else the machine has to do is none of the points.
+    let done = check(&text, &["--gate", "cpu", "--pairs", "5"], 40).status(3);
     assert!(done.stdout.contains("REGRESSION"), "{}", done.stdout);
 }
 
@@ -241,7 +242,17 @@ fn a_profile_of_a_hundred_thousand_runs_is_read() {
 fn a_baseline_can_come_through_a_pipe_and_that_of_another_command_is_named() {
     let base = profile(30).to_string();
     let script = "mkfifo pipe; cat base.json > pipe & exec \"$@\"";
-    let options = ["check", "--without", "perf,nvml,estimate,hwmon", "--pairs", "5", "--baseline", "pipe"];
+    let options = [
+        "check",
+        "--without",
+        "perf,nvml,estimate,hwmon",
+        "--gate",
+        "cpu",
+        "--pairs",
+        "5",
+        "--baseline",
+        "pipe",
+    ];
     let command = [workload().to_str().unwrap(), "burn=31"];
     let mut run = Alumet::sh(script, &[&options[..], &command].concat());
     run.write("base.json", &base);
@@ -249,7 +260,7 @@ fn a_baseline_can_come_through_a_pipe_and_that_of_another_command_is_named() {
     assert!([0, 3, 4].contains(&done.status), "{done:?}");
     let text = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("pipe is of another command: ") && text.contains(" burn=30"), "{text}");
-    assert!(!check(&base, &["--pairs", "5"], 30).stdout.contains("another command"));
+    assert!(!check(&base, &["--gate", "cpu", "--pairs", "5"], 30).stdout.contains("another command"));
 }
 
 /// The checkout is that of the change that is judged.
@@ -412,4 +423,50 @@ fn energy_that_was_obtained_otherwise_is_refused() {
     check(&plain, &["--sysfs", meter.root(), "--set", "attribution.idle_power=30W"]).refuses(125, says);
     let by_cpu = check(&plain, &["--gate", "cpu"]);
     assert!([0, 3, 4].contains(&by_cpu.status), "{by_cpu:?}");
+}
+
+/// Of such a run nobody knows how long it took: so it is not compared, and where too few others are left, nothing passes.
+#[test]
+fn runs_whose_end_was_seen_late_take_no_guard_away_and_let_no_slower_one_pass() {
+    let base = profile(5);
+    // Every run has the CPU time of the first, and this time; the first few were seen late.
+    let taking = |seconds: f64, late: usize| {
+        let mut changed = base.clone();
+        let metrics = base["runs"][0]["metrics"].clone();
+        for (number, run) in changed["runs"].as_array_mut().unwrap().iter_mut().enumerate() {
+            run["metrics"] = metrics.clone();
+            run["wall_s"] = json!(seconds * (1.0 + 0.001 * number as f64));
+            if number < late {
+                run["wall_s"] = json!(seconds + 9.0);
+                run["wall_bound"] = json!("at_most");
+                run["wall_bound_reason"] = json!("alumet was stopped");
+            }
+        }
+        changed.to_string()
+    };
+    let compare = |baseline: &str, change: &str, gate: &[&str]| {
+        let words = ["compare", "--inconclusive", "pass", "--json", "c.json", "base.json", "new.json"];
+        let mut run = Alumet::new([&words[..], gate].concat());
+        run.write("base.json", baseline).write("new.json", change);
+        let done = run.run();
+        let comparison = run.profile("c.json");
+        (done, comparison)
+    };
+    for gate in [&[][..], &["--gate", "time"]] {
+        let same = compare(&taking(1.0, 1), &taking(1.0, 2), gate);
+        assert_eq!((same.0.status, &same.1["verdict"]), (0, &json!("pass")), "{same:?}");
+        let remark = "Time of run 1 of base.json and runs 1, 2 of new.json is left out: there it is at most so much: \
+                      alumet was stopped";
+        assert!(same.1["remarks"].as_array().unwrap().contains(&json!(remark)), "{same:?}");
+        let slower = compare(&taking(1.0, 1), &taking(1.1, 2), gate);
+        assert_eq!((slower.0.status, &slower.1["verdict"]), (3, &json!("regression")), "{slower:?}");
+    }
+    let (done, unguarded) = compare(&taking(1.0, 0), &taking(1.1, 7), &[]);
+    assert_eq!((done.status, &unguarded["verdict"]), (0, &json!("inconclusive")), "{done:?}");
+    let text = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("INCONCLUSIVE: time stands no guard: it is at most so much in 0 of 10 runs of the baseline and 7 of 10"), "{text}");
+    // What was to decide opens the gate by no setting.
+    let (done, open) = compare(&taking(1.0, 0), &taking(1.1, 7), &["--gate", "time"]);
+    assert_eq!(open["verdict"], "inconclusive");
+    done.status(125).says("there is nothing valid to compare: time cannot decide: it is at most so much in ");
 }

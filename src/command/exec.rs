@@ -173,15 +173,13 @@ async fn repeat(
     }
     match &stopped {
         Some(Stop::Failed(_, why) | Stop::Broken(_, why)) => {
+            let has_failed = matches!(&stopped, Some(Stop::Failed(..)));
             let hidden = match session.streams {
-                Streams::Hidden(_) => "; its output was hidden: --show-output shows it",
-                Streams::Shown | Streams::Kept(_) => "",
-            };
-            let is_asked = measurement.config.general.ignore_failure != IgnoreFailure::None;
-            let advice = match &stopped {
-                Some(Stop::Failed(..)) if !is_asked => " (--ignore-failure goes on)",
+                Streams::Hidden(_) if has_failed => "; its output was hidden: --app-output inherit shows it",
                 _ => "",
             };
+            let is_asked = measurement.config.general.ignore_failure != IgnoreFailure::None;
+            let advice = if has_failed && !is_asked { " (--ignore-failure goes on)" } else { "" };
             note(&format!("{why}: no further runs are made{hidden}{advice}"));
         }
         Some(Stop::Interrupted(signal)) => {

@@ -34,7 +34,7 @@ pub fn render(comparisons: &[Comparison]) -> io::Result<Vec<u8>> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::samples::{HOSTILE, bounded, comparison, several};
+    use super::super::samples::{HOSTILE, bounded, comparison, several, unguarded};
     use super::super::{Design, Ended};
     use super::*;
     use crate::statistics::decision::Verdict;
@@ -115,6 +115,15 @@ mod tests {
     }
 
     #[test]
+    fn a_guard_that_is_not_judged_is_told_and_valid() {
+        let document = document(&unguarded());
+        assert_eq!(complaints(&document), [""; 0]);
+        let time = &document["rows"][1];
+        assert_eq!((&time["guards"], &document["verdict"]), (&json!(true), &json!("inconclusive")));
+        assert!(time["not_judged"].is_string() && time.get("decision").is_none());
+    }
+
+    #[test]
     fn the_schema_refuses_what_no_comparison_may_be() {
         let whole = document(&comparison(Verdict::Regression));
         let changed = |pointer: &str, value: Value| {
@@ -131,8 +140,7 @@ mod tests {
             ("/rows/0/decision/change", json!(-1.5)),
             ("/rows/0/decision/interval/low", Value::Null),
             ("/rows/0/baseline/n", json!(0)),
-            ("/rows/2/decides", json!(true)),
-            ("/rows/2/guards", json!(true)),
+            ("/rows/2/not_judged", json!("")),
         ] {
             assert!(changed(pointer, value) > 0, "{pointer}");
         }

@@ -61,8 +61,9 @@ pub fn compare(
     circumstances: Circumstances<'_>,
 ) -> Result<Comparison, Failure> {
     nothing_left_behind([baseline, change])?;
-    let columns = columns(baseline, change);
     let is_stored = matches!(circumstances.design, Design::Stored { .. });
+    let whole = rule(gates.threshold, alpha)?;
+    let columns = columns(baseline, change, whole, gates.metrics(), is_stored);
     let deciding = deciding(&columns, [baseline, change], gates, is_stored, circumstances.missing)?;
     let mut rows = Vec::new();
     for column in &columns {
@@ -71,14 +72,18 @@ pub fn compare(
         rows.extend(column.row(rule, is_stored, decides)?);
     }
     for row in rows.iter_mut().filter(|row| gates.named.is_empty() && !row.decides) {
-        row.guards = row.quantity == GUARD && row.decision().is_some();
+        row.guards = row.quantity == GUARD;
     }
     let of = |rows: &[Row], is_it: fn(&Row) -> bool| -> Vec<Decision> {
         rows.iter().filter(|row| is_it(row)).filter_map(Row::decision).collect()
     };
     let (mut decisions, mut guards) = (of(&rows, |row| row.decides), of(&rows, |row| row.guards));
-    let whole = rule(gates.threshold, alpha)?;
     let mut verdict = whole.together(&mut decisions, &mut guards);
+    // Where nobody saw whether it got worse, nothing passes.
+    let is_open = rows.iter().any(|row| (row.decides || row.guards) && row.decision().is_none());
+    if is_open && verdict == Verdict::Pass {
+        verdict = Verdict::Inconclusive;
+    }
     if circumstances.ended == Ended::Interrupted {
         verdict = Verdict::Inconclusive;
         decisions.iter_mut().chain(&mut guards).for_each(|decision| decision.verdict = verdict);
@@ -87,12 +92,15 @@ pub fn compare(
     let error = whole.error_of(metrics);
     let needed = match circumstances.design {
         _ if decisions.iter().all(|decision| decision.is_possible(error)) => None,
-        Design::Interleaved { .. } => Some(whole.fewest_pairs(metrics)),
-        Design::Stored { baseline_runs, .. } => Some(whole.fewest_runs(baseline_runs, metrics)),
+        Design::Interleaved { .. } => Some(whole.fewest_pairs(gates.metrics())),
+        Design::Stored { baseline_runs, .. } => Some(whole.fewest_runs(baseline_runs, gates.metrics())),
     };
     let mut put = |is_it: fn(&Row) -> bool, decisions: Vec<Decision>| {
-        let judged = rows.iter_mut().filter(|row| is_it(row)).map(|row| &mut row.judged);
-        judged.zip(decisions).for_each(|(judged, decision)| *judged = Judged::Decision(decision));
+        let judged = rows.iter_mut().filter(|row| is_it(row) && row.decision().is_some());
+        judged
+            .map(|row| &mut row.judged)
+            .zip(decisions)
+            .for_each(|(judged, decision)| *judged = Judged::Decision(decision));
     };
     put(|row| row.decides, decisions);
     put(|row| row.guards, guards);
@@ -108,14 +116,6 @@ pub fn compare(
         remarks: Vec::new(),
     };
     comparison.remarks = remarks(&comparison, &columns, gates, circumstances.missing);
-    let unguarded = comparison.rows.iter().filter(|row| gates.named.is_empty() && row.quantity == GUARD);
-    let unguarded: Vec<_> = unguarded
-        .filter_map(|row| match &row.judged {
-            Judged::NotJudged(why) => Some(format!("{GUARD} stands no guard: {why}")),
-            Judged::Decision(_) => None,
-        })
-        .collect();
-    comparison.remarks.extend(unguarded);
     for side in [baseline, change].into_iter().filter(|side| side.accepted_failures > 0) {
         let accepted = table::accepted(side.accepted_failures, side.runs.len());
         comparison.remarks.push(format!("{}: {accepted}", side.title));
@@ -132,10 +132,14 @@ impl Row {
         }
     }
 
+    /// What the gate says of it alone: nothing where it could not be judged.
+    pub fn verdict(&self) -> Verdict {
+        self.decision().map_or(Verdict::Inconclusive, |decision| decision.verdict)
+    }
+
     /// Whether the verdict rests on it, or would but for it be another one.
     pub fn speaks(&self) -> bool {
-        let objects = || self.decision().is_some_and(|decision| decision.verdict != Verdict::Pass);
-        self.decides || self.guards && objects()
+        self.decides || self.guards && self.verdict() != Verdict::Pass
     }
 }
 
@@ -198,6 +202,8 @@ fn deciding(
         Some(Column { unfit: Some(Unfit::Estimated), .. }) => {
             Some(format!("{quantity} was not measured but estimated{}", why(quantity, missing)))
         }
+        // That is alumet's failure, and more runs may make up for it: it is no reason to compare nothing.
+        Some(Column { unfit: Some(Unfit::Late(_)), .. }) => None,
         Some(Column { unfit: Some(why), .. }) => Some(format!("{quantity} cannot decide: {why}")),
         Some(_) => None,
     };
@@ -260,8 +266,12 @@ mod tests {
     }
 
     fn judged(a: &Side, b: &Side, gates: &Gates) -> Result<Comparison, Failure> {
-        let missing =
-            [Missing { plugin: "rapl".into(), reason: "no RAPL here".into(), ..Missing::default() }];
+        let missing = [Missing {
+            plugin: "rapl".into(),
+            what: "energy".into(),
+            reason: "no RAPL here".into(),
+            ..Missing::default()
+        }];
         let design = Design::Interleaved { pairs: 10, warmups: 1, adaptive: false };
         let ended = Ended::Complete;
         compare(a, b, gates, 0.05, Circumstances { design, ended, host: host(), missing: &missing })
@@ -469,6 +479,109 @@ mod tests {
         assert_eq!(stored.verdict, Verdict::Regression);
         let guard = stored.rows.iter().find(|row| row.guards).unwrap();
         assert_eq!((&guard.quantity, guard.decides, guard.speaks()), (&Quantity::Time, false, true));
+    }
+
+    /// The time of a run whose end alumet saw late.
+    fn seen_late(time: f64) -> Reading {
+        let bound = Some(alumet::Bound::AtMost);
+        let unfit = Some(Unfit::Bound(bound, "it was stopped".into()));
+        Reading { bound, unfit, ..reading(time, "measured", None) }
+    }
+
+    /// Ten runs that take so long at the same CPU time. Of some of them alumet saw the end late, by a second.
+    fn timed(title: &str, time: f64, late: &[usize]) -> Side {
+        let mut side = Side { title: title.into(), ..Side::default() };
+        for (place, wobble) in WOBBLE.into_iter().enumerate() {
+            let time = match late.contains(&place) {
+                true => seen_late(1.0 + time),
+                false => reading(time / wobble, "measured", None),
+            };
+            side.runs.add(vec![(Quantity::Time, time), (Quantity::Cpu, reading(wobble, "measured", None))]);
+        }
+        side
+    }
+
+    fn time_of(comparison: &Comparison) -> &Row {
+        comparison.rows.iter().find(|row| row.quantity == Quantity::Time).unwrap()
+    }
+
+    #[test]
+    fn a_run_whose_end_was_seen_late_is_left_out_and_takes_no_guard_away() {
+        for (a, b) in [(&[][..], &[6][..]), (&[6], &[]), (&[6], &[6]), (&[2], &[6])] {
+            for judge in [judged, judged_stored] {
+                let verdict = |time| judge(&timed("old", 1.0, a), &timed("new", time, b), &auto()).unwrap();
+                let slower = verdict(1.3);
+                assert_eq!(slower.verdict, Verdict::Regression, "{a:?} {b:?}");
+                let same = verdict(1.0);
+                assert_eq!(same.verdict, Verdict::Pass, "{a:?} {b:?}: {:?}", same.remarks);
+                let row = time_of(&same);
+                assert!(row.guards && row.baseline.bound == Some(alumet::Bound::Exact), "{row:?}");
+                assert!(row.change.numbers.max < 1.1, "{row:?}");
+            }
+        }
+        let remarks = |judge: fn(&Side, &Side, &Gates) -> Result<Comparison, Failure>| {
+            let remarks = judge(&timed("old", 1.0, &[2]), &timed("new", 1.0, &[6]), &auto()).unwrap().remarks;
+            remarks.into_iter().find(|remark| remark.starts_with("Time")).unwrap()
+        };
+        let why = "is left out: there it is at most so much: it was stopped";
+        assert_eq!(remarks(judged), format!("Time of pairs 3, 7 {why}"));
+        assert_eq!(remarks(judged_stored), format!("Time of run 3 of old and run 7 of new {why}"));
+    }
+
+    #[test]
+    fn nothing_passes_where_too_few_are_left_whose_end_was_seen_in_time() {
+        // Those that are left may object, if they cannot make a regression.
+        let three = judged(&timed("old", 1.0, &[0, 1]), &timed("new", 1.1, &[2]), &auto()).unwrap();
+        assert_eq!(
+            (three.verdict, time_of(&three).verdict()),
+            (Verdict::Inconclusive, Verdict::Inconclusive)
+        );
+        assert_eq!(time_of(&three).decision().unwrap().runs, [7, 7]);
+        let pairs = judged(&timed("old", 1.0, &[0, 1, 2]), &timed("new", 1.0, &[3, 4, 5]), &auto()).unwrap();
+        let late = [0, 1, 2, 3, 4, 5, 6, 7];
+        let stored = judged_stored(&timed("old", 1.0, &late), &timed("new", 1.0, &[]), &auto()).unwrap();
+        let says = [
+            (pairs, "so much in 6 of 10 pairs, and too few are left"),
+            (stored, "in 8 of 10 runs of the baseline and 0 of 10 of"),
+        ];
+        for (comparison, says) in says {
+            assert_eq!((comparison.verdict, comparison.is_void()), (Verdict::Inconclusive, false));
+            let row = time_of(&comparison);
+            assert!(
+                row.guards && row.speaks() && row.baseline.bound == Some(alumet::Bound::AtMost),
+                "{row:?}"
+            );
+            assert!(matches!(&row.judged, Judged::NotJudged(why) if why.contains(says)), "{row:?}");
+        }
+        // What decides and is worse is a regression all the same.
+        let worse = side("new", |wobble| {
+            vec![(Quantity::Time, seen_late(2.0)), (Quantity::Cpu, reading(1.3 * wobble, "measured", None))]
+        });
+        assert_eq!(judged(&timed("old", 1.0, &[]), &worse, &auto()).unwrap().verdict, Verdict::Regression);
+    }
+
+    #[test]
+    fn time_that_was_named_decides_by_the_runs_whose_end_was_seen_in_time_and_opens_no_gate() {
+        let gates = Gates { named: vec![(Quantity::Time, 0.02)], ..auto() };
+        let late = [0, 1, 2, 3, 4, 5];
+        for judge in [judged, judged_stored] {
+            let of = |time, late: &[usize]| {
+                judge(&timed("old", 1.0, &[]), &timed("new", time, late), &gates).unwrap()
+            };
+            assert_eq!(of(1.3, &[4]).verdict, Verdict::Regression);
+            assert_eq!(of(1.0, &[4]).verdict, Verdict::Pass);
+            for time in [1.0, 1.3] {
+                let open = of(time, &late);
+                assert_eq!(
+                    (open.verdict, open.is_void(), time_of(&open).decides),
+                    (Verdict::Inconclusive, true, true)
+                );
+            }
+        }
+        // A first pair of that kind is no reason to make no other.
+        let mut one = Side::default();
+        one.runs.add(vec![(Quantity::Time, seen_late(1.0))]);
+        assert_eq!(judged(&one, &one, &gates).unwrap().verdict, Verdict::Inconclusive);
     }
 
     #[test]

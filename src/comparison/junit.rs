@@ -8,7 +8,7 @@
 //! does both without a clock or a generator of identifiers in tow.
 
 use super::{Comparison, Described, Row, words};
-use crate::statistics::decision::{Decision, Verdict};
+use crate::statistics::decision::Verdict;
 use crate::units::GLUE;
 
 /// The document. What cannot be told is skipped, or fails if that is wanted.
@@ -17,7 +17,7 @@ pub fn render(comparison: &Comparison, inconclusive_fails: bool) -> String {
         .rows
         .iter()
         .filter(|row| row.decides || row.guards)
-        .filter_map(|row| Some(Case::of(comparison, row, row.decision()?, inconclusive_fails)))
+        .map(|row| Case::of(comparison, row, inconclusive_fails))
         .collect();
     let number = |outcome| cases.iter().filter(|case| case.outcome == outcome).count();
     let counts = format!(
@@ -52,22 +52,23 @@ struct Case {
 }
 
 impl Case {
-    fn of(comparison: &Comparison, row: &Row, decision: Decision, inconclusive_fails: bool) -> Self {
-        let outcome = match decision.verdict {
+    fn of(comparison: &Comparison, row: &Row, inconclusive_fails: bool) -> Self {
+        let verdict = row.verdict();
+        let outcome = match verdict {
             Verdict::Pass => Outcome::Passed,
             Verdict::Regression => Outcome::Failed,
             Verdict::Inconclusive if inconclusive_fails || comparison.is_void() => Outcome::Failed,
             Verdict::Inconclusive => Outcome::Skipped,
         };
-        let reason = words::reason(comparison, row, &decision);
-        let advice = words::advice(comparison).filter(|_| decision.verdict == Verdict::Inconclusive);
+        let reason = words::reason(comparison, row);
+        let advice = words::advice(comparison).filter(|_| verdict == Verdict::Inconclusive);
         let message: Vec<_> = std::iter::once(reason).chain(advice).collect();
         Self {
             name: words::plain(row.quantity.name()),
             outcome,
-            verdict: decision.verdict,
+            verdict,
             message: plain(&message.join("; ")),
-            output: plain(&output(comparison, row, &decision)),
+            output: plain(&output(comparison, row)),
         }
     }
 
@@ -91,18 +92,24 @@ impl Case {
 }
 
 /// Everything that is known of the row, line by line.
-fn output(comparison: &Comparison, row: &Row, decision: &Decision) -> String {
+fn output(comparison: &Comparison, row: &Row) -> String {
     let side = |side: &Described| {
         let spread = side.numbers.stddev;
         let spread = spread.map(|stddev| format!(", standard deviation {}", row.quantity.in_words(stddev)));
         format!("{}{}", words::value(row, side), spread.unwrap_or_default())
     };
-    let change = words::change_and_interval(decision);
+    let difference = match row.decision() {
+        Some(decision) => {
+            let change = words::change_and_interval(&decision);
+            format!("{change}, threshold {}", words::threshold(decision.threshold))
+        }
+        None => words::finding(row),
+    };
     [
-        words::reason(comparison, row, decision),
+        words::reason(comparison, row),
         format!("baseline: {} ({})", side(&row.baseline), words::plain(&comparison.baseline)),
         format!("change: {} ({})", side(&row.change), words::plain(&comparison.change)),
-        format!("difference: {change}, threshold {}", words::threshold(decision.threshold)),
+        format!("difference: {difference}"),
         format!("{} by {}", row.provenance, row.method),
         words::design(comparison),
         words::machine(&comparison.host),
@@ -144,7 +151,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::Ended;
-    use super::super::samples::{HOSTILE, comparison, several, slower};
+    use super::super::samples::{HOSTILE, comparison, several, slower, unguarded};
     use super::*;
     use crate::quantity::Quantity;
 
@@ -236,6 +243,17 @@ Energy of ./new --fast: far from the others, and kept: run 4";
             "a\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\t\n\u{85}é🦀"
         );
         assert_eq!(attribute("a\tb\nc\rd"), "a&#9;b&#10;c&#13;d");
+    }
+
+    #[test]
+    fn a_guard_that_cannot_stand_is_skipped_with_its_reason_or_fails() {
+        let skipped = render(&unguarded(), false);
+        assert!(skipped.contains("tests=\"2\" failures=\"0\" errors=\"0\" skipped=\"1\""), "{skipped}");
+        assert!(
+            skipped.contains("<skipped message=\"time stands no guard: it is at most so much"),
+            "{skipped}"
+        );
+        assert!(render(&unguarded(), true).contains("failures=\"1\""));
     }
 
     #[test]

@@ -131,7 +131,8 @@ pub struct Row {
     pub ratio_of_means: Option<Interval>,
     /// Whether the verdict rests on it.
     pub decides: bool,
-    /// Whether it may make a regression beside what decides: it passes unless it is shown to be worse.
+    /// Whether it may make a regression beside what decides: it passes unless it is shown to be worse. Where it is not
+    /// judged, the verdict is no pass.
     pub guards: bool,
     /// Without it there is a reason why nothing can be said.
     #[serde(flatten)]
@@ -169,6 +170,7 @@ impl Comparison {
 
     /// Whether nothing could be decided, whatever the runs had said: that is never to pass for anything.
     pub fn is_void(&self) -> bool {
-        self.needed.is_some() || self.ended == Ended::Interrupted
+        let is_open = |row: &Row| row.decision().is_none();
+        self.needed.is_some() || self.ended == Ended::Interrupted || self.deciding().any(is_open)
     }
 }

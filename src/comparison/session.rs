@@ -104,7 +104,7 @@ impl Bench<'_> {
         let runs = interleave::make(&runners, plan, &measurement, is_decided).await;
         let cleaned = self.clean_up(&session).await;
         let runs = runs?;
-        let ended = self.stopped(&runs.stopped, runs.pairs())?.or(cleaned?);
+        let ended = Self::stopped(&session, &runs.stopped, runs.pairs())?.or(cleaned?);
         let pairs = runs.pairs();
         if pairs == 0 {
             return Err(Failure {
@@ -158,7 +158,7 @@ impl Bench<'_> {
         let cleaned = self.clean_up(&session).await;
         let series = series?;
         let complete = series.readings.len();
-        let ended = self.stopped(&series.stopped, complete)?.or(cleaned?);
+        let ended = Self::stopped(&session, &series.stopped, complete)?.or(cleaned?);
         if complete == 0 {
             return Err(Failure { status: ended.unwrap_or(FAILED), message: "no run is complete".into() });
         }
@@ -231,7 +231,7 @@ impl Bench<'_> {
     }
 
     /// A failed run is nothing to compare; after an interruption, what is complete is.
-    fn stopped(&self, stop: &Option<Stop>, complete: usize) -> Result<Option<u8>, Failure> {
+    fn stopped(session: &Session<'_>, stop: &Option<Stop>, complete: usize) -> Result<Option<u8>, Failure> {
         match stop {
             None => Ok(None),
             Some(stop @ Stop::Interrupted(signal)) => {
@@ -243,9 +243,15 @@ impl Bench<'_> {
             Some(Stop::Broken(_, why)) => {
                 Err(Failure::failed(format!("there is nothing valid to compare: {why}")))
             }
-            Some(Stop::Failed(_, why)) => Err(Failure::failed(format!(
-                "there is nothing valid to compare: {why} (--show-output shows its output, --ignore-failure goes on)"
-            ))),
+            Some(Stop::Failed(_, why)) => {
+                let hidden = match session.streams {
+                    Streams::Hidden(_) => "--app-output inherit shows its output, ",
+                    Streams::Shown | Streams::Kept(_) => "",
+                };
+                Err(Failure::failed(format!(
+                    "there is nothing valid to compare: {why} ({hidden}--ignore-failure goes on)"
+                )))
+            }
         }
     }
 }

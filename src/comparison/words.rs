@@ -173,8 +173,8 @@ pub fn deciding(comparison: &Comparison) -> String {
     let rows = comparison.deciding();
     let names: Vec<_> =
         rows.map(|row| format!("{} ({})", noun(&row.quantity), plain(&row.provenance))).collect();
-    let guards: Vec<_> =
-        comparison.rows.iter().filter(|row| row.guards).map(|row| noun(&row.quantity)).collect();
+    let is_guard = |row: &&Row| row.guards && row.decision().is_some();
+    let guards: Vec<_> = comparison.rows.iter().filter(is_guard).map(|row| noun(&row.quantity)).collect();
     let guards = if guards.is_empty() { String::new() } else { format!(", guarded by {}", listed(&guards)) };
     format!("{}{guards}", listed(&names))
 }
@@ -327,9 +327,8 @@ pub fn because(comparison: &Comparison) -> String {
     }
     let reasons: Vec<_> = comparison
         .speaking()
-        .filter_map(|row| row.decision().map(|decision| (row, decision)))
-        .filter(|(_, decision)| decision.verdict == comparison.verdict)
-        .map(|(row, decision)| reason(comparison, row, &decision))
+        .filter(|row| row.verdict() == comparison.verdict)
+        .map(|row| reason(comparison, row))
         .collect();
     let advice = match comparison.verdict {
         Verdict::Inconclusive => advice(comparison),
@@ -346,11 +345,23 @@ fn interrupted(comparison: &Comparison) -> Option<String> {
 }
 
 /// Why the gate says of this row what it says.
-pub fn reason(comparison: &Comparison, row: &Row, decision: &Decision) -> String {
+pub fn reason(comparison: &Comparison, row: &Row) -> String {
     if let Some(interrupted) = interrupted(comparison) {
         return interrupted;
     }
     let what = subject(&row.quantity);
+    let decision = match &row.judged {
+        Judged::Decision(decision) => decision,
+        Judged::NotJudged(why) if row.guards => {
+            let others: Vec<_> = comparison.deciding().map(|row| plain(row.quantity.name())).collect();
+            return format!(
+                "{what} stands no guard: {}; compare anew, or --gate {} does without it",
+                plain(why),
+                others.join(",")
+            );
+        }
+        Judged::NotJudged(why) => return format!("{what} cannot decide: {}; compare anew", plain(why)),
+    };
     let allowed = threshold(decision.threshold);
     let by = format!("{:.*}{GLUE}%", decimals(decision), 100.0 * decision.change.abs());
     let p = p_of(decision, row.guards);
@@ -430,7 +441,7 @@ fn needed(decision: &Decision, is_guard: bool) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{comparison, decision, row, several, slower, worse};
+    use super::super::samples::{comparison, decision, row, several, slower, unguarded, worse};
     use super::*;
 
     fn words(text: String) -> String {
@@ -489,6 +500,27 @@ mod tests {
         quiet.rows[1].guards = true;
         assert_eq!(words(deciding(&quiet)), "energy (attributed), guarded by time");
         assert_eq!(words(because(&quiet)), "energy is not more than 2 % higher (p = 0.003)");
+    }
+
+    #[test]
+    fn a_guard_that_cannot_stand_says_why_and_what_to_do() {
+        let unguarded = unguarded();
+        assert_eq!(
+            words(because(&unguarded)),
+            "time stands no guard: it is at most so much in 6 of 10 pairs, and too few are left: alumet was stopped; \
+             compare anew, or --gate energy does without it"
+        );
+        assert_eq!(words(deciding(&unguarded)), "energy (attributed)");
+        let mut decides = unguarded;
+        decides.rows.remove(0);
+        decides.rows[0].guards = false;
+        decides.rows[0].decides = true;
+        assert!(
+            because(&decides).starts_with("time cannot decide: it is at most so much in 6"),
+            "{}",
+            because(&decides)
+        );
+        assert!(decides.is_void());
     }
 
     #[test]

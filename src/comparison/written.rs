@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use alumet::file::reason;
 
-use super::{Comparison, github, json, junit, markdown, openmetrics, table};
+use super::{Comparison, github, json, junit, markdown, openmetrics, table, words};
 use crate::cli::{AppOutput, Comparing, Repeating};
 use crate::exit::{FAILED, Failure};
 use crate::files;
 use crate::terminal::{Look, note, without_commands};
+use crate::units::GLUE;
 
 /// Checks the files that were asked for and takes away what an earlier comparison has left in them, before anything else
 /// can fail. `read` are those that must not be written over.
@@ -101,6 +102,10 @@ pub fn write(
         note(&format!(
             "there is nothing valid to compare: {made} could decide nothing, it takes {needed} at least"
         ));
+    }
+    let is_open = |comparison: &&Comparison| comparison.deciding().any(|row| row.decision().is_none());
+    if let Some(open) = comparisons.iter().find(is_open).filter(|_| status == FAILED) {
+        note(&format!("there is nothing valid to compare: {}", words::because(open)).replace(GLUE, " "));
     }
     Ok(if written { status } else { FAILED })
 }

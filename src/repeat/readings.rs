@@ -23,6 +23,8 @@ pub struct Column {
     /// The ways in which they were obtained, in the order in which they first occur; methods that differ in numbers
     /// alone are one.
     pub ways: Vec<Way>,
+    /// Of time: the places among the values of those that are only bounds, because alumet saw the end late.
+    pub late: Vec<usize>,
 }
 
 /// Where values come from.
@@ -53,7 +55,7 @@ impl Readings {
         for (quantity, reading) in run {
             let place = self.columns.iter().position(|column| column.quantity == quantity);
             let place = place.unwrap_or_else(|| {
-                self.columns.push(Column { quantity, values: Vec::new(), ways: Vec::new() });
+                self.columns.push(Column::new(quantity));
                 self.columns.len() - 1
             });
             self.columns[place].add(reading);
@@ -74,8 +76,15 @@ impl Readings {
 }
 
 impl Column {
+    fn new(quantity: Quantity) -> Self {
+        Self { quantity, values: Vec::new(), ways: Vec::new(), late: Vec::new() }
+    }
+
     fn add(&mut self, reading: Reading) {
         let Reading { value, provenance, method, bound, unfit } = reading;
+        if self.quantity == Quantity::Time && matches!(unfit, Some(Unfit::Bound(..))) {
+            self.late.push(self.values.len());
+        }
         self.values.push(value);
         let way = Way { provenance, method, bound, unfit };
         if !self.ways.iter().any(|known| known.is_like(&way)) {

@@ -91,7 +91,7 @@ fn table(columns: &[&Column]) -> String {
     table.load_style(presets::NOTHING);
     table.add_row(["", "mean ± sd", "median", "min … max", "n", ""]);
     for column in columns {
-        let Column { quantity, values, ways } = column;
+        let Column { quantity, values, ways, .. } = column;
         let Ok(description) = describe(values) else { continue };
         let is_estimated = ways.iter().any(|way| way.provenance == "estimated");
         let provenance = if is_estimated { "estimated" } else { "" };

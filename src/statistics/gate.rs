@@ -91,6 +91,13 @@ impl Rule {
         self.fewest(metrics, |runs| rank_sum::least(stored, runs))
     }
 
+    /// Whether so many runs of A and of B, paired or of two sessions, can find a regression in one of these metrics.
+    pub fn can_decide(self, [a, b]: [usize; 2], is_stored: bool, metrics: Metrics) -> bool {
+        let runs = a.min(b);
+        let least = || if is_stored { rank_sum::least(a, b) } else { signed_rank::least(runs) };
+        runs >= Self::FEWEST_RUNS && rejects(least(), self.error_of(metrics))
+    }
+
     fn fewest(self, metrics: Metrics, least: impl Fn(usize) -> f64) -> usize {
         let error = self.error_of(metrics);
         (Self::FEWEST_RUNS..).find(|runs| rejects(least(*runs), error)).unwrap_or(usize::MAX)
@@ -481,6 +488,22 @@ mod tests {
         // A guard takes a tenth of the error, and no pair more at the usual ones.
         let guarded = Metrics { deciding: 1, guards: 1 };
         assert_eq!([0.05, 0.025, 0.01].map(|alpha| of(alpha).fewest_pairs(guarded)), [5, 6, 7]);
+    }
+
+    #[test]
+    fn so_many_runs_can_decide_as_it_takes_at_least() {
+        let rule = Rule::default();
+        for (deciding, guards) in [(1, 0), (1, 1), (2, 0), (6, 0)] {
+            let metrics = Metrics { deciding, guards };
+            let pairs = rule.fewest_pairs(metrics);
+            assert!(rule.can_decide([pairs; 2], false, metrics), "{metrics:?}");
+            assert!(!rule.can_decide([pairs - 1, pairs], false, metrics), "{metrics:?}");
+            let runs = rule.fewest_runs(6, metrics);
+            assert!(
+                rule.can_decide([6, runs], true, metrics) && !rule.can_decide([6, runs - 1], true, metrics)
+            );
+            assert!(!rule.can_decide([0, 100], true, metrics) && !rule.can_decide([4, 100], true, metrics));
+        }
     }
 
     #[test]
