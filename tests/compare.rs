@@ -56,6 +56,39 @@ fn row<'a>(comparison: &'a Value, metric: &str) -> &'a Value {
     rows.iter().find(|row| row["metric"] == metric).unwrap_or_else(|| panic!("no {metric} in {comparison:#}"))
 }
 
+/// Whether something else had the CPUs: then even what only sleeps varies by more than this, or the ends of runs were seen
+/// late.
+fn was_disturbed(comparison: &Value, most: f64) -> bool {
+    let time = row(comparison, "time");
+    let spread = |side: &str| time[side]["stddev"].as_f64().unwrap() / time[side]["mean"].as_f64().unwrap();
+    time["decision"].is_null() || spread("baseline").max(spread("change")) > most
+}
+
+/// How often comparisons that were disturbed are made again.
+const AGAIN: usize = 4;
+
+/// So many comparisons of versions that sleep, all at once, and again those that were disturbed, which is said.
+fn of_sleepers(n: usize, most: f64, compare: impl Fn() -> (Done, Value) + Sync) -> Vec<(Done, Value)> {
+    let mut all = Vec::new();
+    for _ in 0..=AGAIN {
+        let made = std::thread::scope(|scope| {
+            let made: Vec<_> = (all.len()..n).map(|_| scope.spawn(&compare)).collect();
+            made.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>()
+        });
+        all.extend(made.into_iter().filter(|(_, json)| !was_disturbed(json, most)));
+        if all.len() == n {
+            return all;
+        }
+        eprintln!("again: {} of {n} comparisons, because what only sleeps varied", n - all.len());
+    }
+    let disturbed = n - all.len();
+    support::skip(
+        &format!("{disturbed} of {n} comparisons"),
+        &format!("the machine is so busy that sleeps vary by more than {} %", 100.0 * most),
+    );
+    all
+}
+
 /// Without what takes time and is not compared here.
 const QUICK: [&str; 3] = ["compare", "--without", "perf,nvml,estimate,hwmon"];
 
@@ -75,31 +108,12 @@ fn a_program_against_itself_raises_no_alarm_in_twenty_gates() {
 fn ten_percent_more_time_at_equal_cpu_time_is_a_regression_in_twenty_of_twenty_and_none_is_none() {
     // They wait side by side, and long enough that a busy machine hardly shows.
     let slower = || run_with(undisturbed(), &QUICK, &[&wait(2, 400), &wait(2, 440)]);
-    let all = std::thread::scope(|scope| {
-        let all: Vec<_> = (0..20).map(|_| scope.spawn(slower)).collect();
-        all.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>()
-    });
-    let mut disturbed = 0;
-    for (done, json) in all {
+    for (done, json) in of_sleepers(20, 0.03, slower) {
         let time = row(&json, "time");
-        let spread =
-            |side: &str| time[side]["stddev"].as_f64().unwrap() / time[side]["mean"].as_f64().unwrap();
-        // Or the end of a run was seen late, so that its time is a bound.
-        if time["decision"].is_null() || spread("baseline").max(spread("change")) > 0.03 {
-            // Then there may be no telling.
-            disturbed += 1;
-            continue;
-        }
         let done = done.status(3);
         assert_eq!((&time["decides"], &time["guards"]), (&Value::from(false), &Value::from(true)));
         assert_eq!(time["decision"]["verdict"], "regression", "{json:#}");
         assert!(words(&done.stdout).contains("x slower than "), "{}", done.stdout);
-    }
-    if disturbed > 0 {
-        support::skip(
-            &format!("{disturbed} of 20 comparisons"),
-            "the machine is so busy that sleeps vary by more than 3 %",
-        );
     }
     let mut passes = 0;
     for _ in 0..20 {
@@ -139,13 +153,14 @@ fn five_percent_more_energy_in_equal_time_is_found_and_energy_decides() {
     let option = format!("control={}", control.path().display());
     let meter = Meter::start(&[PACKAGE, &option, "1000@40"]);
     let version = |factor: &str| {
-        format!("sh -c 'echo {factor} > {0}; sleep 0.3; echo 1 > {0}'", control.path().display())
+        format!("sh -c 'echo {factor} > {0}; sleep 0.8; echo 1 > {0}'", control.path().display())
     };
     let without = ["--without", "perf,nvml,estimate,attribution,hwmon"];
-    let (done, json) = run(
-        &[&["compare", "--sysfs", meter.root()], &without[..]].concat(),
-        &[&version("1"), &version("1.05")],
-    );
+    let options = [&["compare", "--sysfs", meter.root()], &without[..]].concat();
+    // The longer the sleep, the less it varies, and the meter's energy with it.
+    let compare = || run_with(undisturbed(), &options, &[&version("1"), &version("1.05")]);
+    let compared = of_sleepers(1, 0.015, compare).pop();
+    let Some((done, json)) = compared else { return };
     assert_eq!(json["verdict"], "regression", "{json:#}\n{done:?}");
     let energy = row(&json, "energy");
     assert_eq!((&energy["decides"], &energy["provenance"]), (&true.into(), &"measured".into()));
@@ -364,7 +379,7 @@ fn a_bound_decides_no_gate_and_keeps_its_mark_in_every_file() {
         let why = format!("memory cannot decide: it is {mark} so much: nobody has seen more");
         compare_stored(&["--gate", "memory"], &a, &b).0.refuses(125, &why);
 
-        let (done, files) = compare_stored(&["--threshold", "900%"], &a, &b);
+        let (done, files) = compare_stored(&["--gate", "cpu=900%"], &a, &b);
         let done = done.status(0);
         let marked = [format!("{mark} 50 MB"), format!("{mark} 200 MB")];
         let table = words(&done.stdout);
