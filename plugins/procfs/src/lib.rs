@@ -22,7 +22,6 @@ pub mod tree;
 use std::time::Duration;
 
 use alumet::privilege::{CapabilitySet, is_in_user_namespace};
-use alumet::unit::Unit;
 use alumet::{Availability, Host, Interval, Plugin, Setup};
 use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
@@ -66,13 +65,6 @@ impl Plugin for Procfs {
     fn probe(_: &Config, host: &Host) -> Availability {
         match machine::Files::open(host) {
             Ok(_) => Availability::Available,
-            Err(_) if shows_processes_only(host) => Availability::unavailable(
-                "/proc shows processes and nothing else (it is mounted with subset=pid)",
-                match Unit::own().filter(Unit::is_service) {
-                    Some(service) => service.how_to_set(&["ProcSubset=all"]),
-                    None => "mount it without subset=pid, or name another place with --procfs".into(),
-                },
-            ),
             Err(error) => Availability::unavailable(
                 format!("{error:#}"),
                 "mount the proc file system there, or name another place with --procfs",
@@ -106,9 +98,4 @@ impl Plugin for Procfs {
         }
         machine::add(setup, config.interval)
     }
-}
-
-/// Whether it is a `/proc` without what is the machine's (`subset=pid` in proc(5), `ProcSubset=pid` in systemd.exec(5)).
-fn shows_processes_only(host: &Host) -> bool {
-    !host.procfs("stat").exists() && host.procfs("self/stat").exists()
 }

@@ -6,6 +6,7 @@ pub mod memory;
 
 use std::io;
 
+use alumet::unit::Unit;
 use alumet::{Host, Interval, Setup};
 use anyhow::Context;
 
@@ -61,8 +62,14 @@ fn miss(setup: &Setup<'_>, what: &str, name: &str, error: &anyhow::Error) {
     let is_absent = error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::NotFound);
     let remedy = if is_absent && is_proc(setup.host()) {
         // systemd.exec(5)
-        "in a systemd service set `ProcSubset=all`; elsewhere mount the proc file system without `subset=pid`"
-            .into()
+        match Unit::own().filter(Unit::is_service) {
+            Some(service) => service.how_to_set(&["ProcSubset=all"]),
+            None => {
+                "in a systemd service set `ProcSubset=all`; elsewhere mount the proc file system without \
+                     `subset=pid`"
+                    .into()
+            }
+        }
     } else {
         format!("mount a proc file system whose `{name}` can be read, and name it with --procfs")
     };
