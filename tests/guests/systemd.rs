@@ -272,7 +272,7 @@ fn each_remedy_for_a_sandbox_or_a_right_helps_word_for_word() {
     let test = "each_remedy_for_a_sandbox_or_a_right_helps_word_for_word";
     let Some(remedies) = check("remedies", test) else { return };
     for (name, source, before) in [
-        ("processes-only", "procfs", "unavailable"),
+        ("processes-only", "procfs", "partly"),
         ("filtered", "perf", "not_permitted"),
         ("perf", "perf", "not_permitted"),
     ] {

@@ -4,6 +4,7 @@ for delegate in yes no; do
         -p OOMPolicy=continue -p Delegate=$delegate --unit=hungry-$delegate \
         alumet exec --json $delegate.json -- workload touch=300
 done
+# To systemd, two of them are one.
 systemd-run --quiet --wait --pipe -p "WorkingDirectory=$PWD" --unit=killed \
-    alumet exec --json killed.json -- sh -c 'kill -9 $$'
+    alumet exec --json killed.json -- sh -c 'kill -9 $$$$'
 true
