@@ -1,5 +1,5 @@
-//! Whose CPU time is counted: whoever descends from the application, whichever cgroup he is in, however he was orphaned, and
-//! whoever reaps him. The witness is a cgroup around it all, of which the kernel counts every nanosecond.
+//! Whose CPU time is counted: whoever descends from the application, whichever cgroup they are in, however they were orphaned, and
+//! whoever reaps them. The witness is a cgroup around it all, of which the kernel counts every nanosecond.
 
 mod support;
 

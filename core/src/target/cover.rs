@@ -7,7 +7,7 @@
 //! One round visits all threads, lets forks that were under way come to their end, and notes the last pid: a fork decides
 //! what the child inherits before it copies the memory, and gives it a pid afterwards (copy_process in kernel/fork.c).
 //! Whatever is born later has a parent that was visited. If somebody lives on who was born before that and was not visited, the
-//! round is given up and the next one visits him too.
+//! round is given up and the next one visits it too.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

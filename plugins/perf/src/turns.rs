@@ -18,7 +18,7 @@ pub const SLIGHT: f64 = 0.0005;
 /// 2 to 10 us apart; a process that is executed takes 300 us or more. (From then on they have one clock.)
 const SKEW: f64 = 0.1;
 
-/// The share of the time for which each of these events was counted, from what it has come to: see [`Reading::share`].
+/// The share of the time for which each of these events was counted, from what it has come to.
 ///
 /// Events of the CPU take turns with those of the same type of cores; every other one is held against its own times.
 /// `witness` says for how long an event of the kernel's own was counted, in nanoseconds. Readings that are so many

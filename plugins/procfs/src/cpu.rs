@@ -1,7 +1,7 @@
 //! The CPU time of the tree: no less than any witness knows.
 //!
 //! The cgroup knows of all that its members have used, in it, whoever waits for them; not of who has left it. The processes
-//! themselves, and what was reaped, know of everybody who is waited for, wherever he is. A task clock on each thread,
+//! themselves, and what was reaped, know of everybody who is waited for, wherever they are. A task clock on each thread,
 //! inherited, knows of everybody, but not of what a process uses while it ends. None of them knows more than the truth,
 //! so the truth is at least the largest of them.
 

@@ -206,6 +206,9 @@ impl Ledger {
             add(&mut self.ended_switches, process.used().switches());
             families.entry(&chains[&process.pid]).or_default().push(place);
         }
+        // The youngest first: what they leave behind is in what their parents leave.
+        let mut families: Vec<_> = families.into_iter().collect();
+        families.sort_by_key(|(ancestors, _)| std::cmp::Reverse(ancestors.len()));
         families.into_iter().for_each(|(ancestors, left)| self.settle(ancestors, &left, &mut gone));
         gone
     }
@@ -254,20 +257,8 @@ struct Lineage {
     gone: HashMap<i32, i32>,
     /// Where the others are, by pid.
     places: HashMap<i32, usize>,
-    /// Those of them that were read once more.
-    fresh: HashMap<i32, Ancestor>,
-}
-
-/// What is found of an ancestor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ancestor {
-    /// It tells of those that it has waited for and that are gone: who waits adds up first (wait_task_zombie in
-    /// kernel/exit.c).
-    There,
-    /// It is being reaped: nobody may tell of it yet.
-    Going,
-    /// It is gone as well, which the next round will find.
-    Gone,
+    /// Those of them that were read once more, and whether they are just being reaped.
+    fresh: HashMap<i32, bool>,
 }
 
 impl Lineage {
@@ -281,8 +272,9 @@ impl Lineage {
         }
     }
 
-    /// The ancestors of a process, the nearest first, read once more if they are there: of those that are gone, what they
-    /// have told last may be of their child. `None` if one is just being reaped.
+    /// The ancestors of a process, the nearest first, read once more: who has waited for a process that is gone tells of it
+    /// by now (wait_task_zombie in kernel/exit.c adds up first). Those that are gone as well may have told of it last.
+    /// `None` if one is just being reaped: then nobody may tell of that yet.
     fn ancestors(&mut self, mut pid: i32, processes: &mut [Process], buffer: &mut [u8]) -> Option<Vec<i32>> {
         let (first, mut chain) = (pid, Vec::new());
         // Nobody is passed twice.
@@ -294,16 +286,14 @@ impl Lineage {
                 }
                 (None, Some(place)) => {
                     let process = &mut processes[*place];
-                    let found =
-                        *self.fresh.entry(pid).or_insert_with(|| match process.read(Wanted::STAT, buffer) {
-                            Err(error) if is_gone(&error) => Ancestor::Gone,
-                            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ancestor::Going,
-                            _ => Ancestor::There,
-                        });
-                    match found {
-                        Ancestor::There | Ancestor::Gone => chain.push(pid),
-                        Ancestor::Going => return None,
+                    let is_going = *self.fresh.entry(pid).or_insert_with(|| {
+                        let read = process.read(Wanted::STAT, buffer);
+                        read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+                    });
+                    if is_going {
+                        return None;
                     }
+                    chain.push(pid);
                     process.last.parent
                 }
                 (None, None) => return Some(chain),
