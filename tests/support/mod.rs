@@ -6,11 +6,14 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::{SigHandler, Signal};
 
 /// A run of `alumet` in an empty directory, with nothing of the caller's configuration.
 pub struct Alumet {
@@ -41,6 +44,17 @@ impl Alumet {
             }
         }
         command.env("XDG_CONFIG_HOME", directory.path().join("xdg"));
+        let defaults = || {
+            // Whoever runs the tests in the background may ignore some of them, and that is inherited.
+            for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGCHLD]
+            {
+                // SAFETY: a default disposition, set between fork and exec by a plain system call.
+                unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl)? };
+            }
+            Ok(())
+        };
+        // SAFETY: it makes system calls alone.
+        unsafe { command.pre_exec(defaults) };
         // What was saved of this machine is not what a test is about.
         command.env("ALUMET_IDLE_PROFILE", directory.path().join("idle.json"));
         Self { command, directory }
@@ -166,10 +180,7 @@ impl Processes {
             }
             for pid in pids {
                 // It may have ended since.
-                let _ = nix::sys::signal::kill(
-                    nix::unistd::Pid::from_raw(pid),
-                    nix::sys::signal::Signal::SIGKILL,
-                );
+                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
             }
             std::thread::sleep(Duration::from_millis(5));
         }
