@@ -134,7 +134,7 @@ fn is_the_truth(profile: &Value, truth: f64, what: &str) {
     eprintln!("{what}: {got:.4} s, the cgroup around it {truth:.4} s: {:+.2} %", (got / truth - 1.0) * 100.0);
     let why = bound(profile, "process.cpu.time");
     assert!(got <= truth + ENTRY, "{what}: {got} s is more than {truth} s {why:?}");
-    assert!(got >= 0.99 * truth - ENTRY, "{what}: {got} s of {truth} s");
+    assert!(got >= 0.99 * truth - ENTRY, "{what}: {got} s of {truth} s {why:?}");
 }
 
 const LEAVE: &str = "echo $$ > $APPLICATION";
@@ -326,6 +326,7 @@ fn a_container_is_counted_with_those_in_it_that_were_orphaned() {
         "-q",
         "--timeout",
         "60s",
+        "--wait-all",
         "--json",
         "p.json",
         "-i",
@@ -347,7 +348,16 @@ fn a_container_is_counted_with_those_in_it_that_were_orphaned() {
     }
     assert!(soon(|| outer.is_empty()));
     let truth = outer.cpu() - before - own;
-    is_the_truth(&run.profile("p.json"), truth, "a container");
+    let profile = run.profile("p.json");
+    // If the container's first process ends before it has waited for an orphan, the kernel reaps that without a word
+    // (zap_pid_ns_processes in kernel/pid_namespace.c).
+    match bound(&profile, "process.cpu.time") {
+        None => is_the_truth(&profile, truth, "a container"),
+        Some(why) => {
+            let got = counter(&profile, "process.cpu.time", "");
+            assert!((0.5 * truth..truth + ENTRY).contains(&got), "{got} of {truth} {why:?}");
+        }
+    }
     assert!(truth > 0.1, "{truth}");
 }
 

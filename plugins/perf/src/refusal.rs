@@ -117,7 +117,8 @@ impl Refusal {
     }
 
     fn permission(event: &Event, target: &Target) -> Self {
-        let is_closed = perfmon::is_closed() && Builder::new(Software::TASK_CLOCK).build().is_err();
+        let is_closed = perfmon::is_closed()
+            && perfmon::survivable().and_then(|()| Builder::new(Software::TASK_CLOCK).build()).is_err();
         let remedy = match is_closed && event.needs_no_privilege() {
             true => perfmon::opening(),
             false => perfmon::remedy(),
