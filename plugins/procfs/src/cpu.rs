@@ -2,8 +2,8 @@
 //!
 //! The cgroup knows of all that its members have used, in it, whoever waits for them; not of who has left it. The processes
 //! themselves, and what was reaped, know of everybody who is waited for, wherever they are. A task clock on each thread,
-//! inherited, knows of everybody, but not of what a process uses while it ends. None of them knows more than the truth,
-//! so the truth is at least the largest of them.
+//! inherited, knows of everybody, but not of what a process uses while it ends; it goes on while an interrupt or a
+//! hypervisor has the CPU, which is taken off. So none of them knows more than the truth, and that is at least the largest.
 
 use std::time::Duration;
 

@@ -303,8 +303,8 @@ impl Lineage {
     }
 }
 
-/// What was `seen` of processes that are gone: what of it is in the numbers of their heir, which have `grown` by so much,
-/// and what is in nobody's.
+/// What was `seen` of processes that are gone: what of it is in the numbers of an ancestor, which have `grown` by so much,
+/// and what is not.
 ///
 /// Every process has faults, which are told one by one and at no other time than the rest: where none is missing, nothing
 /// is. Of switches only `rusage` tells; of those that other processes have waited for, the same part is missing as of the
