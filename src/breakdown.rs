@@ -14,6 +14,9 @@ pub struct Breakdown {
     pub hidden: usize,
 }
 
+/// In fewer columns, there are only CPU time and the event, or memory if there is none.
+const WIDE: usize = 60;
+
 /// What is told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
@@ -40,22 +43,32 @@ pub fn table(by: By, totals: &[Total], top: usize, width: usize) -> Breakdown {
     rows.sort_by(|a, b| b.cpu.total_cmp(&a.cpu).then(a.id.cmp(&b.id)));
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
+    let is_wide = width >= WIDE;
+    let has_memory = is_wide || event.is_none();
     let mut header = match by {
-        By::Process => vec!["  PID", "Command", "CPU", "Memory", "Faults", "Switches"],
-        By::Thread => vec!["  TID", "Thread", "PID", "CPU", "Faults", "Switches"],
+        By::Process if has_memory => vec!["  PID", "Command", "CPU", "Memory"],
+        By::Process => vec!["  PID", "Command", "CPU"],
+        By::Thread => vec!["  TID", "Thread", "PID", "CPU"],
     };
+    if is_wide {
+        header.extend(["Faults", "Switches"]);
+    }
     header.extend(event);
     table.set_header(header);
-    // The other columns need up to 47, and the event's its name.
-    let room = width.saturating_sub(47 + event.map_or(0, |event| event.len().max(8) + 2)).max(8);
+    // The other columns need so many, and the event's its name.
+    let others = if is_wide { 47 } else { 27 } + event.map_or(0, |event| event.len().max(8) + 2);
+    let room = width.saturating_sub(others).max(8);
     for row in rows.iter().take(top) {
         let name = shortened(&row.name.replace(char::is_control, "\u{fffd}"), room);
         let mut cells = vec![row.id.to_string(), name];
         match by {
-            By::Process => cells.extend([seconds(row.cpu), bytes(row.memory)]),
+            By::Process if has_memory => cells.extend([seconds(row.cpu), bytes(row.memory)]),
+            By::Process => cells.push(seconds(row.cpu)),
             By::Thread => cells.extend([row.process.clone(), seconds(row.cpu)]),
         }
-        cells.extend([count(row.faults), count(row.switches)]);
+        if is_wide {
+            cells.extend([count(row.faults), count(row.switches)]);
+        }
         if event.is_some() {
             cells.push(row.event.clone().unwrap_or_else(|| "-".into()));
         }

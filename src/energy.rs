@@ -30,6 +30,8 @@ pub struct Part {
     pub bound: Option<Bound>,
     /// Why it is not.
     pub bound_reason: String,
+    /// Between which values an estimate lies.
+    pub band: Option<[f64; 2]>,
 }
 
 impl Part {
@@ -50,6 +52,7 @@ impl Part {
             method: total.key.method.clone(),
             bound,
             bound_reason,
+            band: total.band,
         }
     }
 
@@ -67,6 +70,7 @@ impl Part {
             method: if is_same { self.method } else { format!("{}, {}", self.method, other.method) },
             bound,
             bound_reason: listed(reasons),
+            band: self.band.zip(other.band).map(|(a, b)| [a[0] + b[0], a[1] + b[1]]),
         }
     }
 
@@ -189,6 +193,21 @@ impl MachineEnergy {
         self.whole.provenance != Provenance::Estimated
     }
 
+    /// Whether the application's part is told apart.
+    pub fn is_split(&self) -> bool {
+        self.target.is_some()
+    }
+
+    /// All of it.
+    pub fn whole(&self) -> &Part {
+        &self.whole
+    }
+
+    /// What the machine would have used anyway, if that is known.
+    pub fn idle(&self) -> Option<&Part> {
+        self.idle.as_ref()
+    }
+
     /// The application's part, or all of it where it is not told apart.
     pub fn headline(&self) -> Part {
         self.target.clone().unwrap_or_else(|| self.whole.clone())
@@ -216,6 +235,7 @@ impl MachineEnergy {
             method: "hw.energy of the machine - hw.energy of what was idle".into(),
             bound: self.whole.bound.zip(idle.bound).and_then(|(all, idle)| all.and(idle.flipped())),
             bound_reason: listed([self.whole.bound_reason.clone(), idle.bound_reason.clone()]),
+            band: None,
         })
     }
 

@@ -21,6 +21,7 @@ mod gpu;
 mod idle;
 mod launching;
 mod measure;
+mod page;
 mod plugins;
 mod profile;
 mod quantity;

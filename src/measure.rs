@@ -43,6 +43,8 @@ pub struct Measurement<'a> {
     missing: Vec<Missing>,
     /// What was missing before the first run.
     before: Vec<Missing>,
+    /// What was missing when the plugins had started: it is so on this machine, whatever is run.
+    known: Vec<Missing>,
     /// Where the idle power comes from, if one is known.
     idle: Option<String>,
     is_repeated: bool,
@@ -104,6 +106,7 @@ impl<'a> Measurement<'a> {
             sources: Vec::new(),
             missing: descriptors::too_few().into_iter().collect(),
             before: descriptors::too_few().into_iter().collect(),
+            known: Vec::new(),
             idle: None,
             is_repeated: false,
         })
@@ -121,6 +124,7 @@ impl<'a> Measurement<'a> {
             sources: Vec::new(),
             missing: self.before.clone(),
             before: self.before.clone(),
+            known: Vec::new(),
             idle: self.idle.clone(),
             is_repeated: true,
         }
@@ -170,6 +174,7 @@ impl<'a> Measurement<'a> {
             }
             self.start_plugin(plugin, selection, agent)?;
         }
+        self.known.extend(agent.setup().gaps().get());
         if self.wants_totals() {
             agent.setup().output("totals", self.totals.clone());
         }
@@ -238,12 +243,14 @@ impl<'a> Measurement<'a> {
         let is_needless =
             plugin.name == Estimation::NAME && idle::meters(&agent.setup().registry().all()).is_some();
         if !plugin.missed.is_empty() && !is_needless {
-            self.missing.push(Missing {
+            let gap = Missing {
                 plugin: plugin.name.to_owned(),
                 what: plugin.missed.to_owned(),
                 reason: status.reason.clone(),
                 remedy: status.remedy.clone(),
-            });
+            };
+            self.known.push(gap.clone());
+            self.missing.push(gap);
         }
         self.sources.push(status);
         Ok(())
@@ -295,6 +302,7 @@ impl<'a> Measurement<'a> {
                 report,
                 totals: &self.totals,
                 missing: &self.missing,
+                known: &self.known,
                 outcome,
                 rates: self.config.rates(),
                 idle: self.idle.as_deref(),

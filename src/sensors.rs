@@ -9,8 +9,17 @@ use crate::energy::{MachineEnergy, Part};
 use crate::profile::MetricTotal;
 use crate::units::watts;
 
-/// Label, value and the rest of each row; of what has both an energy and a power, the energy.
-pub fn rows(totals: &[Total], metrics: &[MetricTotal], wall: f64) -> Vec<[String; 3]> {
+/// What a sensor has measured.
+pub struct Sensor {
+    /// By its own name.
+    pub name: String,
+    /// An energy, or a mean power.
+    pub value: String,
+    more: String,
+}
+
+/// Each of them; of what has both an energy and a power, the energy.
+pub fn of(totals: &[Total], metrics: &[MetricTotal], wall: f64) -> Vec<Sensor> {
     if MachineEnergy::of(metrics).is_some_and(|energy| energy.is_measured()) {
         return Vec::new();
     }
@@ -22,25 +31,32 @@ pub fn rows(totals: &[Total], metrics: &[MetricTotal], wall: f64) -> Vec<[String
         measured().filter(|(total, _)| total.series.metric.kind == Kind::Gauge && !has_energy(total));
     let energy = |(total, metric): (&Total, &MetricTotal)| {
         let mean = if wall > 0.0 { format!(", {} mean", watts(total.value / wall)) } else { String::new() };
-        row(total, Part::of(metric).in_words(), &mean)
+        Sensor::of(total, Part::of(metric).in_words(), &mean)
     };
     let power = |(total, _): (&Total, &MetricTotal)| {
         let peak = if total.points > 1 { format!(", {} peak", watts(total.max)) } else { String::new() };
-        row(total, format!("{} mean", watts(total.value)), &peak)
+        Sensor::of(total, format!("{} mean", watts(total.value)), &peak)
     };
     energies().map(energy).chain(powers.map(power)).collect()
 }
 
-/// A row of a sensor, by its own name.
-fn row(total: &Total, value: String, more: &str) -> [String; 3] {
-    let series = &total.series;
-    let label = |key| series.label_value(key);
-    let name = match (label(SENSOR_CHIP), label(SENSOR_NAME)) {
-        (Some(chip), Some(name)) => format!("{name} of {chip}"),
-        _ => format!("{} {}", label(DOMAIN).unwrap_or(&series.resource.kind), series.resource.id),
-    };
-    let what = format!("{}, of all that ran: measured by {}{more}", name.trim_end(), series.method);
-    ["Sensor".to_owned(), value, what]
+impl Sensor {
+    fn of(total: &Total, value: String, more: &str) -> Self {
+        let series = &total.series;
+        let label = |key| series.label_value(key);
+        let name = match (label(SENSOR_CHIP), label(SENSOR_NAME)) {
+            (Some(chip), Some(name)) => format!("{name} of {chip}"),
+            _ => format!("{} {}", label(DOMAIN).unwrap_or(&series.resource.kind), series.resource.id),
+        };
+        let more = format!("measured by {}{more}", series.method);
+        Self { name: name.trim_end().to_owned(), value, more }
+    }
+
+    /// Label, value and the rest.
+    pub fn row(&self) -> [String; 3] {
+        let Self { name, value, more } = self;
+        ["Sensor".to_owned(), value.clone(), format!("{name}, of all that ran: {more}")]
+    }
 }
 
 #[cfg(test)]
@@ -64,8 +80,8 @@ mod tests {
         let mut totals = Totals::new();
         totals.write(&batch).unwrap();
         let totals = totals.get();
-        let rows = super::rows(&totals, &super::MetricTotal::all(&totals), 2.0);
-        rows.into_iter().map(|row| row.join(" | ").replace(GLUE, " ")).collect()
+        let rows = super::of(&totals, &super::MetricTotal::all(&totals), 2.0);
+        rows.iter().map(|sensor| sensor.row().join(" | ").replace(GLUE, " ")).collect()
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use anstyle::Style;
 
 /// Text narrower than this would be unreadable; wider is hard to follow.
-const WIDTHS: std::ops::RangeInclusive<usize> = 60..=120;
+const WIDTHS: std::ops::RangeInclusive<usize> = 40..=120;
 
 /// How to write for stderr.
 #[derive(Debug, Clone, Copy)]
@@ -30,11 +30,10 @@ impl Look {
     /// Colours only on a terminal, and not with NO_COLOR (no-color.org) or TERM=dumb.
     fn of(stream: &(impl IsTerminal + AsFd)) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let width = terminal_size::terminal_size_of(stream).map_or(100, |(width, _)| usize::from(width.0));
         Self {
             width: width.clamp(*WIDTHS.start(), *WIDTHS.end()),
-            colours: stream.is_terminal() && !dumb && !set("NO_COLOR"),
+            colours: stream.is_terminal() && !is_dumb() && !set("NO_COLOR"),
         }
     }
 
@@ -42,6 +41,11 @@ impl Look {
     pub fn paint(&self, style: Style, text: &str) -> String {
         if self.colours { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
+}
+
+/// Whether the terminal knows no commands, or nobody says that it does.
+pub fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term == "dumb")
 }
 
 /// How many columns the terminal at stderr has; 80 if it does not say.
@@ -52,7 +56,7 @@ pub fn columns_of_stderr() -> u16 {
 
 /// Prints on stderr. Nobody may be there to read it: that is no failure.
 pub fn say(text: &str) {
-    let _ = std::io::stderr().lock().write_all(without_commands(text).as_bytes());
+    let _ = std::io::stderr().lock().write_all(for_locale(&without_commands(text)).as_bytes());
 }
 
 /// The text, for a log. That of GitHub Actions takes what programs write for commands, which a name must not become: `::`
@@ -70,6 +74,52 @@ fn defused(text: &str) -> String {
         format!("{space}{}", rest.replace("##[", "## ["))
     };
     text.split_inclusive('\n').map(line).collect()
+}
+
+/// Whether characters beyond ASCII can be shown (locale(7): the first of these that is set counts).
+pub fn is_utf8() -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default();
+    let locale = locale.to_string_lossy().to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
+/// The text for a person, as the locale can show it.
+pub fn for_locale(text: &str) -> Cow<'_, str> {
+    if is_utf8() || text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(in_ascii(text)) }
+}
+
+/// With other signs for those of alumet's own that are not in ASCII; names stay as they are. Where a sign becomes longer, the next
+/// gap between two columns becomes shorter.
+fn in_ascii(text: &str) -> String {
+    let mut ascii = String::with_capacity(text.len());
+    let mut excess = 0;
+    for c in text.chars() {
+        let signs = match c {
+            '\u{a0}' => " ",
+            '±' => "+-",
+            '…' => "...",
+            '−' => "-",
+            '·' => "|",
+            'µ' => "u",
+            '×' => "x",
+            '\u{fffd}' => "?",
+            ' ' if excess > 0 && ascii.ends_with("  ") => {
+                excess -= 1;
+                continue;
+            }
+            c => {
+                if c == '\n' {
+                    excess = 0;
+                }
+                ascii.push(c);
+                continue;
+            }
+        };
+        excess += signs.len() - 1;
+        ascii.push_str(signs);
+    }
+    ascii
 }
 
 /// Prints one line of alumet's own on stderr.
@@ -96,6 +146,15 @@ pub fn shortened(text: &str, room: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_utf_8_signs_are_those_of_ascii_and_columns_stay_where_they_are() {
+        assert_eq!(
+            in_ascii("  11.3 J ± 0.2     11.2 J\n  a · b … −1 µs"),
+            "  11.3 J +- 0.2    11.2 J\n  a | b ... -1 us"
+        );
+        assert_eq!(in_ascii("héllo"), "héllo");
+    }
 
     #[test]
     fn what_is_written_into_the_log_of_github_actions_is_no_command() {

@@ -58,6 +58,14 @@ pub fn joules(j: f64) -> String {
     if j == 0.0 { format!("0{GLUE}J") } else { scaled(j, &JOULES) }
 }
 
+/// An energy that is only known to lie between two values: `40.3 … 170 J`.
+pub fn joules_between(low: f64, high: f64) -> String {
+    let (low, high) = (joules(low), joules(high));
+    let unit = |text: &str| text.rsplit(GLUE).next().map(str::to_owned);
+    let low = if unit(&low) == unit(&high) { low.split(GLUE).next().unwrap_or(&low) } else { &low };
+    format!("{low}{GLUE}…{GLUE}{high}")
+}
+
 /// No total is told apart by more digits than these.
 const MOST_DIGITS: i32 = 5;
 

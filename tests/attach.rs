@@ -136,7 +136,7 @@ fn compared() -> Compared {
     // alumet begins to count somewhere between these two.
     let used = || -> f64 { tree(target.pid()).into_iter().map(cpu).sum() };
     let at_least = used();
-    let running = attach(["--json", "p.json", &pid]);
+    let running = attach(["-v", "--json", "p.json", &pid]);
     let at_most = used();
     let usage: Value = serde_json::from_str(&target.said()).unwrap();
     let all = usage["cpu_us"].as_f64().unwrap() / 1e6;
@@ -208,7 +208,7 @@ fn state(pid: i32) -> char {
 #[test]
 fn a_child_whose_fork_is_under_way_is_counted_too() {
     for delay in [0, 1, 2, 4] {
-        let mut target = start("touch=1 go fat=1200:150");
+        let mut target = start("touch=1 go fat=1200:600");
         assert!(soon(|| state(target.pid()) == 'S'));
         target.go();
         // The copying of this much takes some ten milliseconds, after it was touched.
@@ -227,8 +227,8 @@ fn a_child_whose_fork_is_under_way_is_counted_too() {
         let (events, cpu) =
             (counter(&profile, "perf.task-clock", ""), counter(&profile, "process.cpu.time", ""));
         eprintln!("{delay} ms: {events} s counted of {cpu} s");
-        // The child alone uses 150 ms; what the end of such a process costs is not counted.
-        assert!(events >= 0.13, "{delay} ms: {events} of {cpu}");
+        // The child alone uses 600 ms, some of it before a late alumet; what the end of such a process costs is no event.
+        assert!(cpu > 0.1 && events >= 0.8 * cpu, "{delay} ms: {events} of {cpu}");
     }
 }
 
@@ -449,7 +449,7 @@ fn a_user_without_rights_attaches_to_own_processes_and_sees_what_everybody_may_o
     let test = "a_user_without_rights_attaches_to_own_processes_and_sees_what_everybody_may_of_others";
     let Some(_restored) = Paranoid::set(test, 2) else { return };
     let script = "bin/workload threads=2:400 burn=50 & exec \"$@\" $!";
-    let mut own = Alumet::as_nobody(script, &["attach", "--json", "p.json"]).with_workload();
+    let mut own = Alumet::as_nobody(script, &["attach", "-v", "--json", "p.json"]).with_workload();
     let done = own.run().status(0);
     let profile = own.profile("p.json");
     let used = counter(&profile, "process.cpu.time", "");
@@ -466,7 +466,7 @@ fn a_user_without_rights_attaches_to_own_processes_and_sees_what_everybody_may_o
     let foreign = start("burn=30000");
     let pid = foreign.pid().to_string();
     let mut other =
-        Alumet::as_nobody("exec \"$@\"", &["attach", "--duration", "500ms", "--json", "p.json", &pid]);
+        Alumet::as_nobody("exec \"$@\"", &["attach", "-v", "--duration", "500ms", "--json", "p.json", &pid]);
     let done = other.run().status(0);
     assert!(
         done.stderr.contains(&format!(
@@ -494,7 +494,7 @@ fn few_descriptors_are_said_to_be_the_reason() {
     }
     let target = start("threads=60:60000");
     assert!(soon(|| threads(target.pid()) == 61));
-    let words = ["attach", "--duration", "200ms", "--json", "p.json", &target.pid().to_string()];
+    let words = ["attach", "-v", "--duration", "200ms", "--json", "p.json", &target.pid().to_string()];
     let mut alumet = Alumet::sh("ulimit -n 40; exec \"$@\"", &words);
     let done = alumet.run().status(0);
     let text = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -273,7 +273,7 @@ fn a_plugin_asked_for_by_name_must_work_and_others_are_listed_as_missing() {
     let by_name = [&["plugin `procfs` cannot be used here: "], &reason[..]].concat();
     refused(exec(&[&options[..], &["--plugins", "procfs"]].concat()), 125, &by_name);
 
-    let mut alumet = exec(&[&options[..], &["--json", "p.json"]].concat());
+    let mut alumet = exec(&[&options[..], &["-v", "--json", "p.json"]].concat());
     let done = alumet.run().status(0).says("not measured: CPU time, memory");
     let text = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(reason.iter().all(|part| text.contains(part)), "{text}");

@@ -241,22 +241,24 @@ fn every_row_is_an_increase_and_they_add_up_to_the_total() {
 fn without_counters_energy_is_missing_with_the_reason_and_cannot_be_asked_for() {
     let empty = tempfile::tempdir().unwrap();
     let sysfs = empty.path().to_str().unwrap();
-    let done = Alumet::new(["exec", "--sysfs", sysfs, "--without", "estimate", "true"]).run().status(0);
+    let done = Alumet::new(["exec", "-v", "--sysfs", sysfs, "--without", "estimate", "true"]).run().status(0);
     let text = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("energy (no RAPL"), "{text}");
     assert!(!text.contains("Energy"), "{text}");
-    let mut run = Alumet::new(["exec", "--sysfs", sysfs, "--plugins", "rapl", "touch", "started"]);
+    let mut run = Alumet::new(["exec", "-v", "--sysfs", sysfs, "--plugins", "rapl", "touch", "started"]);
     run.run().refuses(125, "plugin `rapl` cannot be used here: no RAPL");
     assert!(!run.path("started").exists());
     for (backend, says) in
         [("perf", "the kernel has no PMU `power`"), ("powercap", "powercap has no RAPL zones")]
     {
         let set = format!("rapl.backend={backend}");
-        Alumet::new(["exec", "--sysfs", sysfs, "--plugins", "rapl", "--set", &set, "true"])
+        Alumet::new(["exec", "-v", "--sysfs", sysfs, "--plugins", "rapl", "--set", &set, "true"])
             .run()
             .refuses(125, says);
     }
-    Alumet::new(["exec", "--set", "rapl.backend=msr", "true"]).run().refuses(2, "unknown variant `msr`");
+    Alumet::new(["exec", "-v", "--set", "rapl.backend=msr", "true"])
+        .run()
+        .refuses(2, "unknown variant `msr`");
 }
 
 /// For an ordinary user.
@@ -279,7 +281,7 @@ fn a_user_is_told_what_only_root_may_read_and_gets_the_rest() {
     let only_root =
         |zone| fs::set_permissions(zone_file(&meter, zone), PermissionsExt::from_mode(0o400)).unwrap();
     only_root("intel-rapl:0:0");
-    let done = as_nobody(&meter, &["exec", "sleep", "0.2"]).status(0);
+    let done = as_nobody(&meter, &["exec", "-v", "sleep", "0.2"]).status(0);
     let text = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         text.contains("energy of dram 0 (not permitted: only root may read energy_uj in powercap: sudo /"),
@@ -290,7 +292,7 @@ fn a_user_is_told_what_only_root_may_read_and_gets_the_rest() {
     assert!(text.contains("Energy at least ") && !text.contains('±'), "{text}");
 
     only_root("intel-rapl:0");
-    let done = as_nobody(&meter, &["exec", "true"]).status(0);
+    let done = as_nobody(&meter, &["exec", "-v", "true"]).status(0);
     let text = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("energy (not permitted: only root may read energy_uj"), "{text}");
 
@@ -299,7 +301,7 @@ fn a_user_is_told_what_only_root_may_read_and_gets_the_rest() {
     pmu_of(&pmu, "1", "0x00", "5e-8");
     topology_of(meter.root.path());
     let Some(_restored) = support::Paranoid::set("a user is told", 2) else { return };
-    let done = as_nobody(&meter, &["exec", "true"]).status(0);
+    let done = as_nobody(&meter, &["exec", "-v", "true"]).status(0);
     let text = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         text.contains("RAPL needs CAP_PERFMON (perf_event_paranoid is 2): sudo setcap cap_perfmon=ep"),

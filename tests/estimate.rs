@@ -23,7 +23,7 @@ fn without_meters() -> tempfile::TempDir {
 fn an_estimate_is_labelled_with_method_and_band_and_its_parts_add_up() {
     let sysfs = without_meters();
     let options = ["--sysfs", sysfs.path().to_str().unwrap(), "--set", "estimate.tdp=100W", "-o", "s.csv"];
-    let mut run = Alumet::new([&["exec", "--json", "p.json"], &options[..], &["--"]].concat());
+    let mut run = Alumet::new([&["exec", "-v", "--json", "p.json"], &options[..], &["--"]].concat());
     run.command.arg(workload()).arg("threads=2:400");
     let done = run.run().status(0);
     let words = text(&done.stderr);
@@ -84,8 +84,16 @@ fn it_can_be_left_out_and_grows_with_the_design_power() {
 #[test]
 fn energy_becomes_carbon_and_money_only_when_asked() {
     let sysfs = without_meters();
-    let options =
-        ["exec", "--json", "p.json", "--sysfs", sysfs.path().to_str().unwrap(), "--set", "estimate.tdp=100W"];
+    let options = [
+        "exec",
+        "-v",
+        "--json",
+        "p.json",
+        "--sysfs",
+        sysfs.path().to_str().unwrap(),
+        "--set",
+        "estimate.tdp=100W",
+    ];
     let run = |more: &[&str]| {
         let mut run = Alumet::new([&options[..], more].concat());
         run.command.arg("--").arg(workload()).arg("burn=300");
@@ -111,8 +119,12 @@ fn energy_becomes_carbon_and_money_only_when_asked() {
     assert!(!profile["runs"][0]["derived"].to_string().contains("energy."));
     let (words, _) = run(&["--carbon", "56", "--without", "estimate"]);
     assert!(words.contains("carbon (no energy is known)"), "{words}");
-    Alumet::new(["exec", "--carbon", "-1", "true"]).run().refuses(2, "--carbon: -1 is no amount per kWh");
-    Alumet::new(["exec", "--price", "cheap", "true"]).run().refuses(2, "--price: cheap is no amount per kWh");
+    Alumet::new(["exec", "-v", "--carbon", "-1", "true"])
+        .run()
+        .refuses(2, "--carbon: -1 is no amount per kWh");
+    Alumet::new(["exec", "-v", "--price", "cheap", "true"])
+        .run()
+        .refuses(2, "--price: cheap is no amount per kWh");
 }
 
 /// On a virtual machine without any meter, as many are that software is built on.
@@ -172,8 +184,9 @@ fn there_is_an_energy_on_every_machine_and_its_band_is_as_wide_as_little_is_know
         }
         std::fs::write(procfs.path().join("cpuinfo"), cpuinfo).unwrap();
         let roots = [sysfs.path(), procfs.path()].map(|path| path.to_str().unwrap().to_owned());
-        let mut run =
-            Alumet::new(["exec", "--json", "p.json", "--sysfs", &roots[0], "--procfs", &roots[1], "--"]);
+        let mut run = Alumet::new([
+            "exec", "-v", "--json", "p.json", "--sysfs", &roots[0], "--procfs", &roots[1], "--",
+        ]);
         run.command.arg(workload()).arg("burn=300");
         let words = text(&run.run().status(0).stderr);
         assert!(words.contains("Energy ~ ") && words.contains(expected), "{expected}: {words}");

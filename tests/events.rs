@@ -217,7 +217,7 @@ fn has_hardware_counters() -> bool {
 
 #[test]
 fn hardware_events_are_absent_with_the_true_reason_and_everything_else_works() {
-    let mut run = Alumet::new(["exec", "--json", "p.json", "true"]);
+    let mut run = Alumet::new(["exec", "-v", "--json", "p.json", "true"]);
     let done = run.run().status(0);
     let profile = run.profile("p.json");
     if has_hardware_counters() {
@@ -289,7 +289,7 @@ fn an_event_that_was_asked_for_and_cannot_be_counted_ends_it_before_anything_run
 
 #[test]
 fn what_alumet_always_reports_need_not_be_asked_for() {
-    let mut run = Alumet::new(["exec", "-e", "task-clock,duration_time,user_time", "true"]);
+    let mut run = Alumet::new(["exec", "-v", "-e", "task-clock,duration_time,user_time", "true"]);
     let done = run.run().status(0);
     let text = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
@@ -386,7 +386,7 @@ fn by_process_and_by_thread_the_first_event_is_shown_for_those_who_were_seen() {
 fn a_user_without_rights_counts_user_mode_and_is_told_what_is_missing() {
     let test = "a_user_without_rights_counts_user_mode_and_is_told_what_is_missing";
     let Some(_restored) = Paranoid::set(test, 2) else { return };
-    let words = ["exec", "--json", "p.json", "bin/workload", "touch=20", "burn=100"];
+    let words = ["exec", "-v", "--json", "p.json", "bin/workload", "touch=20", "burn=100"];
     let mut run = Alumet::as_nobody("exec \"$@\"", &words).with_workload();
     let done = run.run().status(0);
     let text = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -409,11 +409,12 @@ fn a_user_without_rights_counts_user_mode_and_is_told_what_is_missing() {
         ),
         ("page-faults:k", "not permitted: it counts kernel mode (perf_event_paranoid is 2); sudo setcap"),
     ] {
-        let mut run = Alumet::as_nobody("exec \"$@\"", &["exec", "-e", events, "touch", "started"]);
+        let mut run = Alumet::as_nobody("exec \"$@\"", &["exec", "-v", "-e", events, "touch", "started"]);
         run.run().refuses(125, says);
         assert!(!run.path("started").exists());
     }
-    let mut run = Alumet::as_nobody("exec \"$@\"", &["exec", "-e", "sched:sched_switch", "touch", "started"]);
+    let mut run =
+        Alumet::as_nobody("exec \"$@\"", &["exec", "-v", "-e", "sched:sched_switch", "touch", "started"]);
     if nobody_may_list("/sys/kernel/tracing/events") {
         run.run().refuses(125, "not permitted");
     } else {

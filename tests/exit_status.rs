@@ -24,7 +24,7 @@ fn the_status_is_the_applications_and_the_summary_is_on_stderr_alone() {
         ("kill -TERM $$", 143, "was ended by SIGTERM"),
         ("kill -34 $$", 162, "was ended by signal 34"),
     ] {
-        let done = script(&[], text).run().status(status).says(says).says("CPU ");
+        let done = script(&["-v"], text).run().status(status).says(says).says("CPU ");
         assert_eq!(done.stdout, "", "{text}");
     }
 }

@@ -183,7 +183,7 @@ fn applications_that_behave_strangely_are_measured() {
         &["setsid", "--wait", workload, "burn=30"],
         &["nice", workload, "burn=30"],
     ] {
-        let mut alumet = exec(&["--json", "p.json", "-o", "s.csv", "-i", "5ms"], command);
+        let mut alumet = exec(&["-v", "--json", "p.json", "-o", "s.csv", "-i", "5ms"], command);
         run(&mut alumet).status(0).says("ended with status 0");
         assert!(counter(&alumet.profile("p.json"), "process.cpu.time", "") > 0.005, "{command:?}");
         assert!(!alumet.rows("s.csv").is_empty());
@@ -401,8 +401,18 @@ fn few_descriptors_are_enough_for_many_processes() {
 #[test]
 fn alumet_takes_the_descriptors_that_it_may_and_the_application_keeps_its_limit() {
     // Whether the machine's CPU times advance in so short a run is chance, and so is how long a counter of it stands still.
-    let words =
-        ["exec", "--without", "estimate,rapl", "--json", "p.json", "--", "sh", "-c", "ulimit -n; ulimit -Hn"];
+    let words = [
+        "exec",
+        "-v",
+        "--without",
+        "estimate,rapl",
+        "--json",
+        "p.json",
+        "--",
+        "sh",
+        "-c",
+        "ulimit -n; ulimit -Hn",
+    ];
     let missing = |limit: &str| {
         let mut alumet = Alumet::sh(&format!("{limit}; exec \"$@\""), &words);
         let done = run(&mut alumet).status(0);
@@ -514,7 +524,7 @@ fn no_more_cores_are_busy_than_there_are_when_children_outlive_their_parent() {
     for _ in 0..5 {
         let script = "for i in 1 2 3 4 5 6; do \"$0\" burn=200 & done";
         let mut alumet =
-            Alumet::new(["exec", "--json", "p.json", "-e", "task-clock", "--", "sh", "-c", script]);
+            Alumet::new(["exec", "-v", "--json", "p.json", "-e", "task-clock", "--", "sh", "-c", script]);
         alumet.command.arg(workload());
         let done = run(&mut alumet).status(0);
         let words: Vec<_> = done.stderr.split_whitespace().collect();

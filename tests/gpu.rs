@@ -11,7 +11,7 @@ use support::{Alumet, Done, workload};
 /// `alumet exec` with this driver, on an application that runs for so many milliseconds.
 fn exec(stub: &Stub, options: &[&str], ms: u32) -> Alumet {
     let library = format!("nvml.library={}", stub.path().display());
-    let mut words: Vec<String> = ["exec", "--set", &library].map(String::from).into();
+    let mut words: Vec<String> = ["exec", "-v", "--set", &library].map(String::from).into();
     words.extend(options.iter().map(|option| (*option).to_owned()));
     words.extend(["--".to_owned(), workload().display().to_string(), format!("sleep={ms}")]);
     Alumet::new(words)
@@ -179,8 +179,15 @@ fn a_gpu_that_nobody_used_is_in_the_files_and_not_in_the_summary() {
 
 #[test]
 fn without_a_driver_there_is_one_line_about_it_and_everything_else() {
-    let mut alumet =
-        Alumet::new(["exec", "--set", "nvml.library=/no/such/libnvidia-ml.so.1", "--json", "p.json", "true"]);
+    let mut alumet = Alumet::new([
+        "exec",
+        "-v",
+        "--set",
+        "nvml.library=/no/such/libnvidia-ml.so.1",
+        "--json",
+        "p.json",
+        "true",
+    ]);
     let done = alumet.run().status(0);
     says(&done, "GPU (cannot load nvml.library: ");
     let profile = alumet.profile("p.json");

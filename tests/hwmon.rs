@@ -105,7 +105,7 @@ fn cray(alumet: &Alumet, updates: u32) {
 #[test]
 fn what_a_node_measures_of_itself_is_shown_and_not_estimated() {
     let arguments =
-        ["exec", "--sysfs", "sys", "--set", "estimate.tdp=100W", "-i", "10ms", "--json", "p.json"];
+        ["exec", "-v", "--sysfs", "sys", "--set", "estimate.tdp=100W", "-i", "10ms", "--json", "p.json"];
     let mut alumet = Alumet::new(arguments.iter().chain(&["sh", "-c", APPLICATION]));
     cray(&alumet, 1);
     let done = run(&mut alumet, |alumet| {

@@ -121,7 +121,7 @@ fn a_saved_idle_power_is_used_on_the_same_machine_and_on_no_other() {
     let kept = doctor.read("idle.json");
 
     let exec = |idle: &str| {
-        let mut run = saved(&["exec", "--json", "p.json"]);
+        let mut run = saved(&["exec", "-v", "--json", "p.json"]);
         run.command.args(["sleep", "0.3"]);
         run.write("idle.json", idle);
         let done = run.run().status(0);
@@ -132,7 +132,7 @@ fn a_saved_idle_power_is_used_on_the_same_machine_and_on_no_other() {
     assert!(run.summary().contains("idle power 4"), "{}", run.summary());
 
     // What was written by hand counts more than what was saved.
-    let mut set = saved(&["exec", "--set", "attribution.idle_power=1", "--json", "p.json"]);
+    let mut set = saved(&["exec", "-v", "--set", "attribution.idle_power=1", "--json", "p.json"]);
     set.command.args(["sleep", "0.2"]);
     set.write("idle.json", &kept);
     set.run().status(0);
@@ -164,7 +164,7 @@ fn what_others_could_have_saved_is_not_believed_by_root() {
     }
     use std::os::unix::fs::PermissionsExt;
     let meter = Meter::start(&[PACKAGE, "1000@40"]);
-    let mut run = Alumet::new(["exec", "--sysfs", meter.root(), "sleep", "0.1"]);
+    let mut run = Alumet::new(["exec", "-v", "--sysfs", meter.root(), "sleep", "0.1"]);
     run.write("idle.json", "{}");
     fs::set_permissions(run.path("idle.json"), PermissionsExt::from_mode(0o666)).unwrap();
     let done = run.run().status(0);

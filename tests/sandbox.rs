@@ -41,7 +41,7 @@ fn filtered(action: u32, arguments: &[&str]) -> Alumet {
 
 #[test]
 fn a_filter_that_forbids_to_count_takes_the_events_and_nothing_else() {
-    let words = ["exec", "--json", "p.json", "--", workload().to_str().unwrap(), "burn=200"];
+    let words = ["exec", "-v", "--json", "p.json", "--", workload().to_str().unwrap(), "burn=200"];
     for action in [KILL_PROCESS, KILL_THREAD, REFUSE] {
         let mut alumet = filtered(action, &words);
         alumet.run().status(0).says("the seccomp filter of this sandbox forbids perf_event_open");

@@ -9,7 +9,7 @@ use crate::idle;
 use crate::idle::saved::Saved;
 use crate::idle::window::{NotIdle, measure};
 use crate::measure::block_on;
-use crate::terminal::{Look, note};
+use crate::terminal::{Look, for_locale, note};
 use crate::units::{GLUE, seconds};
 
 pub fn run(arguments: &Doctor) -> Result<u8, Failure> {
@@ -27,7 +27,7 @@ pub fn run(arguments: &Doctor) -> Result<u8, Failure> {
     let text = if arguments.json {
         serde_json::to_string_pretty(&findings).map_err(anyhow::Error::from)? + "\n"
     } else {
-        page::render(&findings, Look::of_stdout())
+        for_locale(&page::render(&findings, Look::of_stdout())).into_owned()
     };
     super::print(&text)?;
     Ok(if findings.any() { 0 } else { FAILED })
@@ -66,6 +66,6 @@ fn save_idle(config: &Config, duration: Timeout) -> Result<u8, Failure> {
         idle.busy_cpus,
         path.display()
     );
-    super::print(&text.replace(GLUE, " "))?;
+    super::print(&for_locale(&text.replace(GLUE, " ")))?;
     Ok(0)
 }

@@ -1,14 +1,14 @@
 //! `alumet plugins`: what can be measured here, what cannot, why, and what would change that.
 
 use alumet::{Availability, PluginEntry};
-use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use crate::cli;
 use crate::config::{Config, Selection};
 use crate::exit::Failure;
+use crate::page::Page;
 use crate::plugins;
-use crate::terminal::note;
+use crate::terminal::{Look, for_locale, note};
 
 #[derive(Debug, Serialize)]
 struct Row {
@@ -43,13 +43,13 @@ fn row(plugin: &PluginEntry, config: &Config) -> Result<Row, Failure> {
     Ok(Row { name: plugin.name, about: plugin.about, status, reason, remedy })
 }
 
+/// Where the second and the third column begin.
+const COLUMNS: [usize; 2] = [15, 28];
+
 fn table(rows: &[Row]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
+    let mut page = Page::new(Look::of_stdout(), COLUMNS);
     for row in rows {
-        let details = [row.about, &row.reason, &row.remedy].map(str::to_owned);
-        let details: Vec<_> = details.into_iter().filter(|text| !text.is_empty()).collect();
-        table.add_row([row.name.to_owned(), row.status.to_owned(), details.join("\n")]);
+        page.row(row.name, row.status, &[row.about, &row.reason, &row.remedy].join("\n"));
     }
-    table.lines().map(|line| format!(" {}\n", line.trim_end())).collect()
+    for_locale(&page.text).into_owned()
 }

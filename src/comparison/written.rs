@@ -9,7 +9,7 @@ use super::{Comparison, github, json, junit, markdown, openmetrics, table, words
 use crate::cli::{AppOutput, Comparing, Repeating};
 use crate::exit::{FAILED, Failure};
 use crate::files;
-use crate::terminal::{Look, note, without_commands};
+use crate::terminal::{Look, for_locale, note, without_commands};
 use crate::units::GLUE;
 
 /// Checks the files that were asked for and takes away what an earlier comparison has left in them, before anything else
@@ -83,7 +83,7 @@ pub fn write(
     if !comparing.quiet {
         let look = Look::of_stdout();
         let text: String = comparisons.iter().map(|comparison| table::render(comparison, look)).collect();
-        if let Err(failure) = crate::command::print(&without_commands(&text)) {
+        if let Err(failure) = crate::command::print(&for_locale(&without_commands(&text))) {
             note(&failure.message);
             written = false;
         }

@@ -4,27 +4,25 @@ use alumet::privilege::is_in_user_namespace;
 use alumet_plugin_rapl::refusal::UDEV;
 
 use super::{Findings, Source, Status};
+use crate::page::Page;
 use crate::terminal::Look;
 use crate::units::{GLUE, joules, percent, seconds};
 
 /// Where the second and the third column begin.
-const STATUS_AT: usize = 14;
-const TEXT_AT: usize = 30;
+const COLUMNS: [usize; 2] = [14, 30];
 
 /// The screen.
 pub fn render(findings: &Findings, look: Look) -> String {
-    let mut page = Page { text: String::new(), width: look.width };
+    let mut page = Page::new(look, COLUMNS);
     for source in &findings.sources {
-        page.source(source);
+        self::source(source, &mut page);
     }
     let cgroup = &findings.cgroup;
     match cgroup.delegated {
-        true => {
-            page.row("cgroup", "available", &["a cgroup for each application: no process is lost".into()])
-        }
+        true => page.row("cgroup", "available", "a cgroup for each application: no process is lost"),
         false => {
             let why = format!("{}; processes are followed by their parents instead", cgroup.reason);
-            page.row("cgroup", "unavailable", &[why, cgroup.remedy.clone()]);
+            page.row("cgroup", "unavailable", &format!("{why}\n{}", cgroup.remedy));
         }
     }
     for meter in &findings.meters {
@@ -37,7 +35,7 @@ pub fn render(findings: &Findings, look: Look) -> String {
         };
         let step = meter.step_j.map(|step| format!(", in steps of {} and more", joules(step)));
         let text = format!("{period}{} ({})", step.unwrap_or_default(), meter.method);
-        page.row("meter", &meter.name, &[text]);
+        page.row("meter", &meter.name, &text);
     }
     let late = findings.timer.late_p99_us.map(|us| us / 1e6);
     let quality = match late {
@@ -49,14 +47,12 @@ pub fn render(findings: &Findings, look: Look) -> String {
         || "no reading".into(),
         |late| format!("99 of 100 readings less than {} late", seconds(late)),
     );
-    page.row("timer", quality, &[format!("{} asked: {late}", seconds(findings.timer.interval_s))]);
-    let own = "of one core, for everything at the default intervals".to_owned();
-    page.row("overhead", &percent(findings.own_cpu), &[own]);
+    page.row("timer", quality, &format!("{} asked: {late}", seconds(findings.timer.interval_s)));
+    let own = "of one core, for everything at the default intervals";
+    page.row("overhead", &percent(findings.own_cpu), own);
     match &findings.idle {
-        Ok(known) => page.row("idle power", "known", std::slice::from_ref(known)),
-        Err(why) => {
-            page.row("idle power", "not known", std::slice::from_ref(&why.replacen("not known: ", "", 1)))
-        }
+        Ok(known) => page.row("idle power", "known", known),
+        Err(why) => page.row("idle power", "not known", &why.replacen("not known: ", "", 1)),
     }
     if let Some(level) = findings.perf_event_paranoid {
         let rights = match (alumet::perfmon::is_permitted(), level) {
@@ -67,75 +63,39 @@ pub fn render(findings: &Findings, look: Look) -> String {
             (false, 3..) => "users may count nothing, on Debian and Ubuntu not even with CAP_PERFMON",
             (false, _) => "what users may count",
         };
-        page.row("paranoid", &level.to_string(), &[format!("perf_event_paranoid: {rights}")]);
+        page.row("paranoid", &level.to_string(), &format!("perf_event_paranoid: {rights}"));
     }
     match findings.risks.is_empty() {
-        true => page.row(
-            "risks",
-            "none",
-            &["nothing here makes runs hard to repeat, as far as that shows".into()],
-        ),
-        false => page.row("risks", &findings.risks.len().to_string(), &findings.risks),
+        true => page.row("risks", "none", "nothing here makes runs hard to repeat, as far as that shows"),
+        false => page.row("risks", &findings.risks.len().to_string(), &findings.risks.join("\n")),
     }
     page.text.replace(GLUE, " ")
 }
 
-/// Text under construction.
-struct Page {
-    text: String,
-    width: usize,
-}
-
-impl Page {
-    fn source(&mut self, source: &Source) {
-        let (status, mut lines) = match source.status {
-            Status::Available => ("available", vec![source.about.clone()]),
-            Status::Partly => ("partly", Vec::new()),
-            Status::NotPermitted => ("not permitted", vec![without(&source.reason, "not permitted: ")]),
-            Status::Unavailable => ("unavailable", vec![without(&source.reason, "unavailable: ")]),
-            Status::NotNeeded => ("not needed", vec![source.reason.clone()]),
-            Status::Excluded => ("excluded", vec![source.reason.clone()]),
-        };
-        lines.push(source.remedy.clone());
-        for missing in &source.missing {
-            lines.push(format!("without {}: {}", missing.what, without(&missing.reason, "unavailable: ")));
-        }
-        // One remedy may help against several of them.
-        for missing in &source.missing {
-            if !lines.contains(&missing.remedy) {
-                lines.push(missing.remedy.clone());
-            }
-        }
-        if lines.iter().any(|line| line.contains("udev")) {
-            lines.extend(UDEV.map(str::to_owned));
-        }
-        self.row(source.name, status, &lines);
+/// What a source can do here.
+fn source(source: &Source, page: &mut Page) {
+    let (status, mut lines) = match source.status {
+        Status::Available => ("available", vec![source.about.clone()]),
+        Status::Partly => ("partly", Vec::new()),
+        Status::NotPermitted => ("not permitted", vec![without(&source.reason, "not permitted: ")]),
+        Status::Unavailable => ("unavailable", vec![without(&source.reason, "unavailable: ")]),
+        Status::NotNeeded => ("not needed", vec![source.reason.clone()]),
+        Status::Excluded => ("excluded", vec![source.reason.clone()]),
+    };
+    lines.push(source.remedy.clone());
+    for missing in &source.missing {
+        lines.push(format!("without {}: {}", missing.what, without(&missing.reason, "unavailable: ")));
     }
-
-    /// `  name   status   text`, with each line of the text below the one before, wrapped unless it is a command.
-    fn row(&mut self, name: &str, status: &str, lines: &[String]) {
-        let mut head = format!("  {name:<0$}{status:<1$}", STATUS_AT - 2, TEXT_AT - STATUS_AT);
-        if !head.ends_with(' ') {
-            head.push_str("  ");
-        }
-        let indent = " ".repeat(TEXT_AT);
-        let room = self.width.saturating_sub(TEXT_AT + 1).max(20);
-        for line in lines.iter().filter(|line| !line.is_empty()) {
-            // A command is to be copied.
-            let is_command =
-                ["sudo ", "echo ", "systemd-run ", "XDG_RUNTIME_DIR=", "DBUS_SESSION_BUS_ADDRESS="]
-                    .iter()
-                    .any(|start| line.starts_with(start));
-            let wrapped = if is_command { vec![line.as_str().into()] } else { textwrap::wrap(line, room) };
-            for part in wrapped {
-                self.text.push_str(&format!("{head}{part}\n"));
-                head.clone_from(&indent);
-            }
-        }
-        if head != indent {
-            self.text.push_str(&format!("{}\n", head.trim_end()));
+    // One remedy may help against several of them.
+    for missing in &source.missing {
+        if !lines.contains(&missing.remedy) {
+            lines.push(missing.remedy.clone());
         }
     }
+    if lines.iter().any(|line| line.contains("udev")) {
+        lines.extend(UDEV.map(str::to_owned));
+    }
+    page.row(source.name, status, &lines.join("\n"));
 }
 
 /// The reason without the word that the status says already.

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use super::Streams;
 use crate::quantity::{Quantity, Reading};
-use crate::terminal::{Look, columns_of_stderr};
+use crate::terminal::{Look, columns_of_stderr, for_locale, is_dumb, is_utf8};
 use crate::units::{GLUE, seconds};
 
 /// The bar.
@@ -24,7 +24,8 @@ pub struct Progress {
 impl Progress {
     /// For so many steps, each called `what`, and no longer than the limit. Nothing is drawn into the application's output.
     pub fn new(what: &str, steps: usize, limit: Option<Duration>, quiet: bool, streams: &Streams) -> Self {
-        let is_drawn = !quiet && !matches!(streams, Streams::Shown) && io::stderr().is_terminal();
+        let is_drawn =
+            !quiet && !matches!(streams, Streams::Shown) && io::stderr().is_terminal() && !is_dumb();
         let target = match is_drawn {
             true => ProgressDrawTarget::term_like(Box::new(Line::default())),
             false => ProgressDrawTarget::hidden(),
@@ -33,7 +34,7 @@ impl Progress {
         let colour = if Look::of_stderr().colours { ".cyan" } else { "" };
         let template = format!("  {what} {{pos}}/{{len}}  {{bar:24{colour}}}  {{wide_msg}}");
         if let Ok(style) = ProgressStyle::with_template(&template) {
-            bar.set_style(style.progress_chars("█▌░"));
+            bar.set_style(style.progress_chars(if is_utf8() { "█▌░" } else { "#>-" }));
         }
         bar.enable_steady_tick(Duration::from_secs(1));
         Self { bar, begun: Instant::now(), limit, shown: Vec::new() }
@@ -55,7 +56,7 @@ impl Progress {
         let left = left(self.bar.position(), expected as u64, self.begun.elapsed(), self.limit);
         let left = left.map(|left| format!("about {} left", seconds(left.as_secs_f64())));
         let words: Vec<String> = left.into_iter().chain(shown).collect();
-        self.bar.set_message(words.join("   ").replace(GLUE, " "));
+        self.bar.set_message(for_locale(&words.join("   ").replace(GLUE, " ")).into_owned());
     }
 
     /// Takes it away.

@@ -5,17 +5,18 @@ use comfy_table::{CellAlignment, ColumnConstraint, Table, presets};
 use super::readings::Column;
 use super::series::Series;
 use crate::comparison::remarks::drift_of;
+use crate::page::{FAINT, Page, WARNING};
 use crate::profile::Parameters;
 use crate::quantity::{Quantity, Unfit, marked};
 use crate::statistics::describe::describe;
 use crate::statistics::outliers;
-use crate::summary::{FAINT, Page, WARNING, what_and_why};
+use crate::summary::what_and_why;
 use crate::terminal::{Look, shortened};
 use crate::units::GLUE;
 
 /// The text: a line with the command, a row for each quantity, and remarks.
 pub fn render(title: &str, parameters: &Parameters, series: &Series, warmups: usize, look: Look) -> String {
-    let mut page = Page::new(look);
+    let mut page = Page::of_summary(look);
     let runs = match series.readings.len() {
         1 => "1 run".to_owned(),
         n => format!("{n} runs"),

@@ -40,8 +40,8 @@ check rows_at_10ms cat s.csv
 check turns_at_200ms profile -i 200ms -e $eleven tiny100000000
 check no_turn alumet exec -e $eleven,r8:k,r11:k tiny1000000
 check no_turn_in_runs alumet exec -r 2 -e $eleven,r8:k,r11:k tiny1000000
-check modes alumet exec -e cycles,instructions,cycles:u,instructions:u,cycles:k,instructions:k tiny1000000
-check usual alumet exec --json p.json tiny1000000
+check modes alumet exec -v -e cycles,instructions,cycles:u,instructions:u,cycles:k,instructions:k tiny1000000
+check usual alumet exec -v --json p.json tiny1000000
 check fingerprint cat p.json
 check equal alumet compare --gate instructions:u tiny1000000 tiny1000000
 check more alumet compare --gate instructions:u tiny1000000 tiny1050000
@@ -56,7 +56,7 @@ check opened as_user exec -e instructions tiny1000000
 
 const WITHOUT_A_PMU: &str = "
 check asked alumet exec -e instructions tiny1000000
-check usual alumet exec tiny1000000
+check usual alumet exec -v tiny1000000
 ";
 
 /// What the checks of a guest printed, and their statuses, by their names.

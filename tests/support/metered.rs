@@ -45,7 +45,7 @@ impl Meter {
 
     /// Runs a command under alumet with these counters.
     pub fn exec(&self, options: &str, command: &[&str]) -> Run {
-        let options = ["exec", "--sysfs", self.root(), "--json", "p.json"]
+        let options = ["exec", "-v", "--sysfs", self.root(), "--json", "p.json"]
             .into_iter()
             .chain(options.split_whitespace());
         let mut run = Alumet::new(options.chain(["--"]).chain(command.iter().copied()));

@@ -43,7 +43,7 @@ impl Alumet {
                 command.env_remove(name);
             }
         }
-        command.env("XDG_CONFIG_HOME", directory.path().join("xdg"));
+        command.env("XDG_CONFIG_HOME", directory.path().join("xdg")).env("LC_ALL", "C.UTF-8");
         let defaults = || {
             // Whoever runs the tests in the background may ignore some of them, and that is inherited.
             for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGCHLD]

@@ -86,6 +86,9 @@ impl Plugin for Rapl {
         for gap in found.gaps() {
             setup.gaps().add(gap.what, gap.reason, gap.remedy);
         }
+        if !found.has_package() && !found.lacks_some() {
+            setup.gaps().add("energy", "no package of the CPU has a counter here", "");
+        }
         let read_every = found.meters.iter().map(Meter::read_every).min().unwrap_or(config.interval.get());
         let interval = Interval::new(config.interval.get().min(read_every.max(SHORTEST)))?;
         let source = source::Rapl::new(found, way, setup)?;

@@ -8,7 +8,7 @@ use alumet::conventions::{ENERGY, POWER, UNCERTAINTY};
 use alumet::{Batch, Bound, Clock, Gaps, Host, Series, SeriesId, Setup, Source, Target, Time};
 
 use crate::Way;
-use crate::domain::Part;
+use crate::domain::{Domain, Part};
 use crate::found::Found;
 use crate::meter::Meter;
 use crate::tally::{Loss, Reading, Tally};
@@ -119,9 +119,10 @@ impl Source for Rapl {
         // sum is. So none of them says it.
         let counted = || self.lines.iter().filter(|line| line.is_counted());
         let has_grown = self.report_new();
+        let has_package = counted().any(|line| line.meter.part.domain == Domain::Package);
         let machine_is_whole = !self.lacks_some && !has_grown && counted().all(Line::is_whole);
         for line in &self.lines {
-            line.report(start, end, &self.gaps);
+            line.report(has_package, end, &self.gaps);
             line.bound(out);
             if line.is_whole() && (machine_is_whole || !line.is_counted()) {
                 line.push_uncertainty(start, end, out);
@@ -164,7 +165,7 @@ impl Line {
     }
 
     /// Says what was not measured.
-    fn report(&self, start: Time, end: Time, gaps: &Gaps) {
+    fn report(&self, has_package: bool, end: Time, gaps: &Gaps) {
         let part = self.meter.part;
         if let Some((since, error)) = &self.broken {
             let what = format!("energy of {part} in the last {:.1?}", end.since(*since));
@@ -173,9 +174,9 @@ impl Line {
         for (loss, time) in self.tally.losses() {
             gaps.add(format!("energy of {part} for {time:.1?} of the run"), loss.to_string(), "");
         }
-        if !self.tally.has_moved() {
-            let time = end.since(start);
-            gaps.add(format!("energy of {part}"), format!("its counter stood still for {time:.1?}"), "");
+        // Where no package has a counter either, all of the energy is missing, and that was said.
+        if !self.tally.has_moved() && has_package {
+            gaps.add(format!("energy of {part}"), "its counter never moved", "");
         }
     }
 
