@@ -1,23 +1,81 @@
-//! Why alumet itself ends, and with which status. The table of all statuses is in `alumet exec --help`.
+//! Why alumet itself ends, and how. The table of all statuses is in `alumet exec --help`.
+
+use std::io::Write;
 
 use alumet::LaunchError;
+use alumet::target::Exit;
 use alumet_plugin_perf::WrongEvent;
 
+use crate::signals::{Signal, die_by};
+
+/// How alumet ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    Code(u8),
+    /// By the same signal as the application: only then does a shell know that its user has pressed Ctrl-C, and end a loop.
+    Died(Signal),
+}
+
+/// Nothing went wrong.
+pub const SUCCESS: Status = Status::Code(0);
 /// Wrong usage: arguments or configuration.
-pub const USAGE: u8 = 2;
+pub const USAGE: Status = Status::Code(2);
 /// The application did not end in time.
-pub const TIMEOUT: u8 = 124;
+pub const TIMEOUT: Status = Status::Code(124);
 /// alumet failed, or an output that was asked for could not be written.
-pub const FAILED: u8 = 125;
+pub const FAILED: Status = Status::Code(125);
 /// The command cannot be executed.
-pub const NOT_EXECUTABLE: u8 = 126;
+pub const NOT_EXECUTABLE: Status = Status::Code(126);
 /// There is no such command.
-pub const NOT_FOUND: u8 = 127;
+pub const NOT_FOUND: Status = Status::Code(127);
+
+impl Status {
+    /// As a signal has ended the application: of those that a terminal's keys send alumet dies, too.
+    pub fn by(signal: Signal) -> Self {
+        match signal {
+            Signal::INT | Signal::QUIT => Self::Died(signal),
+            signal => Self::Code(128 + signal.0 as u8),
+        }
+    }
+
+    /// As the application has ended.
+    pub fn of(exit: Exit) -> Self {
+        match exit {
+            Exit::Code(code) => Self::Code(code as u8),
+            Exit::Signal(signal) => Self::by(Signal(signal)),
+        }
+    }
+
+    /// Ends the process.
+    pub fn end(self) -> ! {
+        // Of a process that a signal ends, nobody else writes what is left. There is nobody to be told of an error.
+        let _ = std::io::stdout().flush();
+        std::process::exit(self.code().into())
+    }
+
+    /// Ends the process whatever its other threads hold or wait for.
+    pub fn end_now(self) -> ! {
+        let code = self.code();
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(code.into()) }
+    }
+
+    /// The status, if the process does not die of a signal.
+    fn code(self) -> u8 {
+        match self {
+            Self::Code(code) => code,
+            Self::Died(signal) => {
+                die_by(signal);
+                128 + signal.0 as u8
+            }
+        }
+    }
+}
 
 /// An end with one line on stderr.
 #[derive(Debug)]
 pub struct Failure {
-    pub status: u8,
+    pub status: Status,
     pub message: String,
 }
 

@@ -35,12 +35,12 @@ mod supervise;
 mod terminal;
 mod units;
 
-use std::process::ExitCode;
-
 use clap::Parser;
 use clap::error::ErrorKind;
 
-fn main() -> ExitCode {
+use exit::Status;
+
+fn main() {
     signals::survive_file_limit();
     // Elements that panic are isolated and reported; a panic anywhere else is reported below.
     std::panic::set_hook(Box::new(|_| {}));
@@ -51,20 +51,21 @@ fn main() -> ExitCode {
         }),
         Err(error) => usage(&error),
     });
-    ExitCode::from(status.unwrap_or_else(|panic| {
+    let status = status.unwrap_or_else(|panic| {
         let message =
             panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
         terminal::note(&format!("internal error: {}; this is a bug in alumet", message.unwrap_or("unknown")));
         exit::FAILED
-    }))
+    });
+    status.end()
 }
 
 /// Help goes to stdout as clap has it; a mistake becomes one line on stderr.
-fn usage(error: &clap::Error) -> u8 {
+fn usage(error: &clap::Error) -> Status {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         // A reader who leaves early is no failure.
         let _ = error.print();
-        return 0;
+        return exit::SUCCESS;
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let _ = error.print();

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use alumet::target::Exit;
 use alumet::{Clock, RealClock, Target, Time};
-use nix::sys::signal::Signal;
 
 use crate::service_manager;
-use crate::signals::{Received, Signals, TERMINATIONS};
+use crate::signals::{Effect, Received, Signal, Signals, stop_by};
 
 /// How long processes that were asked to end have before they are killed.
 const GRACE: Duration = Duration::from_secs(2);
@@ -54,40 +53,51 @@ impl Ending {
 /// What the user wants, as far as signals tell.
 #[derive(Debug, Default)]
 struct Wish {
+    /// The last termination.
     end: Option<Signal>,
-    /// The last one that the terminal has given to the application, too.
-    from_terminal: Option<Signal>,
+    /// The last one that the application has got, from alumet, or with it from the terminal or the service manager.
+    given: Option<Signal>,
     /// How many terminations the application has got from alumet, or with it from the service manager.
     asked: usize,
     last: Option<(Received, Instant)>,
 }
 
 impl Wish {
-    /// Notes a signal, and passes it on unless the application has got it, too.
+    /// Notes a signal, passes it on unless the application has got it, too, and stops if it stops both.
     fn take(&mut self, received: Received, target: &Target) {
-        let is_termination = is_termination(received);
+        self.pass_on(received, target);
+        if received.signal.effect() == Effect::Stops {
+            stop_by(received.signal);
+        }
+    }
+
+    fn pass_on(&mut self, received: Received, target: &Target) {
+        let signal = received.signal;
+        let is_termination = signal.is_termination();
         if is_termination {
-            self.end = Some(received.signal);
+            self.end = Some(signal);
         }
         let now = Instant::now();
         let last = self.last.replace((received, now));
         if is_termination && last.is_some_and(|last| is_one_wish(last, (received, now))) {
             return;
         }
+        if signal.effect() == Effect::Ends {
+            self.given = Some(signal);
+        }
         if received.from_terminal {
             // The application is in the same foreground process group.
-            self.from_terminal = Some(received.signal);
             return;
         }
         if received.sender.is_some_and(|sender| service_manager::sent_to_all(sender, target.pid())) {
             self.asked += usize::from(is_termination);
             return;
         }
-        target.signal(received.signal as i32);
+        target.signal(signal.0);
         if is_termination {
             self.asked += 1;
             // One that is stopped would get it only when it goes on.
-            target.signal(Signal::SIGCONT as i32);
+            target.signal(Signal::CONT.0);
         }
     }
 }
@@ -110,12 +120,13 @@ pub async fn until_end(target: &Target, signals: &Signals, limits: Limits) -> io
                 return Ok(Ending::TimedOut);
             }
             received = signals.next() => {
-                let has_exited = target.has_exited();
-                wish.take(received?, target);
-                if let Some(signal) = wish.end.filter(|_| has_exited && limits.wait_all) {
+                let received = received?;
+                // There is nobody to pass it on to, and whoever sends it wants an end.
+                if limits.wait_all && target.has_exited() && received.signal.effect() == Effect::Ends {
                     target.terminate(GRACE).await;
-                    return Ok(Ending::NotWaited(signal));
+                    return Ok(Ending::NotWaited(received.signal));
                 }
+                wish.take(received, target);
                 // Asked twice, alumet no longer leaves it to the application.
                 if wish.asked == 2 {
                     break;
@@ -128,7 +139,7 @@ pub async fn until_end(target: &Target, signals: &Signals, limits: Limits) -> io
         wish.take(received, target);
     }
     // The user wanted it to end: then nothing of it stays behind.
-    if wish.asked > 0 || wish.from_terminal.is_some_and(|signal| was_ended_by(target, signal)) {
+    if wish.asked > 0 || wish.given.is_some_and(|signal| was_ended_by(target, signal)) {
         target.terminate(GRACE).await;
     }
     Ok(wish.end.map_or(Ending::InTime, Ending::Asked))
@@ -143,17 +154,21 @@ pub async fn until_end_or_asked(
 ) -> io::Result<Ending> {
     let ended = ended(target, wait_all);
     let time_is_up = after(limit);
-    tokio::pin!(ended, time_is_up);
+    tokio::select! {
+        result = ended => result.map(|()| Ending::InTime),
+        () = time_is_up => Ok(Ending::TimedOut),
+        signal = next_end(signals) => signal.map(Ending::Asked),
+    }
+}
+
+/// The next signal that ends a process, where there is no application to get it.
+pub async fn next_end(signals: &Signals) -> io::Result<Signal> {
     loop {
-        tokio::select! {
-            result = &mut ended => return result.map(|()| Ending::InTime),
-            () = &mut time_is_up => return Ok(Ending::TimedOut),
-            received = signals.next() => {
-                let received = received?;
-                if is_termination(received) {
-                    return Ok(Ending::Asked(received.signal));
-                }
-            }
+        let signal = signals.next().await?.signal;
+        match signal.effect() {
+            Effect::Ends => return Ok(signal),
+            Effect::Stops => stop_by(signal),
+            Effect::Continues | Effect::Nothing => {}
         }
     }
 }
@@ -178,15 +193,11 @@ fn is_one_wish((first, came): (Received, Instant), (second, now): (Received, Ins
     second.sender.is_some() && first == second && now - came < ONE_WISH
 }
 
-fn is_termination(received: Received) -> bool {
-    TERMINATIONS.contains(&received.signal)
-}
-
 /// Whether the application's end is what this signal does: by the signal itself, or with the status that shells use.
 fn was_ended_by(target: &Target, signal: Signal) -> bool {
     match target.peek_exit() {
-        Some(Exit::Signal(n)) => n == signal as i32,
-        Some(Exit::Code(code)) => code == 128 + signal as i32,
+        Some(Exit::Signal(n)) => n == signal.0,
+        Some(Exit::Code(code)) => code == 128 + signal.0,
         None => false,
     }
 }
@@ -201,12 +212,12 @@ mod tests {
         let came = Instant::now();
         let is_one =
             |first, second, ms| is_one_wish((first, came), (second, came + Duration::from_millis(ms)));
-        let term = signal(Signal::SIGTERM, Some(7));
+        let term = signal(Signal::TERM, Some(7));
         assert!(is_one(term, term, 1));
         assert!(!is_one(term, term, 300), "somebody insists");
-        assert!(!is_one(term, signal(Signal::SIGTERM, Some(8)), 1));
-        assert!(!is_one(term, signal(Signal::SIGINT, Some(7)), 1));
-        let from_nobody = signal(Signal::SIGTERM, None);
+        assert!(!is_one(term, signal(Signal::TERM, Some(8)), 1));
+        assert!(!is_one(term, signal(Signal::INT, Some(7)), 1));
+        let from_nobody = signal(Signal::TERM, None);
         assert!(!is_one(from_nobody, from_nobody, 1));
     }
 }

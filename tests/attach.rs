@@ -263,15 +263,16 @@ fn it_ends_after_its_duration_or_when_it_is_asked_and_the_processes_go_on() {
     let run = &alumet.profile("p.json")["runs"][0];
     assert!(run["wall_s"].as_f64().unwrap() >= 0.3 && run["exit"].is_null(), "{run}");
     assert!(!done.stderr.contains("left alone"), "{}", done.stderr);
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
+    use Signal::{SIGALRM, SIGHUP, SIGINT, SIGPWR, SIGQUIT, SIGTERM, SIGUSR1, SIGXCPU};
+    for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGUSR1, SIGXCPU, SIGPWR] {
         let (alumet, done) = attach(["-o", "s.csv", "--json", "p.json", &pid]).interrupt(signal);
         done.status(0).says("still runs");
         assert!(!alumet.rows("s.csv").is_empty(), "{signal}");
         alumet.profile("p.json");
     }
-    // These would be passed on to an application that alumet has launched.
+    // These end no process.
     let running = attach(["--duration", "500ms", &pid]);
-    for signal in [Signal::SIGUSR1, Signal::SIGUSR2] {
+    for signal in [Signal::SIGURG, Signal::SIGWINCH, Signal::SIGCONT] {
         kill(Pid::from_raw(running.child.id() as i32), signal).unwrap();
     }
     running.end().1.status(0).says("still runs");

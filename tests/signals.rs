@@ -8,13 +8,24 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
-use std::process::{Child, Command};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use support::{Alumet, binary, soon};
+
+/// As `support::Done` has it: negative where a signal has ended alumet itself.
+fn status(found: ExitStatus) -> i32 {
+    assert!(!found.core_dumped(), "a core dump of alumet");
+    found.code().unwrap_or_else(|| -found.signal().unwrap())
+}
+
+/// How alumet ends if this signal has ended the application.
+fn status_by(signal: i32) -> i32 {
+    if [libc::SIGINT, libc::SIGQUIT].contains(&signal) { -signal } else { 128 + signal }
+}
 
 /// `alumet exec` of a shell script in the background.
 struct Run {
@@ -39,7 +50,12 @@ impl Run {
 
     /// To alumet alone.
     fn send(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
+        self.send_number(signal as i32);
+    }
+
+    fn send_number(&self, signal: i32) {
+        // SAFETY: takes two numbers; the child is not reaped yet.
+        assert_eq!(unsafe { libc::kill(self.child.id() as i32, signal) }, 0);
     }
 
     fn has_ended(&mut self) -> bool {
@@ -52,7 +68,7 @@ impl Run {
         let child = Mutex::new(&mut self.child);
         assert!(soon(|| child.lock().unwrap().try_wait().unwrap().is_some()), "alumet still runs");
         let found = self.child.wait().unwrap();
-        assert_eq!(found.code(), Some(status), "{found:?}\n{}", self.alumet.read("err"));
+        assert_eq!(self::status(found), status, "{found:?}\n{}", self.alumet.read("err"));
         self.alumet
     }
 }
@@ -72,17 +88,188 @@ fn signals_sent_to_alumet_are_passed_on_and_nobody_is_left_behind() {
     }
 }
 
+/// A row of the table in the book.
+struct Row {
+    signal: i32,
+    does: String,
+    /// How alumet ends; negative where it dies of a signal.
+    status: Option<i32>,
+}
+
+/// All rows of it, one for each signal.
+fn book() -> Vec<Row> {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/src/signals.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let rows = text.lines().filter(|line| line.starts_with("| ")).map(cells).skip(1);
+    let status = |cell: &str| match cell {
+        "" => None,
+        name if name.starts_with("SIG") => Some(-(name.parse::<Signal>().unwrap() as i32)),
+        number => Some(number.parse::<i32>().unwrap()),
+    };
+    rows.flat_map(|cells| {
+        let does = cells[3].clone();
+        match cells[2].split_once(" to ") {
+            Some((first, last)) => {
+                let (low, high) = cells[4].split_once(" to ").unwrap();
+                let [first, last, low, high] = [first, last, low, high].map(|n| n.parse::<i32>().unwrap());
+                let statuses = (low..=high).map(Some);
+                let both = (first..=last).zip(statuses);
+                both.map(|(signal, status)| Row { signal, does: does.clone(), status }).collect::<Vec<_>>()
+            }
+            None => {
+                let signal = cells[2].parse().unwrap();
+                assert_eq!(Signal::try_from(signal).unwrap().as_str(), cells[1]);
+                vec![Row { signal, does, status: status(&cells[4]) }]
+            }
+        }
+    })
+    .collect()
+}
+
+/// The signals of which the book says this, each with how alumet ends.
+fn that(does: &str) -> Vec<(i32, Option<i32>)> {
+    book().into_iter().filter(|row| row.does == does).map(|row| (row.signal, row.status)).collect()
+}
+
 #[test]
-fn an_application_that_does_not_care_is_ended_by_the_signal() {
-    for (signal, status) in
-        [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129), (Signal::SIGINT, 130), (Signal::SIGUSR1, 138)]
-    {
-        let run = Run::of(&["--json", "p.json"], "touch ready; exec sleep 300");
-        run.send(signal);
-        let alumet = run.end(status);
-        assert!(alumet.read("err").contains(&format!("was ended by {signal}")));
-        assert_eq!(alumet.profile("p.json")["runs"][0]["exit"]["signal"], signal as i32);
+fn the_book_has_a_row_for_every_signal_and_the_right_status() {
+    let rows = book();
+    let signals: Vec<_> = rows.iter().map(|row| row.signal).collect();
+    assert_eq!(signals, (1..=31).chain(libc::SIGRTMIN()..=libc::SIGRTMAX()).collect::<Vec<_>>());
+    for Row { signal, does, status } in rows {
+        let ends = ["ends the application", "asks the application to end"].contains(&&*does);
+        let expected = ends.then(|| status_by(signal));
+        assert_eq!(status, expected.or((signal == libc::SIGKILL).then_some(-signal)), "{signal} {does}");
     }
+}
+
+#[test]
+fn whatever_signal_ends_an_application_ends_it_with_alumet_and_the_report_is_written() {
+    let mut signals = [that("ends the application"), that("asks the application to end")].concat();
+    // Of the real-time signals, which are all alike, the first and the last two.
+    signals.retain(|(signal, _)| !(36..=62).contains(signal));
+    assert_eq!(signals.len(), 26);
+    for some in signals.chunks(9) {
+        let runs: Vec<_> = some
+            .iter()
+            .map(|(signal, status)| {
+                // Who has left a process behind: that is ended, too.
+                let script = "ulimit -c 0; sleep 300 & touch ready; exec sleep 300";
+                (*signal, status.unwrap(), Run::of(&["--json", "p.json", "-o", "s.csv"], script))
+            })
+            .collect();
+        runs.iter().for_each(|(signal, _, run)| run.send_number(*signal));
+        for (signal, status, run) in runs {
+            let alumet = run.end(status);
+            let name = Signal::try_from(signal).map_or(format!("signal {signal}"), |name| name.to_string());
+            assert!(alumet.read("err").contains(&format!("was ended by {name}\n")), "{}", alumet.read("err"));
+            assert_eq!(alumet.profile("p.json")["runs"][0]["exit"]["signal"], signal);
+            assert!(!alumet.rows("s.csv").is_empty(), "{signal}");
+            assert_eq!(alumet.processes().pids(), [0; 0], "{signal}");
+        }
+    }
+}
+
+#[test]
+fn an_alarm_that_was_set_before_alumet_ends_the_application() {
+    let Some(perl) = perl() else { return };
+    let mut alumet = Alumet::with(Command::new(perl), ["-e", "alarm 1; exec @ARGV"]);
+    alumet.command.arg(binary()).args(["exec", "--json", "p.json", "sleep", "300"]);
+    alumet.run().status(128 + libc::SIGALRM).says("was ended by SIGALRM");
+    assert_eq!(alumet.profile("p.json")["runs"][0]["exit"]["signal"], libc::SIGALRM);
+    assert_eq!(alumet.processes().pids(), [0; 0]);
+}
+
+fn perl() -> Option<&'static str> {
+    let found = Command::new("perl").arg("-v").output().is_ok();
+    if !found {
+        support::skip("an_alarm", "there is no perl");
+    }
+    found.then_some("perl")
+}
+
+#[test]
+fn signals_that_end_nothing_are_passed_on() {
+    let signals = that("is passed on");
+    assert_eq!(signals.len(), 3);
+    for (signal, _) in signals {
+        let script = format!(
+            "trap 'echo x >>got' {signal}; touch ready; while [ ! -e go ]; do sleep 0.02; done; exit 3"
+        );
+        let run = Run::of(&[], &script);
+        let got = || std::fs::read_to_string(run.alumet.path("got")).unwrap_or_default();
+        run.send_number(signal);
+        assert!(soon(|| got().len() == 2), "{signal}: {:?}", got());
+        // That alumet's children have ended is its own affair.
+        run.send(Signal::SIGCHLD);
+        run.alumet.write("go", "");
+        assert_eq!(run.end(3).read("got"), "x\n");
+    }
+}
+
+#[test]
+fn a_stop_of_alumet_stops_the_application_where_that_can_be_told_and_both_go_on() {
+    let signals = [that("stops both"), that("stops alumet alone")].concat();
+    assert_eq!(signals.len(), 4);
+    for (signal, _) in signals {
+        let script = "echo $$ >pid; mkfifo go; touch ready; read -r line <go; exit 6";
+        let mut alumet = Alumet::new(["exec", "sh", "-c", script]);
+        // In a process group whose leader's parent is in another one: such a group may be stopped (setpgid(2)).
+        alumet.command.process_group(0);
+        let run = Run::start(alumet);
+        let application: i32 = run.alumet.read("pid").trim().parse().unwrap();
+        let both = [application, run.child.id() as i32];
+        let states = || both.map(state);
+        run.send_number(signal);
+        let of_application = if signal == libc::SIGSTOP { 'S' } else { 'T' };
+        assert!(soon(|| states() == [of_application, 'T']), "{signal}: {:?}", states());
+        run.send(Signal::SIGCONT);
+        assert!(soon(|| !states().contains(&'T')), "{signal}: {:?}", states());
+        run.alumet.write("go", "on\n");
+        run.end(6);
+    }
+}
+
+/// The state of a process, as proc_pid_stat(5) has it; `-` if there is none.
+fn state(pid: i32) -> char {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()).unwrap_or('-')
+}
+
+#[test]
+fn the_application_ends_by_the_signal_that_was_meant_for_the_death_of_who_has_started_alumet() {
+    for (signal, name) in [(libc::SIGKILL, "KILL"), (libc::SIGTERM, "TERM"), (libc::SIGUSR1, "USR1")] {
+        let script = format!(
+            "setpriv --pdeathsig {name} \"$@\" >out 2>err & while [ ! -e ready ]; do sleep 0.02; done; kill -9 $$"
+        );
+        let words = ["exec", "--json", "p.json", "sh", "-c", "ulimit -c 0; touch ready; exec sleep 300"];
+        let mut alumet = Alumet::sh(&script, &words);
+        assert_eq!(alumet.run().status, -libc::SIGKILL, "of the shell");
+        assert!(soon(|| alumet.processes().pids().is_empty()), "{name}: {}", alumet.read("err"));
+        assert_eq!(alumet.profile("p.json")["runs"][0]["exit"]["signal"], signal, "{}", alumet.read("err"));
+    }
+    // It can see that itself, and dies with alumet, too.
+    for name in ["KILL", "TERM"] {
+        let script = format!("exec setpriv --pdeathsig {name} \"$@\"");
+        let done = Alumet::sh(&script, &["exec", "-q", "setpriv", "--dump"]).run().status(0);
+        assert!(done.stdout.contains(&format!("Parent death signal: {name}\n")), "{}", done.stdout);
+    }
+    let script = "exec setpriv --pdeathsig KILL \"$@\"";
+    let mut run = Run::start(Alumet::sh(script, &["exec", "sh", "-c", "touch ready; exec sleep 300"]));
+    run.send(Signal::SIGKILL);
+    run.child.wait().unwrap();
+    assert!(soon(|| run.alumet.processes().pids().is_empty()));
+}
+
+#[test]
+fn what_alumet_itself_uses_of_a_limit_of_cpu_time_ends_nothing() {
+    // A tick is 10 ms, and a second is the limit.
+    let script = "touch ready; while read -r stat </proc/$PPID/stat; do set -- ${stat##*) }; \
+        [ $((${12} + ${13})) -gt 130 ] && exit 4; sleep 0.05; done; exit 5";
+    let words = ["exec", "-i", "100us", "-o", "/dev/null", "sh", "-c", script];
+    let run = Run::start(Alumet::sh("ulimit -S -t 1; exec \"$@\"", &words));
+    run.end(4);
 }
 
 #[test]
@@ -120,14 +307,14 @@ fn whoever_ignores_the_first_sigterm_is_killed_after_the_second() {
 #[test]
 fn one_signal_is_enough_to_wait_no_longer_for_those_that_the_application_left() {
     let script = "(trap '' TERM; touch ready; sleep 300) & exit 3";
-    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGALRM, Signal::SIGUSR1] {
         let run = Run::of(&["--wait-all", "--json", "p.json"], script);
-        let child = Pid::from_raw(run.child.id() as i32);
+        let child = run.child.id();
         // Whoever is waited for has been adopted: the first process has ended.
         let of_alumet = || std::fs::read_to_string(format!("/proc/{child}/task/{child}/children")).unwrap();
         assert!(soon(|| of_alumet().split_whitespace().count() > 1));
         run.send(signal);
-        let alumet = run.end(128 + signal as i32);
+        let alumet = run.end(status_by(signal as i32));
         assert_eq!(alumet.processes().pids(), [0; 0]);
         let profile = alumet.profile("p.json");
         assert_eq!(profile["runs"][0]["exit"]["code"], 3);
@@ -278,7 +465,7 @@ impl Terminal {
             self.screen()
         );
         let found = self.child.wait().unwrap();
-        assert_eq!(found.code(), Some(status), "{found:?}\n{}", self.screen());
+        assert_eq!(self::status(found), status, "{found:?}\n{}", self.screen());
     }
 }
 
@@ -303,9 +490,12 @@ fn ctrl_c_reaches_the_application_once_and_one_that_handles_it_goes_on() {
 
 #[test]
 fn impatient_keys_leave_a_complete_report() {
-    for (pause_ms, keys, status) in
-        [(0, CTRL_C, 130), (2, CTRL_C, 130), (10, CTRL_C, 130), (0, CTRL_BACKSLASH, 131)]
-    {
+    for (pause_ms, keys, signal) in [
+        (0, CTRL_C, libc::SIGINT),
+        (2, CTRL_C, libc::SIGINT),
+        (10, CTRL_C, libc::SIGINT),
+        (0, CTRL_BACKSLASH, libc::SIGQUIT),
+    ] {
         let script = "sleep 300 & touch ready; ulimit -c 0; exec sleep 300";
         let mut terminal = Terminal::exec(&["--json", "p.json", "-o", "s.csv"], script);
         terminal.wait_for_file("ready");
@@ -313,12 +503,49 @@ fn impatient_keys_leave_a_complete_report() {
             terminal.press(keys);
             std::thread::sleep(Duration::from_millis(pause_ms));
         }
-        terminal.end(status);
+        terminal.end(-signal);
         terminal.wait_for("was ended by");
-        assert_eq!(terminal.alumet.profile("p.json")["runs"][0]["exit"]["signal"], status - 128);
+        assert_eq!(terminal.alumet.profile("p.json")["runs"][0]["exit"]["signal"], signal);
         assert!(!terminal.alumet.rows("s.csv").is_empty());
         assert_eq!(terminal.alumet.processes().pids(), [0; 0]);
     }
+}
+
+#[test]
+fn ctrl_c_stops_the_loop_of_a_shell_and_the_reports_are_complete() {
+    for (options, report) in
+        [("--json p.json", "was ended by SIGINT"), ("-r 5 --json p.json", "interrupted by SIGINT")]
+    {
+        // The second run is interrupted; of the first the report is there in any case.
+        let script = format!(
+            "for i in 1 2 3; do \"$0\" exec {options} -- sh -c 'echo x >>runs; test $(wc -l <runs) = 1 || \
+             {{ touch ready; exec sleep 300; }}'; done; touch went-on"
+        );
+        let arguments = ["-c", &script, binary().to_str().unwrap()];
+        let mut terminal = Terminal::open("bash".as_ref(), &arguments);
+        terminal.wait_for_file("ready");
+        terminal.press(CTRL_C);
+        terminal.end(-libc::SIGINT);
+        terminal.wait_for(report);
+        assert!(!terminal.alumet.path("went-on").exists());
+        assert_eq!(terminal.alumet.read("runs"), "x\nx\n");
+        assert_eq!(terminal.alumet.profile("p.json")["runs"].as_array().unwrap().len(), 1);
+        assert_eq!(terminal.alumet.processes().pids(), [0; 0]);
+    }
+}
+
+#[test]
+fn an_application_that_ends_by_itself_after_ctrl_c_lets_the_loop_go_on() {
+    let script = "for i in 1 2; do \"$0\" exec -q -- sh -c 'trap \"exit 130\" INT; touch ready$0; \
+        while [ ! -e go$0 ]; do sleep 0.02; done' $i; echo status=$?; done";
+    let mut terminal = Terminal::open("bash".as_ref(), &["-c", script, binary().to_str().unwrap()]);
+    terminal.wait_for_file("ready1");
+    terminal.press(CTRL_C);
+    terminal.wait_for("status=130");
+    terminal.wait_for_file("ready2");
+    terminal.alumet.write("go2", "");
+    terminal.wait_for("status=0");
+    terminal.end(0);
 }
 
 #[test]

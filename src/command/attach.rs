@@ -10,14 +10,14 @@ use regex_lite::Regex;
 
 use crate::cli::Attach;
 use crate::config::{Flag, Timeout};
-use crate::exit::{FAILED, Failure};
+use crate::exit::{FAILED, Failure, SUCCESS, Status};
 use crate::measure::{Measurement, Outcome, block_on};
 use crate::signals::{self, Signals};
 use crate::supervise::{Ending, until_end_or_asked};
 use crate::terminal::note;
 use crate::units::whole;
 
-pub fn run(arguments: &Attach) -> Result<u8, Failure> {
+pub fn run(arguments: &Attach) -> Result<Status, Failure> {
     let mut flags = Vec::new();
     if arguments.wait_all {
         flags.push(Flag::on("", "wait_all", "--wait-all"));
@@ -90,7 +90,7 @@ async fn measure(
     duration: Option<Timeout>,
     roots: Vec<Root>,
     mut measurement: Measurement<'_>,
-) -> Result<u8, Failure> {
+) -> Result<Status, Failure> {
     let signals = Signals::new().context("cannot watch for signals")?;
     let mut agent = measurement.agent();
     let command = roots.iter().map(|root| format!("{} ({})", root.name(), root.pid())).collect();
@@ -113,7 +113,7 @@ async fn measure(
     let outcome =
         Outcome { title: target.display(), command, ended: ending == Ending::InTime, timed_out: None };
     let written = measurement.report(&target, &report, &outcome);
-    Ok(if written { 0 } else { FAILED })
+    Ok(if written { SUCCESS } else { FAILED })
 }
 
 fn announce(target: &Target) {

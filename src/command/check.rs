@@ -6,11 +6,11 @@ use crate::cli::Check;
 use crate::comparison::session::{Bench, Typed, configuration};
 use crate::comparison::stored;
 use crate::comparison::written;
-use crate::exit::Failure;
+use crate::exit::{Failure, Status};
 use crate::measure::block_on;
 use crate::signals;
 
-pub fn run(arguments: &Check) -> Result<u8, Failure> {
+pub fn run(arguments: &Check) -> Result<Status, Failure> {
     let read: Vec<&Path> = arguments.baseline.iter().map(PathBuf::as_path).collect();
     written::prepare(&arguments.comparing, &arguments.repeating, 1, &read)?;
     let settled = arguments.comparing.settle(&arguments.repeating, 1)?;

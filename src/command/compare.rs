@@ -7,7 +7,7 @@ use crate::cli::Compare;
 use crate::comparison::session::{Bench, Typed, configuration, profiles};
 use crate::comparison::stored::{self, Stored};
 use crate::comparison::written;
-use crate::exit::Failure;
+use crate::exit::{Failure, Status};
 use crate::measure::block_on;
 use crate::signals;
 
@@ -17,7 +17,7 @@ enum Version {
     Profile(Box<Stored>),
 }
 
-pub fn run(arguments: &Compare) -> Result<u8, Failure> {
+pub fn run(arguments: &Compare) -> Result<Status, Failure> {
     let files = arguments.versions.iter().map(Path::new).filter(|word| word.is_file()).collect::<Vec<_>>();
     let comparisons = arguments.versions.len() - 1;
     written::prepare(&arguments.comparing, &arguments.repeating, comparisons, &files)?;

@@ -2,14 +2,14 @@
 
 use crate::cli;
 use crate::config::Config;
-use crate::exit::Failure;
+use crate::exit::{Failure, SUCCESS, Status};
 use crate::terminal::note;
 
-pub fn run(arguments: &cli::Config) -> Result<u8, Failure> {
+pub fn run(arguments: &cli::Config) -> Result<Status, Failure> {
     let config = Config::resolve(&arguments.settings, &[])?;
     config.notices.iter().for_each(|notice| note(&notice.0));
     super::print(&render(&config))?;
-    Ok(0)
+    Ok(SUCCESS)
 }
 
 fn render(config: &Config) -> String {

@@ -3,7 +3,7 @@
 use crate::cli::Doctor;
 use crate::config::{Config, Timeout};
 use crate::doctor::{look, page};
-use crate::exit::{FAILED, Failure};
+use crate::exit::{FAILED, Failure, SUCCESS, Status};
 use crate::fingerprint::Fingerprint;
 use crate::idle;
 use crate::idle::saved::Saved;
@@ -12,7 +12,7 @@ use crate::measure::block_on;
 use crate::terminal::{Look, for_locale, note};
 use crate::units::{GLUE, seconds};
 
-pub fn run(arguments: &Doctor) -> Result<u8, Failure> {
+pub fn run(arguments: &Doctor) -> Result<Status, Failure> {
     let config = Config::resolve(&arguments.settings, &[])?;
     config.notices.iter().for_each(|notice| note(&notice.0));
     if let Some(duration) = &arguments.save_idle {
@@ -30,11 +30,11 @@ pub fn run(arguments: &Doctor) -> Result<u8, Failure> {
         for_locale(&page::render(&findings, Look::of_stdout())).into_owned()
     };
     super::print(&text)?;
-    Ok(if findings.any() { 0 } else { FAILED })
+    Ok(if findings.any() { SUCCESS } else { FAILED })
 }
 
 /// Measures the idle power and saves it for later runs.
-fn save_idle(config: &Config, duration: Timeout) -> Result<u8, Failure> {
+fn save_idle(config: &Config, duration: Timeout) -> Result<Status, Failure> {
     let idle = block_on(measure(config, duration.0))?.map_err(|why| match why {
         NotIdle::Busy(cpus) => Failure::failed(format!(
             "the machine is not quiet: {cpus:.2} CPUs were busy; end what runs, and try again"
@@ -67,5 +67,5 @@ fn save_idle(config: &Config, duration: Timeout) -> Result<u8, Failure> {
         path.display()
     );
     super::print(&for_locale(&text.replace(GLUE, " ")))?;
-    Ok(0)
+    Ok(SUCCESS)
 }

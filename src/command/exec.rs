@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use crate::cli::{AppOutput, Exec};
 use crate::config::{IgnoreFailure, Timeout};
-use crate::exit::{FAILED, Failure, TIMEOUT};
+use crate::exit::{FAILED, Failure, SUCCESS, Status, TIMEOUT};
 use crate::launching;
 use crate::measure::{Measurement, Outcome, block_on, cannot_write_profile, write_profile};
 use crate::profile::{Run, Runs};
@@ -34,7 +34,7 @@ impl Exec {
     }
 }
 
-pub fn run(arguments: &Exec) -> Result<u8, Failure> {
+pub fn run(arguments: &Exec) -> Result<Status, Failure> {
     let measurement = Measurement::new(&arguments.settings, &arguments.outputs, arguments.launching.flags())?;
     let inherited = signals::block()?;
     if arguments.is_repeated() {
@@ -50,7 +50,7 @@ async fn launch(
     arguments: &Exec,
     mut measurement: Measurement<'_>,
     inherited: Inherited,
-) -> Result<u8, Failure> {
+) -> Result<Status, Failure> {
     let signals = Signals::new().context("cannot watch for signals")?;
     measurement.measure_idle(&signals).await?;
     let command = arguments.launching.command(&arguments.command, &inherited)?;
@@ -65,10 +65,10 @@ async fn launch(
     let written = measurement.report(&ended.target, &ended.report, &outcome);
     Ok(match ended.report.exit {
         _ if !written => FAILED,
-        _ if let Ending::NotWaited(signal) = ended.ending => 128 + signal as u8,
+        _ if let Ending::NotWaited(signal) = ended.ending => Status::by(signal),
         _ if outcome.timed_out.is_some() => TIMEOUT,
-        Some(exit) if ignored.accepts(exit) => 0,
-        Some(exit) => exit.status() as u8,
+        Some(exit) if ignored.accepts(exit) => SUCCESS,
+        Some(exit) => Status::of(exit),
         None => FAILED,
     })
 }
@@ -81,7 +81,7 @@ async fn repeat(
     arguments: &Exec,
     mut measurement: Measurement<'_>,
     inherited: Inherited,
-) -> Result<u8, Failure> {
+) -> Result<Status, Failure> {
     let signals = Signals::new().context("cannot watch for signals")?;
     let min_time = arguments.min_time.clone().map(Timeout::try_from).transpose();
     let min_time = min_time.map_err(|why| Failure::usage(format!("--min-time: {why}")))?.map(|time| time.0);
@@ -188,7 +188,7 @@ async fn repeat(
         }
         None => {}
     }
-    let status = stopped.as_ref().map_or(0, Stop::status);
+    let status = stopped.as_ref().map_or(SUCCESS, Stop::status);
     if let Some((path, runs)) = json.zip(runs).filter(|(_, runs)| !runs.is_empty())
         && !write_profile(path, &measurement.config, words(arguments), &sources, &missing, runs)
     {

@@ -12,10 +12,10 @@ use alumet::perfmon::setcap;
 use nix::unistd::{Gid, Uid};
 
 use crate::cli::Command;
-use crate::exit::Failure;
+use crate::exit::{Failure, Status};
 
 /// Runs the subcommand; returns the status to end with.
-pub fn run(command: Command) -> Result<u8, Failure> {
+pub fn run(command: Command) -> Result<Status, Failure> {
     refuse_set_id()?;
     if matches!(&command, Command::Exec(_) | Command::Attach(_) | Command::Compare(_) | Command::Check(_)) {
         refuse_foreign_proc()?;

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::cli;
 use crate::config::{Config, Selection};
-use crate::exit::Failure;
+use crate::exit::{Failure, SUCCESS, Status};
 use crate::page::Page;
 use crate::plugins;
 use crate::terminal::{Look, for_locale, note};
@@ -19,7 +19,7 @@ struct Row {
     remedy: String,
 }
 
-pub fn run(arguments: &cli::Plugins) -> Result<u8, Failure> {
+pub fn run(arguments: &cli::Plugins) -> Result<Status, Failure> {
     let config = Config::resolve(&arguments.settings, &[])?;
     config.notices.iter().for_each(|notice| note(&notice.0));
     let rows = plugins::ALL.iter().map(|plugin| row(plugin, &config)).collect::<Result<Vec<_>, _>>()?;
@@ -29,7 +29,7 @@ pub fn run(arguments: &cli::Plugins) -> Result<u8, Failure> {
         table(&rows)
     };
     super::print(&text)?;
-    Ok(0)
+    Ok(SUCCESS)
 }
 
 fn row(plugin: &PluginEntry, config: &Config) -> Result<Row, Failure> {

@@ -240,6 +240,7 @@ fn deciding(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::FAILED;
     use crate::quantity::Reading;
     use crate::statistics::decision::Finding;
 
@@ -316,7 +317,7 @@ mod tests {
         assert_eq!(
             (refused.status, &*refused.message),
             (
-                125,
+                FAILED,
                 "energy was not measured but estimated (no RAPL here), and --require-measured wants it to decide"
             )
         );
@@ -358,7 +359,7 @@ mod tests {
             let whole = side("old", |wobble| vec![(Quantity::Cpu, reading(wobble, "measured", None))]);
             let refused = judged(&whole, &broken, &auto()).unwrap_err();
             assert!(
-                refused.status == 125 && refused.message.contains("cannot be compared"),
+                refused.status == FAILED && refused.message.contains("cannot be compared"),
                 "{}",
                 refused.message
             );
@@ -367,7 +368,7 @@ mod tests {
         let refused = judged(&idle, &idle, &auto()).unwrap_err();
         assert!(refused.message.ends_with("several times, or --gate cpu decide"), "{}", refused.message);
         let nothing = side("x", |_| Vec::new());
-        assert_eq!(judged(&nothing, &nothing, &auto()).unwrap_err().status, 125);
+        assert_eq!(judged(&nothing, &nothing, &auto()).unwrap_err().status, FAILED);
     }
 
     #[test]
@@ -412,7 +413,7 @@ mod tests {
             let other = by(["/proc/PID, exact by wait4", USUAL[1], USUAL[2]]);
             let refused = judge(&usual, &other, &auto()).unwrap_err();
             let what = "cpu was obtained in another way in x than in x (cgroup cpu.stat; now /proc/PID, exact by wait4)";
-            assert!(refused.status == 125 && refused.message.starts_with(what), "{}", refused.message);
+            assert!(refused.status == FAILED && refused.message.starts_with(what), "{}", refused.message);
             // What only is shown says why it is not judged.
             let other = by([USUAL[0], "largest sample of 12", USUAL[2]]);
             let comparison = judge(&usual, &other, &auto()).unwrap();
@@ -426,7 +427,7 @@ mod tests {
             let gates = Gates { named: vec![(Quantity::Instructions, 0.05)], ..auto() };
             let refused =
                 judge(&usual, &by([USUAL[0], USUAL[1], "perf, in user mode alone"]), &gates).unwrap_err();
-            assert_eq!(refused.status, 125);
+            assert_eq!(refused.status, FAILED);
             assert!(refused.message.contains("perf; ") && refused.message.contains("in user mode alone"));
         }
         // Numbers in a method are none of the way.
@@ -450,7 +451,7 @@ mod tests {
             for baseline in [&exact, &peak(bound, 50e6)] {
                 let refused = judged(baseline, &peak(bound, 200e6), &gates).unwrap_err();
                 let why = format!("memory cannot decide: it is {} so much: nobody sees it", bound.as_str());
-                assert!(refused.status == 125 && refused.message.ends_with(&why), "{}", refused.message);
+                assert!(refused.status == FAILED && refused.message.ends_with(&why), "{}", refused.message);
             }
         }
         // Where it does not decide, it keeps its mark.
@@ -589,7 +590,7 @@ mod tests {
         let leaves = |n| Side { left_behind: n, ..side("v", measured(10.0, 1.0)) };
         for (a, b) in [(0, 1), (1, 0), (1, 10), (10, 10)] {
             let refused = judged(&leaves(a), &leaves(b), &auto()).unwrap_err();
-            assert_eq!(refused.status, 125);
+            assert_eq!(refused.status, FAILED);
             let named = refused.message.matches("of 10 runs left processes behind").count();
             assert_eq!(named, usize::from(a > 0) + usize::from(b > 0), "{}", refused.message);
         }

@@ -13,7 +13,7 @@ use super::{Comparison, Design, Ended, Side};
 use crate::cli::{Comparing, Launching, Outputs, Repeating, Settings};
 use crate::command::exec::events;
 use crate::config::Config;
-use crate::exit::{FAILED, Failure};
+use crate::exit::{FAILED, Failure, Status};
 use crate::fingerprint::Fingerprint;
 use crate::measure::Measurement;
 use crate::repeat::auxiliary;
@@ -56,7 +56,7 @@ impl Bench<'_> {
         versions: &[Typed],
         settings: &Settings,
         inherited: &Inherited,
-    ) -> Result<(Vec<Comparison>, Option<u8>), Failure> {
+    ) -> Result<(Vec<Comparison>, Option<Status>), Failure> {
         let settled = &self.settled;
         settled.check_pairs()?;
         let outputs = self.comparing.outputs();
@@ -134,7 +134,7 @@ impl Bench<'_> {
         version: &Typed,
         settings: &Settings,
         inherited: &Inherited,
-    ) -> Result<(Comparison, Option<u8>), Failure> {
+    ) -> Result<(Comparison, Option<Status>), Failure> {
         let outputs = self.comparing.outputs();
         let mut measurement = self.measurement(settings, &outputs)?;
         let host = Fingerprint::of(&measurement.config.host());
@@ -221,7 +221,7 @@ impl Bench<'_> {
     }
 
     /// The status to end with, if that fails: the runs are good all the same.
-    async fn clean_up(&self, session: &Session<'_>) -> Result<Option<u8>, Failure> {
+    async fn clean_up(&self, session: &Session<'_>) -> Result<Option<Status>, Failure> {
         let Some(cleanup) = &self.repeating.cleanup else { return Ok(None) };
         let stop = auxiliary::execute("--cleanup", cleanup, session).await?;
         if let Some(Stop::Broken(_, why)) = &stop {
@@ -231,7 +231,11 @@ impl Bench<'_> {
     }
 
     /// A failed run is nothing to compare; after an interruption, what is complete is.
-    fn stopped(session: &Session<'_>, stop: &Option<Stop>, complete: usize) -> Result<Option<u8>, Failure> {
+    fn stopped(
+        session: &Session<'_>,
+        stop: &Option<Stop>,
+        complete: usize,
+    ) -> Result<Option<Status>, Failure> {
         match stop {
             None => Ok(None),
             Some(stop @ Stop::Interrupted(signal)) => {

@@ -8,16 +8,16 @@ use super::{Comparison, Ended};
 use crate::cli::{Comparing, Outputs, Repeating};
 use crate::command::exec::within;
 use crate::config::Timeout;
-use crate::exit::{FAILED, Failure};
+use crate::exit::{FAILED, Failure, SUCCESS, Status};
 use crate::quantity::Quantity;
 use crate::statistics::decision::Verdict;
 use crate::statistics::gate::Rule;
 use crate::statistics::sequential::Plan;
 
 /// A regression.
-pub const REGRESSION: u8 = 3;
+pub const REGRESSION: Status = Status::Code(3);
 /// Neither a regression nor a pass.
-pub const INCONCLUSIVE: u8 = 4;
+pub const INCONCLUSIVE: Status = Status::Code(4);
 
 const PAIRS: usize = 10;
 /// With a lower cap, early looks cost more than they gain.
@@ -124,7 +124,7 @@ impl Comparing {
     }
 
     /// The status of several comparisons: the worst verdict counts.
-    pub fn status(&self, comparisons: &[Comparison]) -> u8 {
+    pub fn status(&self, comparisons: &[Comparison]) -> Status {
         let any = |verdict| comparisons.iter().any(|comparison| comparison.verdict == verdict);
         let is_void = comparisons.iter().any(Comparison::is_void);
         match (any(Verdict::Regression), any(Verdict::Inconclusive), self.inconclusive.as_deref()) {
@@ -133,7 +133,7 @@ impl Comparing {
             _ if is_void => FAILED,
             (false, true, None) => INCONCLUSIVE,
             (false, true, Some("fail")) => REGRESSION,
-            _ => 0,
+            _ => SUCCESS,
         }
     }
 }
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
 
-    fn status(settled_by: &[&str], comparisons: &[Comparison]) -> u8 {
+    fn status(settled_by: &[&str], comparisons: &[Comparison]) -> Status {
         let words = [&["alumet", "check"], settled_by, &["x"]].concat();
         match Cli::try_parse_from(words).unwrap().command {
             Command::Check(check) => check.comparing.status(comparisons),
@@ -202,9 +202,9 @@ mod tests {
     fn an_inconclusive_comparison_counts_as_is_wanted_and_the_worst_of_several_does() {
         let [pass, worse, open] = [Verdict::Pass, Verdict::Regression, Verdict::Inconclusive].map(comparison);
         for (comparisons, statuses) in [
-            (std::slice::from_ref(&pass), [0, 0, 0]),
-            (std::slice::from_ref(&open), [INCONCLUSIVE, 0, REGRESSION]),
-            (&[pass.clone(), open.clone()], [INCONCLUSIVE, 0, REGRESSION]),
+            (std::slice::from_ref(&pass), [SUCCESS; 3]),
+            (std::slice::from_ref(&open), [INCONCLUSIVE, SUCCESS, REGRESSION]),
+            (&[pass.clone(), open.clone()], [INCONCLUSIVE, SUCCESS, REGRESSION]),
             (&[open.clone(), worse, pass.clone()], [REGRESSION; 3]),
         ] {
             let ways = [&[][..], &["--inconclusive=pass"], &["--inconclusive=fail"]];

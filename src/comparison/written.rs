@@ -7,7 +7,7 @@ use alumet::file::reason;
 
 use super::{Comparison, github, json, junit, markdown, openmetrics, table, words};
 use crate::cli::{AppOutput, Comparing, Repeating};
-use crate::exit::{FAILED, Failure};
+use crate::exit::{FAILED, Failure, Status};
 use crate::files;
 use crate::terminal::{Look, for_locale, note, without_commands};
 use crate::units::GLUE;
@@ -51,8 +51,8 @@ pub fn prepare(
 pub fn write(
     comparisons: &[Comparison],
     comparing: &Comparing,
-    interrupted: Option<u8>,
-) -> Result<u8, Failure> {
+    interrupted: Option<Status>,
+) -> Result<Status, Failure> {
     let inconclusive_fails = comparing.inconclusive.as_deref() == Some("fail");
     let mut written = true;
     let mut file = |path: &Option<PathBuf>, what: &str, text: &dyn Fn() -> io::Result<Vec<u8>>| {

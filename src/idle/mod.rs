@@ -16,9 +16,10 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Origin, Selection};
-use crate::exit::Failure;
+use crate::exit::{Failure, Status};
 use crate::fingerprint::Fingerprint;
 use crate::signals::Signals;
+use crate::supervise::next_end;
 use crate::units::{GLUE, seconds, watts};
 use saved::Known;
 use window::NotIdle;
@@ -101,10 +102,10 @@ pub async fn before_the_run(config: &Config, signals: &Signals) -> Result<Found,
     }
     let measured = tokio::select! {
         measured = window::measure(config, duration) => measured?,
-        received = signals.next() => {
-            let signal = received.context("cannot watch for signals")?.signal;
+        signal = next_end(signals) => {
+            let signal = signal.context("cannot watch for signals")?;
             return Err(Failure {
-                status: 128 + signal as u8,
+                status: Status::by(signal),
                 message: format!("ended by {signal} before the application started"),
             });
         }

@@ -21,7 +21,7 @@ use alumet::Command;
 use alumet::target::{Exit, Inherited, OomKills};
 
 use crate::cli::{AppOutput, Launching, Repeating};
-use crate::exit::{FAILED, Failure, TIMEOUT};
+use crate::exit::{FAILED, Failure, Status, TIMEOUT};
 use crate::launching;
 use crate::measure::{Measured, Measurement};
 use crate::quantity::{Quantity, Reading, derived};
@@ -173,7 +173,7 @@ impl Done {
             Some(exit) if measurement.config.general.ignore_failure.accepts(exit) => None,
             Some(exit) => {
                 let why = self.oom_kills.as_ref().map_or_else(String::new, |kills| format!(": {kills}"));
-                Some(Stop::Failed(exit.status() as u8, format!("{which} {exit}{why}")))
+                Some(Stop::Failed(Status::of(exit), format!("{which} {exit}{why}")))
             }
             None => broken(FAILED, "has not ended"),
         }

@@ -2,15 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use alumet::Missing;
-use nix::sys::signal::Signal;
-
 use super::progress::Progress;
 use super::readings::Readings;
 use super::{Done, Runner};
-use crate::exit::Failure;
+use crate::exit::{Failure, Status};
 use crate::measure::Measurement;
 use crate::profile::{Run, SourceStatus};
+use crate::signals::Signal;
+use alumet::Missing;
 
 /// How many runs there are to be.
 #[derive(Debug, Clone, Copy)]
@@ -59,19 +58,19 @@ pub struct Series {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
     /// The application failed: the status to end with, and in words.
-    Failed(u8, String),
+    Failed(Status, String),
     /// Something else did, and no --ignore-failure lets the runs go on.
-    Broken(u8, String),
+    Broken(Status, String),
     /// Somebody has asked for it, by this signal.
     Interrupted(Signal),
 }
 
 impl Stop {
-    /// The status to end with; never 0.
-    pub fn status(&self) -> u8 {
+    /// How to end; never with 0.
+    pub fn status(&self) -> Status {
         match self {
             Self::Failed(status, _) | Self::Broken(status, _) => *status,
-            Self::Interrupted(signal) => 128 + *signal as u8,
+            Self::Interrupted(signal) => Status::by(*signal),
         }
     }
 }

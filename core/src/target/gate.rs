@@ -36,6 +36,8 @@ pub struct Inherited {
     pub ignored: Vec<libc::c_int>,
     /// The standard descriptors that are closed (the Rust runtime opens /dev/null for them).
     pub closed: Vec<RawFd>,
+    /// The signal that it gets if its parent dies (PR_SET_PDEATHSIG, prctl(2)).
+    pub parent_death: Option<libc::c_int>,
     /// The environment, as `NAME=VALUE`, if it was another than that of this process.
     pub environment: Option<Vec<CString>>,
     /// The soft and the hard limit of open files (RLIMIT_NOFILE), if they were others than those of this process.
@@ -439,6 +441,10 @@ unsafe fn become_application(plan: &Plan<'_>) -> ! {
             if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) != 0 {
                 fail(plan.report);
             }
+        }
+        // A change of the user would clear it.
+        if let Some(signal) = inherited.parent_death {
+            libc::prctl(libc::PR_SET_PDEATHSIG, signal as libc::c_ulong);
         }
         let here = 0i32.to_ne_bytes();
         libc::write(plan.report, here.as_ptr().cast(), here.len());
