@@ -9,7 +9,21 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 
 /// Measure what an application costs: energy, time, CPU, memory, I/O; and whether it got worse.
 #[derive(Debug, Parser)]
-#[command(name = "alumet", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    name = "alumet",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    override_usage = "alumet COMMAND [OPTIONS] ...\n       alumet [OPTIONS OF EXEC] [--] PROGRAM [ARGUMENT]...",
+    after_help = "`alumet COMMAND --help`, or `alumet help COMMAND`, describes a command. A first word that is none of \
+                  them is the program to measure: `alumet ./app` is `alumet exec ./app`.\n\n\
+                  Examples:\n  \
+                  alumet ./app --fast                       measure a program\n  \
+                  alumet exec -r 10 ./app                   ten times, with the spread\n  \
+                  alumet compare './app' './app --fast'     which is better, and by how much\n  \
+                  alumet attach 1234                        measure what runs already\n  \
+                  alumet doctor                             what can be measured on this machine"
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -30,32 +44,39 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(
     override_usage = "alumet exec [OPTIONS] [--] COMMAND [ARGUMENT]...",
-    after_help = "When the application has ended, a summary is printed on stderr. Its standard streams, environment, \
-                  limits and signals are as they would be without alumet, and alumet ends with its status. With --runs, \
-                  --warmup, --prepare, --cleanup, --min-time or a parameter it is run repeatedly: then its output is \
-                  hidden, and the summary says how the runs spread.\n\n\
-                  Exit status: the application's own; 128+n if signal n ended it; 124 after --timeout; 125 if alumet \
-                  failed or could not write an output; 126 if the command cannot be executed; 127 if it was not found; \
-                  2 on wrong usage. Of repeated runs it is that of the first that failed, or 0."
+    after_help = "When the application has ended, a summary is printed on stderr. The application has the same standard \
+                  streams, environment, limits and signals as without alumet, and alumet ends with its exit status. \
+                  With --runs, --warmup, --prepare, --cleanup, --min-time or a parameter it is run repeatedly: then \
+                  its output is hidden, and the summary shows the spread of the runs.\n\n\
+                  Exit status: that of the application; 128+n if signal n ended it (of SIGINT and SIGQUIT alumet dies, \
+                  too, so that Ctrl-C ends a shell's loop); 124 after --timeout; 125 if alumet failed or could not \
+                  write an output; 126 if the command cannot be executed; 127 if it was not found; 2 on wrong usage. \
+                  With repeated runs: that of the first run that failed, or 0.\n\n\
+                  Examples:\n  \
+                  alumet exec ./app --fast\n  \
+                  alumet exec -e task-clock,page-faults ./app\n  \
+                  alumet exec -r 10 --warmup 2 --json runs.json ./app\n  \
+                  alumet exec -L threads 1,2,4 ./app --threads {threads}\n  \
+                  alumet exec -o series.csv -i 10ms --timeout 5m ./app"
 )]
 pub struct Exec {
-    /// Run it so often
-    #[arg(short, long, value_name = "N", help_heading = "Repeated runs")]
+    /// Number of runs
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, help_heading = "Repeated runs")]
     pub runs: Option<usize>,
 
-    /// Go on until the runs have taken so long together (and at least --runs of them, 10 unless said otherwise)
-    #[arg(long, value_name = "DURATION", help_heading = "Repeated runs")]
+    /// Least total time of all runs; there are at least --runs of them (default: 10)
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = "Repeated runs")]
     pub min_time: Option<String>,
 
-    /// Run it for each of these values, put in the place of {NAME} in the command; can be repeated
+    /// Run the command for each of these comma-separated values of {NAME} in it; can be repeated
     #[arg(short = 'L', long, num_args = 2, value_names = ["NAME", "VALUES"], help_heading = "Repeated runs")]
     pub parameter_list: Vec<String>,
 
-    /// Run it for each number from MIN to MAX, put in the place of {NAME} in the command; can be repeated
+    /// Run the command for each number from MIN to MAX as {NAME} in it; can be repeated
     #[arg(short = 'P', long, num_args = 3, value_names = ["NAME", "MIN", "MAX"], allow_negative_numbers = true, help_heading = "Repeated runs")]
     pub parameter_scan: Vec<String>,
 
-    /// The step of --parameter-scan
+    /// Step of --parameter-scan
     #[arg(short = 'D', long, value_name = "STEP", default_value = "1", help_heading = "Repeated runs")]
     pub parameter_step_size: String,
 
@@ -79,27 +100,27 @@ pub struct Exec {
 /// How an application is launched.
 #[derive(Debug, Args)]
 pub struct Launching {
-    /// End the application and all that it has started after this time
-    #[arg(long, value_name = "DURATION")]
+    /// End the application and all that it started after this time
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub timeout: Option<String>,
 
-    /// Measure until the last process that the application has started has ended
+    /// Measure until the last process of the application has ended
     #[arg(long)]
     pub wait_all: bool,
 
-    /// Run the application as this user (USER or USER:GROUP, by name or number); needs root
+    /// Run it as USER or USER:GROUP, by name or number; needs root
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
 
-    /// Run the command through this shell, or through `none`
+    /// Run the command through this shell (`default`: sh; `none`)
     #[arg(short = 'S', long, value_name = "SHELL")]
     pub shell: Option<OsString>,
 
-    /// Measure for so long what the machine uses when nothing runs, before the application starts
-    #[arg(long, value_name = "DURATION")]
+    /// Measure the machine's idle power for this time before the start
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub idle: Option<String>,
 
-    /// Go on, and end with status 0, even if the application fails (with one of these statuses)
+    /// Accept failures (or only these statuses): go on, and end with 0
     #[arg(long, value_name = "STATUSES", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub ignore_failure: Option<String>,
 }
@@ -107,23 +128,23 @@ pub struct Launching {
 /// What happens around each of several runs.
 #[derive(Debug, Args)]
 pub struct Repeating {
-    /// Run it so often before, without counting that
-    #[arg(short, long, value_name = "N", help_heading = "Repeated runs")]
+    /// Number of warm-up runs, not counted
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, help_heading = "Repeated runs")]
     pub warmup: Option<usize>,
 
-    /// Execute this with sh before each run
+    /// Shell command to execute before each run
     #[arg(long, value_name = "COMMAND", help_heading = "Repeated runs")]
     pub prepare: Option<String>,
 
-    /// Execute this with sh after the last run
+    /// Shell command to execute after the last run
     #[arg(long, value_name = "COMMAND", help_heading = "Repeated runs")]
     pub cleanup: Option<String>,
 
-    /// Show what the application writes: --app-output inherit
+    /// Show the output of the application (same as --app-output inherit)
     #[arg(long, help_heading = "Repeated runs")]
     pub show_output: bool,
 
-    /// Where the application writes: pipe (empties it and keeps nothing; the default), null (/dev/null), inherit, or FILE
+    /// Where the output of the application goes: pipe (read and discarded; the default), null (/dev/null), inherit, or FILE
     #[arg(
         long,
         value_name = "WHERE",
@@ -161,12 +182,16 @@ impl From<OsString> for AppOutput {
 #[derive(Debug, Args)]
 #[command(
     override_usage = "alumet compare [OPTIONS] A B [C]...",
-    after_help = "Commands run in turn, in the order A B, B A, A B, ..., so that what changes over time hits both. Each \
-                  version is compared to the first. Energy decides if it was measured, else CPU time, else instructions; \
-                  and a version that takes longer by more than the threshold, beyond doubt, has failed as well.\n\n\
+    after_help = "Commands run in turn, in the order A B, B A, A B, ..., so that a change of the machine over time affects \
+                  all of them. Each version is compared to the first. Energy decides if it was measured, else CPU time, \
+                  else instructions; a version that is shown to take longer by more than the threshold fails as well.\n\n\
                   Exit status: 0 if no version costs more than the first by more than the threshold; 3 if one does; 4 if that \
                   cannot be told; 125 if there is nothing valid to compare, or too little to decide anything; 128+n if \
-                  signal n interrupted it; 126 and 127 as for exec; 2 on wrong usage."
+                  signal n interrupted it; 126 and 127 as for exec; 2 on wrong usage.\n\n\
+                  Examples:\n  \
+                  alumet compare './app' './app --fast'\n  \
+                  alumet compare --pairs 30 --gate cpu,memory=5% ./old ./new\n  \
+                  alumet compare monday.json today.json"
 )]
 pub struct Compare {
     /// Commands, each as one word, or profiles
@@ -195,14 +220,17 @@ pub struct Compare {
                   same machine, which takes a threshold of at least 5 %.\n\n\
                   Exit status: 0 passed; 3 regression; 4 inconclusive (see --inconclusive); 125 if there is nothing valid \
                   to compare, too little to decide anything, or an output could not be written; 128+n if signal n \
-                  interrupted it; 126 and 127 as for exec; 2 on wrong usage."
+                  interrupted it; 126 and 127 as for exec; 2 on wrong usage.\n\n\
+                  Examples:\n  \
+                  alumet check --baseline-cmd 'git-main/app' ./app\n  \
+                  alumet check --baseline main.json --gate cpu=5% --junit verdict.xml ./app"
 )]
 pub struct Check {
-    /// The profile to compare with
+    /// Profile to compare with
     #[arg(long, value_name = "PROFILE")]
     pub baseline: Option<PathBuf>,
 
-    /// The command to compare with
+    /// Command to compare with
     #[arg(long, value_name = "COMMAND", conflicts_with = "baseline")]
     pub baseline_cmd: Option<String>,
 
@@ -226,11 +254,11 @@ pub struct Check {
 /// How versions are compared, and where that is written to.
 #[derive(Debug, Args)]
 pub struct Comparing {
-    /// Pairs of runs, 5 at least (with --adaptive, at most so many, 20 at least) [default: 10; adaptive: 40]
-    #[arg(long, value_name = "N", help_heading = "Comparison")]
+    /// Number of pairs of runs, at least 5 (with --adaptive the largest number, at least 20) [default: 10; adaptive: 40]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Comparison")]
     pub pairs: Option<usize>,
 
-    /// A regression is an increase by more than this
+    /// Largest increase that is no regression
     #[arg(
         long,
         value_name = "PERCENT",
@@ -240,7 +268,7 @@ pub struct Comparing {
     )]
     pub threshold: String,
 
-    /// The probability of an error
+    /// Accepted probability of a wrong verdict
     #[arg(
         long,
         value_name = "P",
@@ -250,28 +278,28 @@ pub struct Comparing {
     )]
     pub alpha: String,
 
-    /// What alone decides: energy, cpu, time, memory, instructions, gpu or an event; each with a threshold of its own if
-    /// it is to have one, as in energy=2%,time=5%
+    /// Metrics that decide, and no others: energy, cpu, time, memory, instructions, gpu or an event; each can have its own
+    /// threshold, as in energy=2%,time=5%
     #[arg(long, visible_alias = "metric", value_name = "METRICS", help_heading = "Comparison")]
     pub gate: Option<String>,
 
-    /// End as soon as there is a verdict
+    /// Stop as soon as there is a verdict
     #[arg(long, help_heading = "Comparison")]
     pub adaptive: bool,
 
     /// Start no further pair after this time
-    #[arg(long, value_name = "DURATION", help_heading = "Comparison")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = "Comparison")]
     pub max_time: Option<String>,
 
-    /// What an inconclusive comparison counts as: pass or fail
+    /// Result of an inconclusive comparison: pass or fail
     #[arg(long, value_name = "VERDICT", value_parser = ["pass", "fail"], help_heading = "Comparison")]
     pub inconclusive: Option<String>,
 
-    /// Refuse to decide by anything but measured energy
+    /// Decide by measured energy only, or fail
     #[arg(long, help_heading = "Comparison")]
     pub require_measured: bool,
 
-    /// Count these events, as `perf list` names them (comma-separated; can be repeated)
+    /// Events to count, as in `perf list` (comma-separated; repeatable)
     #[arg(short, long, value_name = "EVENTS", allow_hyphen_values = true, help_heading = "Comparison")]
     pub event: Vec<String>,
 
@@ -296,32 +324,35 @@ pub struct Comparing {
     pub quiet: bool,
 }
 
-/// Measure processes that run already, with everything that they start.
+/// Measure running processes, with everything that they start.
 ///
 /// All threads and all living descendants of each PID are measured from now on, and whatever they create later. They are
 /// never stopped, traced or signalled.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "alumet attach [OPTIONS] PID...\n       alumet attach [OPTIONS] --name PATTERN",
-    after_help = "The measurement ends with the last of the processes, after --duration, or on Ctrl-C (SIGINT, SIGTERM), \
-                  always with a report. Counters count from the moment of attaching.\n\n\
+    after_help = "The measurement ends with the last of the processes, after --duration, on Ctrl-C, or on any other signal \
+                  that ends a process, always with a report. Counters count from the moment of attaching.\n\n\
                   Exit status: 0; 125 if nothing could be measured, alumet failed or could not write an output; 2 on \
-                  wrong usage."
+                  wrong usage.\n\n\
+                  Examples:\n  \
+                  alumet attach 1234 --duration 10s\n  \
+                  alumet attach --name '^postgres' --per-process -o series.csv"
 )]
 pub struct Attach {
-    /// The processes
+    /// Processes to measure
     #[arg(value_name = "PID", required_unless_present = "name", allow_negative_numbers = true)]
     pub pid: Vec<i32>,
 
-    /// All processes whose command name matches this regular expression, as with pgrep
+    /// Measure all processes whose command name matches this regular expression, as pgrep does
     #[arg(long, value_name = "PATTERN")]
     pub name: Option<String>,
 
     /// Stop measuring after this time
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub duration: Option<String>,
 
-    /// Measure until their last descendant has ended, too
+    /// Measure until the last descendant has ended, too
     #[arg(long)]
     pub wait_all: bool,
 
@@ -338,14 +369,17 @@ pub struct Attach {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit status: 0 if anything can be measured; 125 if nothing can, or the idle power could not be \
-                        measured or saved; 2 on wrong usage."
+                  measured or saved; 2 on wrong usage.\n\n\
+                  Examples:\n  \
+                  alumet doctor\n  \
+                  alumet doctor --save-idle=30s             once, while the machine is quiet"
 )]
 pub struct Doctor {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
 
-    /// Measure what this quiet machine uses when nothing runs (for 5s), and save it for later runs
+    /// Measure the idle power of this machine, which must be quiet, for 5s or this time, and save it for later runs
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "5s")]
     pub save_idle: Option<String>,
 
@@ -355,6 +389,7 @@ pub struct Doctor {
 
 /// List the plugins: what can be measured here, what cannot, and why.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  alumet plugins\n  alumet plugins --json")]
 pub struct Plugins {
     /// Print JSON
     #[arg(long)]
@@ -370,6 +405,9 @@ pub struct Plugins {
 /// /etc/alumet/alumet.toml that exists is read. Environment variables (ALUMET_INTERVAL, ALUMET_PROCFS_INTERVAL, ...)
 /// count more than the file, flags more than both.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  alumet config\n  alumet config --config ci.toml --set procfs.interval=1s"
+)]
 pub struct Config {
     #[command(flatten)]
     pub settings: Settings,
@@ -378,11 +416,11 @@ pub struct Config {
 /// What is reported, and where to.
 #[derive(Debug, Args)]
 pub struct Outputs {
-    /// Count these events, as `perf list` names them (comma-separated; can be repeated)
+    /// Events to count, as in `perf list` (comma-separated; repeatable)
     #[arg(short, long, value_name = "EVENTS", allow_hyphen_values = true)]
     pub event: Vec<String>,
 
-    /// Write every point to FILE, as CSV (of repeated runs to FILE-1, FILE-2, ...)
+    /// Write every point to FILE, as CSV (repeated runs: FILE-1, ...)
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
@@ -390,38 +428,38 @@ pub struct Outputs {
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
-    /// Show the energy as carbon dioxide, at so many grams of CO2 equivalent per kWh
+    /// Show the CO2 of the energy, at this many grams per kWh
     #[arg(long, value_name = "GRAMS", allow_negative_numbers = true)]
     pub carbon: Option<String>,
 
-    /// Show the energy as money, at this price per kWh
+    /// Show the cost of the energy, at this price per kWh
     #[arg(long, value_name = "PRICE", allow_negative_numbers = true)]
     pub price: Option<String>,
 
-    /// Break the result down by process
+    /// Show a table of the processes
     #[arg(long)]
     pub per_process: bool,
 
-    /// Break the result down by thread
+    /// Show a table of the threads
     #[arg(long)]
     pub per_thread: bool,
 
-    /// Rows in each break-down of the summary
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    /// Number of rows in each of these tables
+    #[arg(long, value_name = "N", default_value_t = 10, allow_negative_numbers = true)]
     pub top: usize,
 
     /// Print no summary
     #[arg(short, long)]
     pub quiet: bool,
 
-    /// Say more about what was done
+    /// Show more details
     #[arg(short, long)]
     pub verbose: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct Settings {
-    /// Time between two readings, from 100us up, for every source [default: each plugin's own]
+    /// Time between two readings, 100us or more [default: each plugin's]
     #[arg(short, long, value_name = "DURATION", help_heading = "Settings", allow_hyphen_values = true)]
     pub interval: Option<String>,
 
@@ -429,23 +467,23 @@ pub struct Settings {
     #[arg(long, value_name = "NAMES", help_heading = "Settings")]
     pub plugins: Option<String>,
 
-    /// Leave these plugins out (comma-separated)
+    /// Do not use these plugins (comma-separated)
     #[arg(long, value_name = "NAMES", help_heading = "Settings")]
     pub without: Option<String>,
 
-    /// Set a plugin's option, as in procfs.interval=1s; can be repeated
+    /// Set an option of a plugin, as in procfs.interval=1s; can be repeated
     #[arg(long, value_name = "PLUGIN.KEY=VALUE", help_heading = "Settings")]
     pub set: Vec<String>,
 
-    /// Read this configuration file and no other
+    /// Read this configuration file, and no other
     #[arg(long, value_name = "FILE", help_heading = "Settings")]
     pub config: Option<PathBuf>,
 
-    /// Where the machine's /sys is
+    /// Directory to read instead of /sys
     #[arg(long, value_name = "DIR", help_heading = "Settings")]
     pub sysfs: Option<PathBuf>,
 
-    /// Where the machine's /proc is; the application is always followed in the real one
+    /// Directory to read instead of /proc for what concerns the machine
     #[arg(long, value_name = "DIR", help_heading = "Settings")]
     pub procfs: Option<PathBuf>,
 }

@@ -121,11 +121,15 @@ fn impossible_durations_are_refused() {
 fn no_command_and_unknown_flags_are_wrong_usage() {
     refused(Alumet::new(["exec"]), 2, &["COMMAND"]);
     refused(Alumet::new(["exec", "-q", "--"]), 2, &["COMMAND"]);
-    refused(exec(&["--timout", "1s"]), 2, &["'--timout'", "'--timeout'"]);
+    refused(
+        exec(&["--timout", "1s"]),
+        2,
+        &["there is no option `--timout`; did you mean `--timeout`?", "`alumet exec --help`"],
+    );
     refused(Alumet::new(["exec", "-o"]), 2, &["--output"]);
     refused(exec(&["--json", ""]), 2, &["--json"]);
     refused(exec(&["-o", "a", "-o", "b"]), 2, &["--output"]);
-    refused(Alumet::new(["exce", "true"]), 2, &["'exce'", "exec"]);
+    refused(Alumet::new(["exce", "true"]), 2, &["`exce` is no command of alumet", "did you mean `exec`?"]);
 }
 
 #[test]
