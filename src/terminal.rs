@@ -62,8 +62,13 @@ pub fn say(text: &str) {
 /// The text, for a log. That of GitHub Actions takes what programs write for commands, which a name must not become: `::`
 /// at the beginning of a line, after any space, and `##[` anywhere (`ActionCommand.cs` of actions/runner).
 pub fn without_commands(text: &str) -> Cow<'_, str> {
-    let is_actions = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
+    let is_actions = std::env::var("GITHUB_ACTIONS").is_ok_and(|value| is_on(&value));
     if is_actions { Cow::Owned(defused(text)) } else { Cow::Borrowed(text) }
+}
+
+/// Whether a variable that stands for yes or no says yes: GitHub's own runner sets `true`, others `1`.
+pub fn is_on(value: &str) -> bool {
+    !["", "0", "false"].contains(&value.to_ascii_lowercase().as_str())
 }
 
 fn defused(text: &str) -> String {

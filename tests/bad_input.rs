@@ -56,6 +56,15 @@ fn unknown_keys_are_named_with_the_nearest_and_their_place() {
         2,
         &["ALUMET_QUITE: unknown key `quite`; did you mean `quiet`?"],
     );
+    // What is near nothing is another program's.
+    for (name, value) in [("ALUMET_X", "1"), ("ALUMET_RAPL_HOME", "/x"), ("ALUMET_BUILD_NUMBER", "7")] {
+        let done = exec(&[]).env(name, value).run().status(0);
+        let first = done.stderr.lines().next().unwrap();
+        assert_eq!(
+            first,
+            format!("alumet: ignored {name}: there is no such setting (`alumet config` lists them)")
+        );
+    }
     let alumet = exec(&[]);
     alumet.write("alumet.toml", "quiet = true\n\n[procfs]\n  intervall = \"1s\"\n");
     refused(alumet, 2, &["alumet.toml:4:3: ", says]);
@@ -115,6 +124,11 @@ fn impossible_durations_are_refused() {
         refused(exec(&[&format!("--timeout={interval}")]), 2, &["--timeout: ", "is not a duration"]);
     }
     refused(exec(&["--timeout", "0"]), 2, &["--timeout: it must be longer than 0"]);
+    // A month to some, a minute to others.
+    for option in ["--interval", "--timeout", "--min-time", "--idle"] {
+        let says = format!("{option}: `1M` is not clear; write `m` for minutes, `month` for months");
+        refused(exec(&[option, "1M"]), 2, &[&says]);
+    }
 }
 
 #[test]

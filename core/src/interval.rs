@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::duration::{self, WrongDuration};
+
 /// A sampling interval, from 100 µs up; written as in `100ms` or `1s 500ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Interval(Duration);
@@ -14,8 +16,8 @@ pub struct Interval(Duration);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IntervalError {
     /// Not written as a duration.
-    #[error("`{0}` is not a duration; write it with a unit, as in `100ms`, `2s` or `500us`")]
-    Syntax(String),
+    #[error("{}", .1.in_words(.0, "`100ms`, `2s` or `500us`"))]
+    Syntax(String, WrongDuration),
     /// Too short.
     #[error("an interval of {0} is too short; the shortest is 100us")]
     TooShort(String),
@@ -50,7 +52,7 @@ impl FromStr for Interval {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let duration =
-            humantime::parse_duration(text.trim()).map_err(|_| IntervalError::Syntax(text.to_owned()))?;
+            duration::parse(text).map_err(|wrong| IntervalError::Syntax(text.to_owned(), wrong))?;
         Self::new(duration)
     }
 }
@@ -87,7 +89,7 @@ mod tests {
     #[test]
     fn what_is_no_interval_says_what_one_looks_like() {
         for text in ["abc", "-1s", "", "100"] {
-            assert!(matches!(text.parse::<Interval>(), Err(IntervalError::Syntax(_))), "{text}");
+            assert!(matches!(text.parse::<Interval>(), Err(IntervalError::Syntax(..))), "{text}");
         }
         for text in ["0s", "99us", "0"] {
             assert!(text.parse::<Interval>().unwrap_err().to_string().contains("100us"), "{text}");

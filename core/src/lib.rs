@@ -24,6 +24,7 @@ mod cadence;
 pub mod conventions;
 mod counter;
 mod cpu_list;
+pub mod duration;
 pub mod file;
 mod host;
 mod interval;

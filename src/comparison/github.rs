@@ -10,6 +10,7 @@ use alumet::file::reason;
 
 use super::{Comparison, markdown, words};
 use crate::statistics::decision::Verdict;
+use crate::terminal::is_on;
 use crate::units::GLUE;
 
 /// What the environment says of a run by GitHub Actions.
@@ -23,7 +24,7 @@ pub struct Environment<'a> {
 
 impl Environment<'_> {
     fn is_actions(self) -> bool {
-        self.actions == Some("true")
+        self.actions.is_some_and(is_on)
     }
 
     /// Appends to the step's summary, if this is a run by GitHub Actions.
@@ -133,7 +134,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("summary.md");
         let pass = [comparison(Verdict::Pass)];
-        for actions in [None, Some(""), Some("false")] {
+        for actions in [None, Some(""), Some("false"), Some("0")] {
             let environment = Environment { actions, summary: Some(&path) };
             environment.summarise(&pass).unwrap();
             assert!(environment.annotations(&pass, false).is_empty() && !path.exists());

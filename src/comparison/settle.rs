@@ -74,6 +74,12 @@ impl Comparing {
             {
                 return Err(Failure::usage(format!("--gate: `{name}`: it is written `{}`", usual.name())));
             }
+            if let Some(meant) = meant(name) {
+                return Err(Failure::usage(format!(
+                    "--gate: there is no metric `{name}`; did you mean `{}`?",
+                    meant.name()
+                )));
+            }
             named.push((Quantity::parse(name), own));
         }
         if self.require_measured && named.iter().any(|(quantity, _)| *quantity != Quantity::Energy) {
@@ -182,6 +188,22 @@ fn share(flag: &str, text: &str) -> Result<f64, Failure> {
     }
 }
 
+/// What people call otherwise, or mistype; what is near nothing may be an event.
+fn meant(name: &str) -> Option<Quantity> {
+    let usual = || Quantity::USUAL.into_iter();
+    if usual().any(|quantity| quantity.name() == name) {
+        return None;
+    }
+    let word = name.to_lowercase();
+    Some(match word.as_str() {
+        "watt" | "watts" | "power" | "joule" | "joules" => Quantity::Energy,
+        "wall" | "wall-time" | "walltime" | "duration" | "runtime" | "elapsed" => Quantity::Time,
+        "cpu-time" | "cputime" | "cpu_time" => Quantity::Cpu,
+        "mem" | "ram" | "rss" | "peak" => Quantity::Memory,
+        word => usual().find(|quantity| strsim::damerau_levenshtein(quantity.name(), word) <= 1)?,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -195,6 +217,23 @@ mod tests {
         match Cli::try_parse_from(words).unwrap().command {
             Command::Check(check) => check.comparing.status(comparisons),
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn other_words_for_a_metric_are_no_events() {
+        let name = |word| meant(word).map(|quantity| quantity.name().to_owned());
+        for (word, expected) in [
+            ("watts", "energy"),
+            ("enrgy", "energy"),
+            ("duration", "time"),
+            ("RSS", "memory"),
+            ("instruction", "instructions"),
+        ] {
+            assert_eq!(name(word).as_deref(), Some(expected), "{word}");
+        }
+        for word in ["energy", "cpu", "cs", "faults", "cycles", "msr/tsc/", "cpu-clock", "page-faults"] {
+            assert_eq!(name(word), None, "{word}");
         }
     }
 

@@ -116,10 +116,10 @@ impl TryFrom<String> for Timeout {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        match humantime::parse_duration(text.trim()) {
+        match alumet::duration::parse(&text) {
             Ok(Duration::ZERO) => Err("it must be longer than 0".into()),
             Ok(duration) => Ok(Self(duration)),
-            Err(_) => Err(format!("`{text}` is not a duration; write it with a unit, as in `10s` or `5m`")),
+            Err(wrong) => Err(wrong.in_words(&text, "`10s` or `5m`")),
         }
     }
 }
@@ -172,7 +172,10 @@ impl Config {
         let mut values = Values::with_defaults()?;
         let environment = values::environment()?;
         let named = settings.config.clone().or_else(|| environment.config.clone());
-        let (found, notices) = file::find(named.as_deref(), here)?;
+        let (found, mut notices) = file::find(named.as_deref(), here)?;
+        let ignored =
+            |name| Notice(format!("ignored {name}: there is no such setting (`alumet config` lists them)"));
+        notices.extend(environment.others.iter().map(ignored));
         if let Some(found) = &found {
             file::read(found, &mut values)?;
         }

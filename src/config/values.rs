@@ -185,9 +185,12 @@ pub struct Environment {
     pub config: Option<PathBuf>,
     /// Section, key, value, variable.
     pub values: Vec<(String, String, String, String)>,
+    /// Variables that are not alumet's, although they are named so.
+    pub others: Vec<String>,
 }
 
-/// Reads `ALUMET_CONFIG`, `ALUMET_KEY` and `ALUMET_PLUGIN_KEY`.
+/// Reads `ALUMET_CONFIG`, `ALUMET_KEY` and `ALUMET_PLUGIN_KEY`. A name that is near one of these is taken for a mistake;
+/// any other is another program's, and must not stop this one.
 pub fn environment() -> Result<Environment, Failure> {
     let mut environment = Environment::default();
     for (variable, value) in std::env::vars_os() {
@@ -197,18 +200,29 @@ pub fn environment() -> Result<Environment, Failure> {
             environment.config = Some(value.into());
             continue;
         }
-        let value = value
-            .into_string()
-            .map_err(|_| Failure::usage(format!("{variable}: its value is not valid UTF-8")))?;
         let name = name.to_lowercase();
         let (section, key) = plugins::ALL
             .iter()
             .find_map(|plugin| Some((plugin.name, name.strip_prefix(plugin.name)?.strip_prefix('_')?)))
             .unwrap_or((GENERAL, &name));
+        if !is_like_a_key(section, key) {
+            environment.others.push(variable);
+            continue;
+        }
+        let value = value
+            .into_string()
+            .map_err(|_| Failure::usage(format!("{variable}: its value is not valid UTF-8")))?;
         environment.values.push((section.to_owned(), key.to_owned(), value, variable));
     }
     environment.values.sort();
+    environment.others.sort();
     Ok(environment)
+}
+
+/// Whether the section has this key, or one that may have been meant.
+fn is_like_a_key(section: &str, key: &str) -> bool {
+    let keys = keys(section).unwrap_or_default();
+    keys.contains(&key) || !plugins::did_you_mean(key, keys.iter().copied()).is_empty()
 }
 
 #[cfg(test)]
