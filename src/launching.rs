@@ -115,7 +115,7 @@ pub async fn run(
     let timeout = general.timeout.map(|timeout| timeout.0);
     let limits = Limits { since: running.start().time, timeout, wait_all: general.wait_all };
     let ending = until_end(&target, signals, limits).await.context("cannot follow the application")?;
-    let report = running.wait().await;
+    let report = running.finish().await;
     let timed_out = timeout.filter(|_| ending == Ending::TimedOut);
     Ok(Ended { target, report, ending, timed_out })
 }

@@ -9,6 +9,7 @@ use alumet::{Clock, RealClock, Target, Time};
 
 use crate::service_manager;
 use crate::signals::{Effect, Received, Signal, Signals, stop_by};
+use crate::terminal::note;
 
 /// How long processes that were asked to end have before they are killed.
 const GRACE: Duration = Duration::from_secs(2);
@@ -102,7 +103,7 @@ impl Wish {
     }
 }
 
-/// Returns when the application has ended. It is not reaped yet.
+/// Returns when the application has ended, or everything was tried to end it. It is not reaped yet.
 pub async fn until_end(target: &Target, signals: &Signals, limits: Limits) -> io::Result<Ending> {
     let ended = ended(target, limits.wait_all);
     let passed = RealClock.now().since(limits.since);
@@ -116,14 +117,14 @@ pub async fn until_end(target: &Target, signals: &Signals, limits: Limits) -> io
                 break;
             }
             () = &mut time_is_up => {
-                target.terminate(GRACE).await;
+                terminate(target).await;
                 return Ok(Ending::TimedOut);
             }
             received = signals.next() => {
                 let received = received?;
                 // There is nobody to pass it on to, and whoever sends it wants an end.
                 if limits.wait_all && target.has_exited() && received.signal.effect() == Effect::Ends {
-                    target.terminate(GRACE).await;
+                    terminate(target).await;
                     return Ok(Ending::NotWaited(received.signal));
                 }
                 wish.take(received, target);
@@ -140,9 +141,16 @@ pub async fn until_end(target: &Target, signals: &Signals, limits: Limits) -> io
     }
     // The user wanted it to end: then nothing of it stays behind.
     if wish.asked > 0 || wish.given.is_some_and(|signal| was_ended_by(target, signal)) {
-        target.terminate(GRACE).await;
+        terminate(target).await;
     }
     Ok(wish.end.map_or(Ending::InTime, Ending::Asked))
+}
+
+/// Ends all of the tree, and names whom that does not end.
+async fn terminate(target: &Target) {
+    if let Err(left) = target.terminate(GRACE).await {
+        note(&left.to_string());
+    }
 }
 
 /// Returns when all processes attached to have ended, the time is up, or the user wants to stop. They are left alone.

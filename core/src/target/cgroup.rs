@@ -148,6 +148,12 @@ impl Cgroup {
         !parent.as_ref().is_some_and(is_own)
     }
 
+    /// Lets its members go on if somebody has frozen them.
+    pub(super) fn thaw(&self) {
+        // Where that fails, SIGKILL still ends them.
+        let _ = fs::write(self.path.join("cgroup.freeze"), "0");
+    }
+
     /// Kills every member at once.
     pub(super) fn kill(&self) -> io::Result<()> {
         fs::write(self.path.join("cgroup.kill"), "1")
@@ -214,7 +220,7 @@ fn below(path: &Path, out: &mut Vec<i32>) {
 }
 
 /// The cgroups directly below this one.
-fn children(path: &Path) -> impl Iterator<Item = PathBuf> {
+pub(super) fn children(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
 }

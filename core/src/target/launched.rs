@@ -208,6 +208,13 @@ impl Launched {
         }
     }
 
+    /// Lets the members of its cgroup go on, if it has one and somebody has frozen it.
+    pub(super) fn thaw(&self) {
+        if let Ok(cgroup) = &self.cgroup {
+            cgroup.thaw();
+        }
+    }
+
     /// Kills every member of its cgroup at once, if it has one.
     pub(super) fn kill(&self) {
         if let Ok(cgroup) = &self.cgroup {

@@ -6,13 +6,16 @@
 mod attached;
 mod cgroup;
 mod cover;
+mod freezer;
 mod gate;
 mod launched;
 mod oom;
 mod tree;
 mod usage;
 
+use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -37,6 +40,7 @@ use launched::Launched;
 
 /// How long it is tried to kill.
 const STUBBORN: Duration = Duration::from_secs(5);
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// The application's process, or the processes attached to, and everything that descends from them.
 #[derive(Debug)]
@@ -65,6 +69,26 @@ pub struct Survivor {
     pub pid: i32,
     /// Its command name, at most 15 bytes.
     pub name: String,
+}
+
+/// Whom not even SIGKILL has ended.
+#[derive(Debug)]
+pub struct LeftBehind {
+    /// Those that still live.
+    pub survivors: Vec<Survivor>,
+    /// The cgroup that keeps one of them from ending.
+    pub frozen: Option<PathBuf>,
+}
+
+impl fmt::Display for LeftBehind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.survivors.iter().map(|one| format!("{} ({})", one.name, one.pid)).collect();
+        write!(f, "cannot end {}: ", names.join(", "))?;
+        match &self.frozen {
+            Some(cgroup) => write!(f, "frozen in {}, and killed when that is thawed", cgroup.display()),
+            None => f.write_str("not even SIGKILL does (uninterruptible sleep, or no right to)"),
+        }
+    }
 }
 
 impl Target {
@@ -378,28 +402,51 @@ impl Target {
         unsafe { libc::syscall(libc::SYS_pidfd_send_signal, launched.pidfd.as_raw_fd(), signal, none, 0) };
     }
 
-    /// Ends the whole tree of a launched application: SIGTERM (with SIGCONT for the stopped), and SIGKILL to whoever is
-    /// left after `grace`. What was attached to is left alone.
-    pub async fn terminate(&self, grace: Duration) {
-        let Some(launched) = self.launched() else { return };
+    /// Ends the whole tree of a launched application: SIGTERM (with SIGCONT for the stopped, and thawed if it is frozen), and
+    /// SIGKILL to whoever is left after `grace`. What was attached to is left alone.
+    ///
+    /// # Errors
+    /// Somebody cannot be ended, or not before something else happens.
+    pub async fn terminate(&self, grace: Duration) -> Result<(), LeftBehind> {
+        let Some(launched) = self.launched() else { return Ok(()) };
         self.signal_members(Signal::SIGTERM);
         self.signal_members(Signal::SIGCONT);
+        launched.thaw();
         let asked = Instant::now();
+        let mut frozen = freezer::thaw(&self.living_pids());
+        let mut living = Vec::new();
+        let mut pause = MOMENT;
         while !self.is_over() {
-            let waited = asked.elapsed();
-            // What cannot be killed (in uninterruptible sleep) is not waited for.
-            if waited >= grace + STUBBORN {
-                return;
+            let are_all_frozen = |living: &[i32], frozen: &[(i32, PathBuf)]| {
+                living.iter().all(|pid| frozen.iter().any(|(other, _)| other == pid))
+            };
+            let is_patient = asked.elapsed() < grace
+                && (frozen.is_empty() || !are_all_frozen(&self.living_pids(), &frozen));
+            if is_patient {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                self.has_exited();
+                continue;
             }
-            let is_patient = waited < grace;
-            if !is_patient {
-                launched.kill();
-                self.signal_members(Signal::SIGKILL);
+            launched.kill();
+            self.signal_members(Signal::SIGKILL);
+            let before = std::mem::replace(&mut living, self.living_pids());
+            frozen = freezer::thaw(&living);
+            // What cannot be killed (frozen, or in uninterruptible sleep) is not waited for.
+            if !living.is_empty() && (are_all_frozen(&living, &frozen) || asked.elapsed() >= grace + STUBBORN)
+            {
+                let frozen = frozen.into_iter().next().map(|(_, cgroup)| cgroup);
+                return Err(LeftBehind { survivors: self.survivors(), frozen });
             }
             // Outside of the cgroup, each look is a race with processes that create others and end.
-            tokio::time::sleep(Duration::from_millis(if is_patient { 10 } else { 1 })).await;
+            pause = if living == before { (pause * 2).min(50 * MOMENT) } else { MOMENT };
+            tokio::time::sleep(pause).await;
             self.has_exited();
         }
+        Ok(())
+    }
+
+    fn living_pids(&self) -> Vec<i32> {
+        self.living(|pid, _| Some(pid))
     }
 
     fn signal_members(&self, signal: Signal) {
