@@ -155,8 +155,8 @@ fn who_attaches_may_signal_nobody() {
     if !is_root("who_attaches_may_signal_nobody") {
         return;
     }
-    // Outputs get their threads when everything is dropped.
-    let script = "\"$@\" $$ & until grep -qs alumet-output /proc/$!/task/*/comm; do sleep 0.01; done; \
+    // Samplers get their threads when everything is dropped.
+    let script = "\"$@\" $$ & until grep -qs alumet-sampler /proc/$!/task/*/comm; do sleep 0.01; done; \
                   grep -hE 'Cap(Inh|Prm|Eff|Amb)|NoNewPrivs' /proc/$!/task/*/status; kill -TERM $!; wait $!";
     let done = Alumet::sh(script, &["attach"]).run().status(0);
     assert_all_have(LOOK & own(), &done.stdout);

@@ -200,7 +200,14 @@ impl Agent {
     /// # Errors
     /// The application cannot be executed, or no thread can be created.
     pub async fn start(self) -> Result<Running, StartError> {
-        let settings = Settings { overflow: self.overflow, hang_after: self.hang_after };
+        let chores = self.target.clone().map(|target| {
+            // Orphans do not pile up.
+            let reap = move || {
+                target.reap_orphans();
+            };
+            Box::new(reap) as Box<_>
+        });
+        let settings = Settings { overflow: self.overflow, hang_after: self.hang_after, chores };
         let pipeline =
             Pipeline::new(self.parts, settings, Arc::clone(&self.clock), Arc::clone(&self.registry))?;
         let pipeline = Arc::new(pipeline);
@@ -214,7 +221,11 @@ impl Agent {
                 return Err(error.into());
             }
         };
-        let housekeeper = tokio::spawn(keep_house(Arc::clone(&pipeline), self.target.clone()));
+        let housekeeper = self
+            .target
+            .as_ref()
+            .filter(|_| pipeline.has_no_samplers())
+            .map(|target| tokio::spawn(keep_house(Arc::clone(target))));
         Ok(Running {
             pipeline,
             clock: self.clock,
@@ -249,14 +260,11 @@ async fn begin(
     opened.map(|()| (start, suspended))
 }
 
-/// Reaps orphans so that they do not pile up, and looks for sources that hang.
-async fn keep_house(pipeline: Arc<Pipeline>, target: Option<Arc<Target>>) {
+/// The chores of a run without a sampler.
+async fn keep_house(target: Arc<Target>) {
     loop {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        if let Some(target) = &target {
-            target.reap_orphans();
-        }
-        pipeline.watch();
+        target.reap_orphans();
     }
 }
 
@@ -269,7 +277,7 @@ pub struct Running {
     start: Anchor,
     suspended: Duration,
     own_from: Duration,
-    housekeeper: tokio::task::JoinHandle<()>,
+    housekeeper: Option<tokio::task::JoinHandle<()>>,
 }
 
 /// Steers a running agent; can be cloned and sent elsewhere.
@@ -410,7 +418,7 @@ impl Running {
         let ended = self.target.as_deref().and_then(Target::ended);
         let late = ended.and_then(|ended| self.pipeline.late_at(ended));
         self.pipeline.last().await;
-        self.housekeeper.abort();
+        self.housekeeper.as_ref().inspect(|housekeeper| housekeeper.abort());
         if let Some(target) = &self.target {
             target.reap_the_ending().await;
         }

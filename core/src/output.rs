@@ -2,7 +2,8 @@
 
 use crate::batch::Batch;
 
-/// Writes batches somewhere. Outputs run side by side, each on a thread of its own, and get the same batches.
+/// Writes batches somewhere. Outputs run side by side and get the same batches, each in one thread at a time, in order: a
+/// sampler's after a tick, or another where an output takes its time or ticks are short.
 ///
 /// ```
 /// use alumet::{Batch, Output};

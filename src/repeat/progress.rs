@@ -36,7 +36,10 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.progress_chars(if is_utf8() { "█▌░" } else { "#>-" }));
         }
-        bar.enable_steady_tick(Duration::from_secs(1));
+        // Where nobody looks, nobody is woken.
+        if is_drawn {
+            bar.enable_steady_tick(Duration::from_secs(1));
+        }
         Self { bar, begun: Instant::now(), limit, shown: Vec::new() }
     }
 

@@ -1,18 +1,18 @@
 //! The running pipeline: samplers, then transforms in order, then outputs side by side.
 
-mod dispatch;
+mod delivery;
 mod element;
 mod lateness;
 mod sampler;
+mod standby;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
-pub use dispatch::Overflow;
+pub use delivery::Overflow;
 pub(crate) use element::panic_message;
 pub use element::{ElementKind, ElementReport, ElementState};
 pub use sampler::SamplingReport;
@@ -24,10 +24,11 @@ use crate::registry::Registry;
 use crate::source::Source;
 use crate::time::{Clock, Time};
 use crate::transform::Transform;
-use dispatch::{Dispatcher, Lane, Message, Untold};
+use delivery::{Delivery, Done};
 use element::Element;
 use lateness::Lateness;
-use sampler::{NamedSource, Request, Sampler};
+use sampler::{DELIVERS_FROM, NamedSource, Request, Sampler};
+use standby::Standby;
 
 /// A source before the pipeline runs.
 pub(crate) struct NewSource {
@@ -62,6 +63,18 @@ impl Parts {
 pub(crate) struct Settings {
     pub(crate) overflow: Overflow,
     pub(crate) hang_after: Duration,
+    /// What is to be done now and then, by a thread that is awake for a tick.
+    pub(crate) chores: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+/// What all samplers of a pipeline share.
+struct Common {
+    clock: Arc<dyn Clock>,
+    pool: Arc<Pool>,
+    registry: Arc<Registry>,
+    delivery: Arc<Delivery>,
+    standby: Arc<Standby>,
+    chores: Option<Box<dyn Fn() + Send + Sync>>,
 }
 
 /// What all samplers were asked for.
@@ -72,13 +85,11 @@ pub(crate) struct Asked(Vec<(Arc<Sampler>, oneshot::Receiver<()>)>);
 pub(crate) struct Pipeline {
     samplers: Mutex<Vec<Arc<Sampler>>>,
     elements: Vec<Arc<Element>>,
-    clock: Arc<dyn Clock>,
-    pool: Arc<Pool>,
-    registry: Arc<Registry>,
-    to_dispatcher: mpsc::Sender<Message>,
-    dispatcher: Mutex<Option<JoinHandle<()>>>,
+    common: Arc<Common>,
     hang_after: Duration,
     paused: AtomicBool,
+    has_couriers: AtomicBool,
+    has_ended: AtomicBool,
 }
 
 impl Pipeline {
@@ -89,8 +100,6 @@ impl Pipeline {
         clock: Arc<dyn Clock>,
         registry: Arc<Registry>,
     ) -> std::io::Result<Self> {
-        let pool = Arc::new(Pool::new(Arc::clone(&registry)));
-        let (to_dispatcher, from_samplers) = mpsc::channel(dispatch::QUEUE);
         let mut elements = Vec::new();
         let mut element = |name: String, kind| {
             let element = Element::new(name, kind);
@@ -108,31 +117,33 @@ impl Pipeline {
         }
         let transforms =
             parts.transforms.into_iter().map(|(n, t)| (element(n, ElementKind::Transform), t)).collect();
-        let outputs: Vec<_> =
-            parts.outputs.into_iter().map(|(n, o)| (element(n, ElementKind::Output), o)).collect();
+        let outputs = parts.outputs.into_iter().map(|(n, o)| (element(n, ElementKind::Output), o)).collect();
 
-        // Samplers may all send at once.
-        let output_queue = dispatch::OUTPUT_QUEUE + groups.len();
-        pool.allow(dispatch::QUEUE + outputs.len() * (output_queue + 1));
-        let lanes = outputs.into_iter().map(|(element, output)| Lane::start(element, output, output_queue));
-        let dispatcher = Dispatcher {
+        let pool = Arc::new(Pool::new(Arc::clone(&registry)));
+        let delivery = Delivery::new(
             transforms,
-            lanes: lanes.collect::<std::io::Result<_>>()?,
-            pool: Arc::clone(&pool),
-            overflow: settings.overflow,
-            untold: Untold::default(),
-        };
-        let dispatcher = tokio::spawn(dispatcher.run(from_samplers));
-        let pipeline = Self {
-            samplers: Mutex::default(),
-            elements,
+            outputs,
+            groups.len(),
+            settings.overflow,
+            Arc::clone(&pool),
+            Arc::clone(&registry),
+        );
+        let common = Common {
             clock,
             pool,
             registry,
-            to_dispatcher,
-            dispatcher: Mutex::new(Some(dispatcher)),
+            delivery: Arc::new(delivery),
+            standby: Standby::new(settings.hang_after),
+            chores: settings.chores,
+        };
+        let pipeline = Self {
+            samplers: Mutex::default(),
+            elements,
+            common: Arc::new(common),
             hang_after: settings.hang_after,
             paused: AtomicBool::new(true),
+            has_couriers: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
         };
         for (interval, _, sources) in groups {
             let sampler = pipeline.sampler(interval.get(), sources)?;
@@ -142,20 +153,16 @@ impl Pipeline {
     }
 
     fn sampler(&self, interval: Duration, sources: Vec<NamedSource>) -> std::io::Result<Arc<Sampler>> {
-        self.pool.allow(1);
-        Sampler::spawn(
-            interval,
-            sources,
-            Arc::clone(&self.clock),
-            Arc::clone(&self.pool),
-            &self.registry,
-            self.to_dispatcher.clone(),
-        )
+        if interval < DELIVERS_FROM && !self.has_couriers.swap(true, Ordering::Relaxed) {
+            self.common.delivery.hire()?;
+        }
+        self.common.pool.allow(1);
+        Sampler::spawn(interval, sources, Arc::clone(&self.common))
     }
 
-    /// `None` when the run has ended.
-    fn dispatcher(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
-        self.dispatcher.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether there is nobody who does chores.
+    pub(crate) fn has_no_samplers(&self) -> bool {
+        self.samplers().is_empty()
     }
 
     fn samplers(&self) -> MutexGuard<'_, Vec<Arc<Sampler>>> {
@@ -185,9 +192,15 @@ impl Pipeline {
     /// Everything polled so far has been written by every output when this returns.
     pub(crate) async fn flush(&self) {
         self.ask(Request::Flush).await;
-        let (done, flushed) = oneshot::channel();
-        if self.to_dispatcher.send(Message::Flush(done)).await.is_ok() {
-            let _ = flushed.await;
+        let flushed = self.common.delivery.flush();
+        self.common.delivery.help();
+        self.until(flushed).await;
+    }
+
+    /// Waits for what is being delivered. Nobody is to wait for an output that hangs but itself.
+    async fn until(&self, mut done: Done) {
+        while tokio::time::timeout(self.hang_after, &mut done).await.is_err() {
+            self.common.delivery.help();
         }
     }
 
@@ -198,13 +211,15 @@ impl Pipeline {
 
     /// Finishes sources, transforms and outputs, in this order.
     pub(crate) async fn finish(&self, end: Time) {
+        self.has_ended.store(true, Ordering::Relaxed);
+        let samplers = self.samplers().len();
+        let ended = self.common.delivery.end_after(samplers, end);
         self.ask(Request::Finish(end)).await;
-        // If the dispatcher has gone, so have the outputs.
-        let _ = self.to_dispatcher.send(Message::End(end)).await;
-        let dispatcher = self.dispatcher().take();
-        if let Some(dispatcher) = dispatcher {
-            let _ = dispatcher.await;
+        if samplers == 0 {
+            self.common.delivery.help();
         }
+        self.until(ended).await;
+        self.common.standby.end();
     }
 
     async fn ask(&self, request: Request) {
@@ -219,15 +234,8 @@ impl Pipeline {
     pub(crate) async fn answer(&self, asked: Asked) {
         for (sampler, mut done) in asked.0 {
             while tokio::time::timeout(self.hang_after, &mut done).await.is_err() {
-                sampler.replace_hung_thread(self.hang_after);
+                sampler.relieve(self.hang_after);
             }
-        }
-    }
-
-    /// Looks for sources that hang and lets the others go on without them.
-    pub(crate) fn watch(&self) {
-        for sampler in self.samplers().iter() {
-            sampler.replace_hung_thread(self.hang_after);
         }
     }
 
@@ -237,14 +245,14 @@ impl Pipeline {
     /// There is no such source, or it is just being polled, or no thread can be had.
     pub(crate) async fn set_interval(&self, name: &str, interval: Interval) -> anyhow::Result<()> {
         let element = self.element(name)?;
-        anyhow::ensure!(self.dispatcher().is_some(), "the run has ended");
+        anyhow::ensure!(!self.has_ended.load(Ordering::Relaxed), "the run has ended");
         let source = self.samplers().iter().find_map(|sampler| sampler.take(&element));
         let source = source.ok_or_else(|| anyhow::anyhow!("source `{name}` is busy; try again"))?;
         let sampler = self.sampler(interval.get(), vec![(element, source)])?;
         self.samplers().push(Arc::clone(&sampler));
         if !self.paused.load(Ordering::Relaxed) {
             // The thread was just started and answers, or the process is ending.
-            let _ = sampler.request(Request::Go(self.clock.now())).await;
+            let _ = sampler.request(Request::Go(self.common.clock.now())).await;
         }
         Ok(())
     }

@@ -1,26 +1,37 @@
-//! One thread that polls all sources of one interval on one absolute timer.
+//! One thread that polls all sources of one interval on one absolute timer, and then delivers what they pushed and does the
+//! agent's chores: one wake-up a tick.
 //!
-//! The thread can be superseded: when a source does not return from its poll, a new thread takes over the other
-//! sources, and the old one ends when (if ever) the call returns. So everything that outlives a poll is in [`Sampler`],
-//! and a source holds only its own slot while it is polled.
+//! The thread can be superseded: when a source does not return from its poll, or an output from its write, a new thread
+//! takes over, and the old one ends when (if ever) the call returns and what it delivers is delivered. So everything that
+//! outlives a call is in [`Sampler`], and a source holds only its own slot while it is polled.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::dispatch::Message;
+use super::Common;
 use super::element::Element;
 use super::lateness::Lateness;
 use crate::batch::{Batch, Pool};
-use crate::registry::Registry;
 use crate::source::Source;
 use crate::time::{Bell, Clock, Time};
 
 /// A sampler sends its batch after this time even if it is not full.
 const SEND_EVERY: Duration = Duration::from_millis(100);
+
+/// From this interval on, there is time to deliver between two ticks. Below, a tick would be late for it.
+pub(super) const DELIVERS_FROM: Duration = Duration::from_millis(10);
+
+/// A sampler whose thread delivers for longer gets another one: it is to make the next tick, and other outputs wait.
+const DELIVERS_FOR: std::ops::RangeInclusive<Duration> = Duration::from_millis(5)..=SEND_EVERY;
+
+/// Chores are done at a tick, but not more often than this,
+const CHORES_FROM: Duration = Duration::from_millis(500);
+/// and without a tick at the latest then.
+const CHORES_UNTIL: Duration = Duration::from_millis(1500);
 
 /// A tick that is later than this was not made in time for want of a CPU, or because the process was stopped.
 const LATE: Duration = Duration::from_millis(20);
@@ -34,7 +45,7 @@ pub(crate) enum Request {
     Go(Time),
     /// Stop ticking for now.
     Pause,
-    /// Send what is held.
+    /// Put up for delivery what is held.
     Flush,
     /// Poll all, now.
     Last,
@@ -63,19 +74,55 @@ pub struct SamplingReport {
 pub(crate) struct Sampler {
     interval: Duration,
     slots: Vec<Slot>,
-    clock: Arc<dyn Clock>,
+    common: Arc<Common>,
+    /// By which the standby knows it.
+    number: OnceLock<usize>,
     bell: Arc<Bell>,
-    pool: Arc<Pool>,
-    registry: Arc<Registry>,
-    to_dispatcher: mpsc::Sender<Message>,
     /// `None` once the sampler has finished.
     requests: Mutex<Option<VecDeque<Asked>>>,
     schedule: Mutex<Schedule>,
     batch: Mutex<Option<Arc<Batch>>>,
-    /// Which slot the thread in charge is polling, plus one, and since when in milliseconds of real time. Whoever sets
-    /// it to 0 first decides: the thread, that the poll has returned; another, that the thread is superseded.
-    busy: AtomicUsize,
-    busy_since: AtomicU64,
+    charge: Charge,
+    relief: Mutex<()>,
+}
+
+/// Who is in charge, and with what: in the upper half how many threads were superseded, in the lower [`IDLE`], [`DELIVERS`]
+/// or the number of the slot that is polled. Whoever changes it first decides: the thread, that the call has returned;
+/// another, that the thread is superseded.
+#[derive(Debug, Default)]
+struct Charge {
+    state: AtomicU64,
+    /// In milliseconds of real time.
+    since: AtomicU64,
+}
+
+const IDLE: u32 = 0;
+const DELIVERS: u32 = u32::MAX;
+
+impl Charge {
+    fn load(&self) -> (u32, u32) {
+        let state = self.state.load(Ordering::Acquire);
+        ((state >> 32) as u32, state as u32)
+    }
+
+    fn change(&self, from: (u32, u32), to: (u32, u32)) -> Result<(), Superseded> {
+        let pack = |(thread, call): (u32, u32)| u64::from(thread) << 32 | u64::from(call);
+        let changed = self.state.compare_exchange(pack(from), pack(to), Ordering::AcqRel, Ordering::Acquire);
+        changed.map(drop).map_err(|_| Superseded)
+    }
+
+    fn begin(&self, thread: u32, call: u32) -> Result<(), Superseded> {
+        self.since.store(real_millis(), Ordering::Release);
+        self.change((thread, IDLE), (thread, call))
+    }
+
+    fn end(&self, thread: u32, call: u32) -> Result<(), Superseded> {
+        self.change((thread, call), (thread, IDLE))
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(real_millis().saturating_sub(self.since.load(Ordering::Acquire)))
+    }
 }
 
 struct Slot {
@@ -96,6 +143,7 @@ pub(crate) struct Polled {
 struct Schedule {
     next: Option<Time>,
     last_sent: Time,
+    last_chores: Time,
     ticks: u64,
     missed: u64,
     /// The tick before; `None` at the start and after a pause.
@@ -130,21 +178,20 @@ impl Sampler {
     pub(crate) fn spawn(
         interval: Duration,
         sources: Vec<NamedSource>,
-        clock: Arc<dyn Clock>,
-        pool: Arc<Pool>,
-        registry: &Arc<Registry>,
-        to_dispatcher: mpsc::Sender<Message>,
+        common: Arc<Common>,
     ) -> std::io::Result<Arc<Self>> {
         let slots = sources
             .into_iter()
             .map(|(element, source)| {
-                let scratch = Batch::new(Arc::clone(registry));
+                let scratch = Batch::new(Arc::clone(&common.registry));
                 Slot { element, polled: Mutex::new(Some(Polled { source, scratch, is_finished: false })) }
             })
             .collect();
+        let now = common.clock.now();
         let schedule = Schedule {
             next: None,
-            last_sent: clock.now(),
+            last_sent: now,
+            last_chores: now,
             ticks: 0,
             missed: 0,
             last: None,
@@ -156,37 +203,37 @@ impl Sampler {
         let sampler = Arc::new(Self {
             interval,
             slots,
-            clock,
+            common,
+            number: OnceLock::new(),
             bell: Arc::default(),
-            pool,
-            registry: Arc::clone(registry),
-            to_dispatcher,
             requests: Mutex::new(Some(VecDeque::new())),
             schedule: Mutex::new(schedule),
             batch: Mutex::default(),
-            busy: AtomicUsize::new(0),
-            busy_since: AtomicU64::new(0),
+            charge: Charge::default(),
+            relief: Mutex::default(),
         });
-        sampler.start_thread()?;
+        let number = sampler.common.standby.enlist(Arc::downgrade(&sampler));
+        let _ = sampler.number.set(number);
+        sampler.start_thread(0)?;
         Ok(sampler)
     }
 
-    fn start_thread(self: &Arc<Self>) -> std::io::Result<()> {
+    fn start_thread(self: &Arc<Self>, thread: u32) -> std::io::Result<()> {
         let sampler = Arc::clone(self);
-        self.clock.enter();
+        self.common.clock.enter();
         std::thread::Builder::new()
             .name("alumet-sampler".into())
-            .stack_size(512 * 1024)
             .spawn(move || {
                 // The timer slack is of this thread alone; the default of 50 us is half of the shortest interval.
                 // SAFETY: PR_SET_TIMERSLACK takes a number and touches no memory (prctl(2)).
                 unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
-                // An `Err` says that another thread has taken over.
-                let _ = sampler.run();
-                sampler.clock.leave();
+                // Of a thread that was superseded, the clock was told then.
+                if sampler.run(thread).is_ok() {
+                    sampler.common.clock.leave();
+                }
             })
             .map(drop)
-            .inspect_err(|_| self.clock.leave())
+            .inspect_err(|_| self.common.clock.leave())
     }
 
     /// Asks for something; the receiver resolves when it is done, or when the sampler has finished.
@@ -199,23 +246,32 @@ impl Sampler {
         receiver
     }
 
-    /// If a poll has not returned for `limit`, gives the other sources to a new thread.
-    pub(crate) fn replace_hung_thread(self: &Arc<Self>, limit: Duration) {
-        let busy = self.busy.load(Ordering::Acquire);
-        let Some(slot) = busy.checked_sub(1).and_then(|i| self.slots.get(i)) else { return };
-        let element = &slot.element;
-        let since = self.busy_since.load(Ordering::Acquire);
-        if u128::from(real_millis().saturating_sub(since)) < limit.as_millis() {
-            return;
+    /// If a poll has not returned for `limit`, or what is delivered takes its time, gives everything else to a new thread.
+    /// Returns when to look again.
+    pub(super) fn relieve(self: &Arc<Self>, limit: Duration) -> Option<Duration> {
+        let _one_at_a_time = lock(&self.relief);
+        let (thread, call) = self.charge.load();
+        if call == IDLE {
+            return lock(&self.schedule).next.map(|_| limit);
         }
-        element.hangs(limit);
-        if self.busy.compare_exchange(busy, 0, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        let slot = call.checked_sub(1).and_then(|i| self.slots.get(i as usize));
+        let element = slot.map(|slot| &slot.element);
+        if let Some(element) = element {
+            let left = limit.saturating_sub(self.charge.elapsed());
+            if !left.is_zero() {
+                return Some(left);
+            }
+            element.hangs(limit);
+        }
+        let next = thread.wrapping_add(1);
+        if self.charge.change((thread, call), (next, IDLE)).is_err() {
             // It has returned at this very moment.
-            element.returns();
-            return;
+            element.inspect(|element| element.returns());
+        } else if self.start_thread(next).is_ok() {
+            self.common.clock.leave();
         }
-        // Without another thread the other sources hang too; that is all that can be done.
-        let _ = self.start_thread();
+        // Without another thread everything else hangs, too; that is all that can be done.
+        Some(limit)
     }
 
     /// Takes the source of `element` away, to give it to another sampler. `None` while it is being polled.
@@ -245,8 +301,8 @@ impl Sampler {
         let schedule = lock(&self.schedule);
         // Whoever is stopped goes on with all its threads at once: the tick may have been made by now.
         let made = schedule.late.filter(|(_, made)| time <= *made + LATE).map(|(due, _)| due);
-        let is_polling = self.busy.load(Ordering::Acquire) != 0;
-        let due = made.or(schedule.next.filter(|_| !is_polling));
+        let is_idle = self.charge.load().1 == IDLE;
+        let due = made.or(schedule.next.filter(|_| is_idle));
         due.map(|due| time.since(due)).filter(|late| *late > LATE)
     }
 
@@ -254,16 +310,24 @@ impl Sampler {
         into.merge(&lock(&self.schedule).lateness);
     }
 
-    fn run(&self) -> Result<(), Superseded> {
+    fn run(&self, thread: u32) -> Result<(), Superseded> {
+        if thread > 0 && self.left() > *DELIVERS_FOR.start() {
+            // Whoever was superseded while it delivered has left something.
+            self.deliver(thread)?;
+        }
         loop {
             let request =
                 lock(&self.requests).as_ref().and_then(VecDeque::front).map(|(request, _)| *request);
             if let Some(request) = request {
-                self.execute(request)?;
+                self.execute(request, thread)?;
                 let mut requests = lock(&self.requests);
                 if matches!(request, Request::Finish(_)) {
                     // Dropping what was asked for too late is its answer.
                     *requests = None;
+                    drop(requests);
+                    self.common.standby.release(self.number());
+                    self.common.delivery.sampler_finished();
+                    self.common.delivery.work();
                     return Ok(());
                 }
                 if let Some((_, done)) = requests.as_mut().and_then(VecDeque::pop_front) {
@@ -272,19 +336,31 @@ impl Sampler {
                 }
                 continue;
             }
-            let deadline = lock(&self.schedule).next;
-            let now = self.clock.now();
-            match deadline {
-                Some(deadline) if deadline <= now => self.tick(deadline, now)?,
-                _ => self.clock.sleep(&self.bell, deadline),
+            let (deadline, last_chores) = {
+                let schedule = lock(&self.schedule);
+                (schedule.next, schedule.last_chores)
+            };
+            let now = self.common.clock.now();
+            let chores = self.common.chores.as_ref().map(|_| last_chores + CHORES_UNTIL);
+            match (deadline, chores) {
+                (Some(deadline), _) if deadline <= now => self.tick(deadline, now, thread)?,
+                (_, Some(chores)) if chores <= now => self.do_chores(now),
+                _ => self.common.clock.sleep(&self.bell, deadline.into_iter().chain(chores).min()),
             }
         }
     }
 
-    fn execute(&self, request: Request) -> Result<(), Superseded> {
+    fn do_chores(&self, now: Time) {
+        if let Some(chores) = &self.common.chores {
+            chores();
+            lock(&self.schedule).last_chores = now;
+        }
+    }
+
+    fn execute(&self, request: Request, thread: u32) -> Result<(), Superseded> {
         match request {
             Request::Prime => {
-                self.poll_all(Polled::prime)?;
+                self.poll_all(thread, Polled::prime)?;
             }
             Request::Go(time) => {
                 let mut schedule = lock(&self.schedule);
@@ -295,41 +371,43 @@ impl Sampler {
                 let mut schedule = lock(&self.schedule);
                 (schedule.next, schedule.last) = (None, None);
             }
-            Request::Flush => self.send(true),
+            Request::Flush => self.hand_over(),
             Request::Last => {
-                self.registry.suspends().note(self.clock.now(), self.clock.suspended());
+                self.common.registry.suspends().note(self.common.clock.now(), self.common.clock.suspended());
                 lock(&self.schedule).next = None;
-                self.poll_all(Polled::poll)?;
+                self.poll_all(thread, Polled::poll)?;
             }
             Request::Finish(end) => {
-                self.poll_all(|polled, _, element| polled.finish(end, element))?;
-                self.send(true);
+                self.poll_all(thread, |polled, _, element| polled.finish(end, element))?;
+                self.hand_over();
             }
         }
         Ok(())
     }
 
-    fn tick(&self, deadline: Time, now: Time) -> Result<(), Superseded> {
-        self.registry.suspends().note(now, self.clock.suspended());
+    fn tick(&self, deadline: Time, now: Time, thread: u32) -> Result<(), Superseded> {
+        let Common { clock, registry, pool, standby, .. } = &*self.common;
+        standby.guard(self.number());
+        registry.suspends().note(now, clock.suspended());
         if now.since(deadline) > LATE {
             lock(&self.schedule).late = Some((deadline, now));
         }
         let full = lock(&self.batch).as_ref().is_some_and(|batch| batch.points().len() >= Pool::BATCH_POINTS);
         if full {
-            self.send(false);
+            self.send();
         }
         // Without room nothing is polled: the tick is missed, and what the counters count is in their next increase.
         let has_room = {
             let mut batch = lock(&self.batch);
             if batch.is_none() {
-                *batch = self.pool.take();
+                *batch = pool.take();
             }
             batch.as_ref().is_some_and(|batch| batch.points().len() < Pool::BATCH_POINTS)
         };
         if has_room {
-            self.poll_all(Polled::poll)?;
+            self.poll_all(thread, Polled::poll)?;
         }
-        let after = self.clock.now();
+        let after = clock.now();
         let mut schedule = lock(&self.schedule);
         if has_room {
             schedule.ticks += 1;
@@ -348,17 +426,29 @@ impl Sampler {
         if schedule.next.is_some() {
             schedule.next = Some(deadline + Duration::from_nanos(interval * (passed + 1)));
         }
-        let due = after.since(schedule.last_sent) + self.interval > SEND_EVERY;
+        let is_due = after.since(schedule.last_sent) + self.interval > SEND_EVERY;
+        let has_chores = now.since(schedule.last_chores) >= CHORES_FROM;
         drop(schedule);
-        if due {
-            self.send(false);
+        if has_chores {
+            self.do_chores(now);
+        }
+        if is_due {
+            self.send();
+            self.deliver(thread)?;
+        }
+        if self.interval > standby.hang_after() / 2 {
+            standby.release(self.number());
         }
         Ok(())
     }
 
+    fn number(&self) -> usize {
+        *self.number.get().expect("it is set before the thread is started")
+    }
+
     /// Calls `f` on all active sources and moves what they pushed to the batch.
-    fn poll_all(&self, f: impl Fn(&mut Polled, &dyn Clock, &Element)) -> Result<(), Superseded> {
-        for (i, slot) in self.slots.iter().enumerate() {
+    fn poll_all(&self, thread: u32, f: impl Fn(&mut Polled, &dyn Clock, &Element)) -> Result<(), Superseded> {
+        for (slot, call) in self.slots.iter().zip(1..) {
             if !slot.element.is_active() {
                 continue;
             }
@@ -368,17 +458,15 @@ impl Sampler {
                 Err(TryLockError::WouldBlock) => continue,
             };
             let Some(polled) = polled.as_mut() else { continue };
-            self.busy_since.store(real_millis(), Ordering::Release);
-            self.busy.store(i + 1, Ordering::Release);
-            f(polled, &*self.clock, &slot.element);
-            // While this thread holds the slot, no other can be busy with it.
-            let in_charge = self.busy.compare_exchange(i + 1, 0, Ordering::AcqRel, Ordering::Acquire).is_ok();
+            self.charge.begin(thread, call)?;
+            f(polled, &*self.common.clock, &slot.element);
+            let ended = self.charge.end(thread, call);
             self.collect(&mut polled.scratch);
-            if !in_charge {
+            if ended.is_err() {
                 // It came back after all: the thread in charge polls it again from now on.
                 slot.element.returns();
-                return Err(Superseded);
             }
+            ended?;
         }
         Ok(())
     }
@@ -389,7 +477,7 @@ impl Sampler {
         }
         let mut batch = lock(&self.batch);
         while batch.is_none() {
-            *batch = self.pool.take();
+            *batch = self.common.pool.take();
             if batch.is_none() {
                 // Only outside a tick (the last reading): it waits for the outputs rather than lose it.
                 std::thread::sleep(Duration::from_millis(1));
@@ -399,21 +487,49 @@ impl Sampler {
         shared.append(scratch);
     }
 
-    /// Sends the batch on. If the queue is full, it is kept for the next time, unless `wait` says to wait.
-    fn send(&self, wait: bool) {
-        let Some(batch) = lock(&self.batch).take_if(|batch| !batch.is_empty()) else {
-            return;
-        };
-        lock(&self.schedule).last_sent = self.clock.now();
-        let message = Message::Batch(batch);
-        if wait {
-            // The dispatcher lives longer than the samplers, unless the runtime was dropped: then nobody listens.
-            let _ = self.to_dispatcher.blocking_send(message);
-        } else if let Err(mpsc::error::TrySendError::Full(Message::Batch(batch))) =
-            self.to_dispatcher.try_send(message)
-        {
+    /// The time to the next tick.
+    fn left(&self) -> Duration {
+        let next = lock(&self.schedule).next;
+        next.map_or(Duration::MAX, |next| next.since(self.common.clock.now()))
+    }
+
+    fn take_batch(&self) -> Option<Arc<Batch>> {
+        let batch = lock(&self.batch).take_if(|batch| !batch.is_empty())?;
+        lock(&self.schedule).last_sent = self.common.clock.now();
+        Some(batch)
+    }
+
+    /// Puts the batch up for delivery. If there is no room, it is kept for the next time.
+    fn send(&self) {
+        let Some(batch) = self.take_batch() else { return };
+        if let Err(batch) = self.common.delivery.put(batch) {
             *lock(&self.batch) = Some(batch);
         }
+        if self.interval < DELIVERS_FROM {
+            self.common.delivery.call();
+        }
+    }
+
+    /// The same, but waits for room.
+    fn hand_over(&self) {
+        if let Some(batch) = self.take_batch() {
+            self.common.delivery.put_patiently(batch);
+        }
+    }
+
+    /// Delivers, if there is time between two ticks, what was put up for it: by this or by another sampler.
+    fn deliver(&self, thread: u32) -> Result<(), Superseded> {
+        let Common { delivery, standby, .. } = &*self.common;
+        if self.interval < DELIVERS_FROM {
+            return Ok(());
+        }
+        let limit = self.left().clamp(*DELIVERS_FOR.start(), *DELIVERS_FOR.end());
+        standby.look_after(self.number(), limit);
+        self.charge.begin(thread, DELIVERS)?;
+        delivery.work();
+        self.charge.end(thread, DELIVERS)?;
+        standby.look_after(self.number(), standby.hang_after() * 2);
+        Ok(())
     }
 }
 

@@ -104,7 +104,7 @@ fn failure(pid: i32, error: io::Error) -> AttachError {
     }
 }
 
-fn pidfd_open(pid: i32) -> Result<OwnedFd, AttachError> {
+pub(super) fn pidfd_open(pid: i32) -> Result<OwnedFd, AttachError> {
     // SAFETY: pidfd_open takes two numbers and returns a new descriptor (close-on-exec) or -1.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     if fd >= 0 {

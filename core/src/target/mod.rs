@@ -229,11 +229,7 @@ impl Target {
     /// The runtime cannot wait for descriptors.
     pub async fn exited(&self) -> std::io::Result<()> {
         for pidfd in self.pidfds() {
-            // SAFETY: the descriptor is open for as long as `self` is borrowed, and so longer than the registration.
-            let ready = unsafe { AsyncFd::register_with_interest(pidfd.as_fd(), Interest::READABLE)? };
-            while !has_ended(pidfd) {
-                ready.readable().await?.clear_ready();
-            }
+            until_readable(pidfd).await?;
         }
         self.has_exited();
         Ok(())
@@ -246,8 +242,14 @@ impl Target {
         note(None);
         let mut pause = Duration::from_millis(1);
         while !self.is_over() {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(50));
+            match self.living_pidfd() {
+                Some(pidfd) if until_readable(&pidfd).await.is_ok() => pause = Duration::from_millis(1),
+                // Its parent has not waited for it yet, for example.
+                _ => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_millis(50));
+                }
+            }
         }
         note(Some(RealClock.now()));
     }
@@ -393,6 +395,15 @@ impl Target {
             .collect()
     }
 
+    /// A descriptor of some process of the tree that lives.
+    fn living_pidfd(&self) -> Option<OwnedFd> {
+        let hold = |survivor: Survivor| Some((survivor.pid, attached::pidfd_open(survivor.pid).ok()?));
+        let (pid, pidfd) = self.survivors().into_iter().find_map(hold)?;
+        // It may have ended, and its pid be another's, before the descriptor was opened. If not by now, it holds it.
+        let is_it = self.survivors().iter().any(|survivor| survivor.pid == pid);
+        is_it.then_some(pidfd)
+    }
+
     /// Sends a signal to the application's first process, if it was launched.
     pub fn signal(&self, signal: libc::c_int) {
         let Some(launched) = self.launched() else { return };
@@ -462,6 +473,16 @@ impl Target {
             launched.leave();
         }
     }
+}
+
+/// Resolves when the process behind a pidfd has ended.
+async fn until_readable(pidfd: &OwnedFd) -> std::io::Result<()> {
+    // SAFETY: the descriptor is open for as long as it is borrowed, and so longer than the registration.
+    let ready = unsafe { AsyncFd::register_with_interest(pidfd.as_fd(), Interest::READABLE)? };
+    while !has_ended(pidfd) {
+        ready.readable().await?.clear_ready();
+    }
+    Ok(())
 }
 
 /// Whether the process behind a pidfd has ended (pidfd_open(2): it becomes readable then).

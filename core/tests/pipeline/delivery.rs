@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use alumet::testing::Collect;
 use alumet::{
-    Batch, Bound, Consumer, Kind, Metric, Output, Overflow, Point, Registry, Series, SeriesId, Source,
-    Totals, Transform,
+    Batch, Bound, Consumer, Interval, Kind, Metric, Output, Overflow, Point, Registry, Series, SeriesId,
+    Source, Totals, Transform,
 };
 
 use crate::{Lab, Run, TICK, blocked, until};
@@ -145,6 +146,51 @@ async fn where_points_may_be_dropped_the_slow_output_counts_them_and_the_fast_on
     assert_eq!(slow.points + slow.lost, 101);
     assert!(slow.lost > 80, "what waits is bounded: {}", slow.lost);
     assert_eq!(done.element("collect").lost, 0);
+}
+
+/// Whoever delivers is taken over while an output keeps it: the outputs behind it, and the sampler, go on.
+#[tokio::test]
+async fn an_output_that_does_not_return_keeps_neither_the_sampler_nor_the_outputs_behind_it() {
+    for (interval, overflow) in [(1, Overflow::Drop), (10, Overflow::Drop), (30, Overflow::Wait)] {
+        let mut lab = Lab::real();
+        lab.interval = Interval::from_millis(interval);
+        lab.agent.overflow(overflow);
+        lab.agent.hang_after(Duration::from_secs(3600));
+        let (release, written, output) = slow();
+        lab.output("slow", output);
+        let behind = Collect::new();
+        lab.output("behind", behind.clone());
+        let polls = lab.ones("work");
+        let run = lab.start().await;
+        // More than would be made if they waited for it, and no more than fits in front of it.
+        until(|| polls.load(Ordering::SeqCst) > 5 && behind.points().len() > 3).await;
+        assert_eq!(written.load(Ordering::SeqCst), 0);
+        drop(release);
+        let done = run.finish().await;
+        let all = polls.load(Ordering::SeqCst) - 1;
+        assert_eq!(behind.points().len() as u64, all, "each of them once");
+        assert_eq!(done.element("slow").points + done.element("slow").lost, all);
+    }
+}
+
+#[tokio::test]
+async fn a_transform_that_does_not_return_keeps_no_sampler() {
+    let mut lab = Lab::real();
+    lab.interval = Interval::from_millis(10);
+    lab.agent.hang_after(Duration::from_secs(3600));
+    let (release, mut gate) = blocked();
+    let transform = move |_: &mut Batch| {
+        gate();
+        Ok(())
+    };
+    lab.agent.setup().transform("slow", transform);
+    let polls = lab.ones("work");
+    let run = lab.start().await;
+    until(|| polls.load(Ordering::SeqCst) > 50).await;
+    assert!(run.values("work").is_empty());
+    drop(release);
+    let done = run.finish().await;
+    assert_eq!(done.values("work").len() as u64, polls.load(Ordering::SeqCst) - 1);
 }
 
 #[tokio::test]
