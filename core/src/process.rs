@@ -1,7 +1,9 @@
-//! The kernel's text about one process: parsers only. And whether `/proc` has the text of this namespace's processes.
+//! The kernel's text about one process: parsers, and the one reader of what is asked most. And whether `/proc` has the text of this namespace's processes.
 //!
 //! Formats: proc_pid_stat(5), proc_pid_statm(5), proc_pid_status(5), proc_pid_smaps(5), proc_pid_io(5).
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 /// One clock tick, in which the kernel gives CPU times (sysconf(3), proc_stat(5)).
@@ -73,6 +75,15 @@ impl<'a> Stat<'a> {
     /// Whether the main thread has ended and others have not: then the memory of the process is in the files of those alone.
     pub fn is_main_thread_over(&self) -> bool {
         matches!(self.state, 'Z' | 'X') && self.threads > 1
+    }
+
+    /// What `f` says of a process, unless that is gone.
+    pub(crate) fn of<T>(pid: i32, f: impl FnOnce(&Stat<'_>) -> T) -> Option<T> {
+        // Three system calls; to ask for the size first, and again whether that was all, costs as much again. It is not half
+        // as long.
+        let mut text = [0; 2048];
+        let n = File::open(format!("/proc/{pid}/stat")).ok()?.read_at(&mut text, 0).ok()?;
+        Some(f(&Stat::parse(&text[..n]).ok()?))
     }
 
     /// # Errors

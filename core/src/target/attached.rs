@@ -129,9 +129,17 @@ pub(super) fn pidfd_open(pid: i32) -> Result<OwnedFd, AttachError> {
 #[derive(Debug)]
 pub(super) struct Attached {
     roots: Vec<Root>,
-    /// Every process of the tree that was seen and lives, with its start in ticks since boot: one whose parent has died
-    /// belongs to the tree as before, though nothing shows it any more.
-    known: Mutex<BTreeMap<i32, u64>>,
+    /// Every process of the tree that was seen and is there: one whose parent has died belongs to the tree as before, though
+    /// nothing shows it any more.
+    known: Mutex<BTreeMap<i32, Seen>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    /// Since boot: another process with this pid has another start.
+    start_ticks: u64,
+    has_ended: bool,
+    threads: usize,
 }
 
 impl Attached {
@@ -139,7 +147,9 @@ impl Attached {
     /// If there is no root.
     pub(super) fn new(roots: Vec<Root>) -> Self {
         assert!(!roots.is_empty(), "somebody is attached to");
-        let known = roots.iter().map(|root| (root.pid, root.start_ticks)).collect();
+        let seen =
+            |root: &Root| (root.pid, Seen { start_ticks: root.start_ticks, has_ended: false, threads: 1 });
+        let known = roots.iter().map(seen).collect();
         Self { roots, known: Mutex::new(known) }
     }
 
@@ -154,29 +164,68 @@ impl Attached {
 
     /// The roots and all their descendants, but for this process: it may be one of them.
     pub(super) fn members(&self, out: &mut Vec<i32>) {
+        self.look(|pid, _| out.push(pid));
+    }
+
+    /// Those of them that have not ended.
+    pub(super) fn living(&self, out: &mut Vec<i32>) {
+        self.look(|pid, seen| {
+            if !seen.has_ended {
+                out.push(pid);
+            }
+        });
+    }
+
+    /// How many they are, and how many threads they have.
+    pub(super) fn count(&self) -> (usize, usize) {
+        let (mut processes, mut threads) = (0, 0);
+        self.look(|_, seen| {
+            processes += 1;
+            threads += seen.threads;
+        });
+        (processes, threads)
+    }
+
+    /// One file for each, and another for those that may have children: of one that has ended, others are the children's
+    /// parents, and there may be thousands that nobody waits for.
+    fn look(&self, mut each: impl FnMut(i32, Seen)) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|pid, start| start_ticks(*pid) == Some(*start));
-        let mut next = out.len();
-        out.extend(known.keys());
+        known.retain(|pid, seen| {
+            let now = see(*pid).filter(|now| now.start_ticks == seen.start_ticks);
+            now.inspect(|now| *seen = *now).is_some()
+        });
         let itself = std::process::id() as i32;
+        let mut parents: Vec<i32> = Vec::new();
+        let mut visit = |pid, seen: Seen, parents: &mut Vec<i32>| {
+            each(pid, seen);
+            if !seen.has_ended {
+                parents.push(pid);
+            }
+        };
+        known.iter().for_each(|(pid, seen)| visit(*pid, *seen, &mut parents));
         let mut children = Vec::new();
-        while let Some(pid) = out.get(next).copied() {
+        let mut next = 0;
+        while let Some(parent) = parents.get(next).copied() {
             next += 1;
-            tree::children(pid, &mut children);
+            tree::children(parent, &mut children);
             for child in children.drain(..).filter(|child| *child != itself) {
                 if !known.contains_key(&child)
-                    && let Some(start) = start_ticks(child)
+                    && let Some(seen) = see(child)
                 {
-                    known.insert(child, start);
-                    out.push(child);
+                    known.insert(child, seen);
+                    visit(child, seen, &mut parents);
                 }
             }
         }
     }
 }
 
-fn start_ticks(pid: i32) -> Option<u64> {
-    Some(Stat::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?).ok()?.start_ticks)
+fn see(pid: i32) -> Option<Seen> {
+    Stat::of(pid, |stat| Seen {
+        start_ticks: stat.start_ticks,
+        has_ended: stat.has_ended(),
+        threads: stat.threads as usize,
+    })
 }
 
 #[cfg(test)]

@@ -41,13 +41,11 @@ impl<T, E> Cover<T, E> {
         cover
     }
 
-    /// Of a living tree.
-    pub(super) fn of_all(members: impl Fn(&mut Vec<i32>), mut open: impl FnMut(i32) -> Result<T, E>) -> Self {
+    /// Of a living tree, given who lives.
+    pub(super) fn of_all(living: impl Fn(&mut Vec<i32>), mut open: impl FnMut(i32) -> Result<T, E>) -> Self {
         let look = || {
             let mut pids = Vec::new();
-            members(&mut pids);
-            // Of thousands of zombies, none has a thread to be visited.
-            pids.retain(|pid| has_threads(*pid));
+            living(&mut pids);
             let threads: BTreeSet<i32> = pids.iter().flat_map(|pid| tree::threads(*pid)).collect();
             (pids, threads)
         };
@@ -107,23 +105,15 @@ fn wait_for_copies(pid: i32) {
     let _ = fs::read(format!("/proc/{pid}/cmdline"));
 }
 
-/// Whether something of the process still runs; its main thread may have ended.
-fn has_threads(pid: i32) -> bool {
-    let text = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-    Stat::parse(&text).is_ok_and(|stat| !stat.has_ended())
-}
-
 /// Whether it is there and does not just end.
 fn lives(tid: i32) -> bool {
-    let text = fs::read(format!("/proc/{tid}/stat")).unwrap_or_default();
-    Stat::parse(&text).is_ok_and(|stat| !stat.exiting && !stat.has_ended())
+    Stat::of(tid, |stat| !stat.exiting && !stat.has_ended()).unwrap_or(false)
 }
 
 /// Whether it waits for its parent, or is gone.
 fn has_ended(tid: i32) -> bool {
-    let text = fs::read(format!("/proc/{tid}/stat")).unwrap_or_default();
     // Of a thread, the file tells of its whole process but for the state.
-    Stat::parse(&text).is_ok_and(|stat| matches!(stat.state, 'Z' | 'X'))
+    Stat::of(tid, |stat| matches!(stat.state, 'Z' | 'X')).unwrap_or(false)
 }
 
 /// The pid that was handed out last, and how many there are; `None` where that is hidden.

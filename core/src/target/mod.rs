@@ -290,9 +290,14 @@ impl Target {
 
     /// How many processes the tree has, and how many threads.
     pub fn count(&self) -> (usize, usize) {
-        let mut pids = Vec::new();
-        self.members(&mut pids);
-        (pids.len(), pids.iter().map(|pid| threads(*pid).count()).sum())
+        match &self.way {
+            Way::Launched(launched) => {
+                let mut pids = Vec::new();
+                launched.members(&mut pids);
+                (pids.len(), pids.iter().map(|pid| threads(*pid).count()).sum())
+            }
+            Way::Attached(attached) => attached.count(),
+        }
     }
 
     /// Calls `open` for every living thread of the tree, such that whatever it attaches to a thread, and which the
@@ -304,7 +309,7 @@ impl Target {
     pub fn cover<T, E>(&self, open: impl FnMut(i32) -> Result<T, E>) -> Cover<T, E> {
         match &self.way {
             Way::Launched(launched) => Cover::of_one(launched.pid, open),
-            Way::Attached(attached) => Cover::of_all(|pids| attached.members(pids), open),
+            Way::Attached(attached) => Cover::of_all(|pids| attached.living(pids), open),
         }
     }
 
@@ -377,7 +382,10 @@ impl Target {
 
     fn living<T>(&self, f: impl Fn(i32, &Stat<'_>) -> Option<T>) -> Vec<T> {
         let mut pids = Vec::new();
-        self.members(&mut pids);
+        match &self.way {
+            Way::Launched(launched) => launched.members(&mut pids),
+            Way::Attached(attached) => attached.living(&mut pids),
+        }
         pids.into_iter()
             .filter_map(|pid| {
                 let text = match std::fs::read(format!("/proc/{pid}/stat")) {

@@ -110,16 +110,16 @@ impl Thread {
         buffer: &mut [u8],
     ) -> Result<Option<Self>, Contradiction> {
         let file = |name| ProcFile::open(format!("/proc/{process}/task/{tid}/{name}"));
-        let (Ok(stat), Ok(status)) = (file("stat"), file("status")) else { return Ok(None) };
-        let schedstat = file("schedstat").ok();
-        let Ok(reading) = read(&stat, &status, schedstat.as_ref(), buffer) else { return Ok(None) };
+        let (Ok(mut stat), Ok(mut status)) = (file("stat"), file("status")) else { return Ok(None) };
+        let mut schedstat = file("schedstat").ok();
+        let Ok(reading) = read(&mut stat, &mut status, schedstat.as_mut(), buffer) else { return Ok(None) };
         let from = if reading.start_ticks < since_ticks { reading.counters } else { Default::default() };
         let counters = counters(registry, process, tid, &reading.name, from)?;
         Ok(Some(Self { process, stat, status, schedstat, name: reading.name, counters }))
     }
 
-    fn read(&self, buffer: &mut [u8]) -> io::Result<Reading> {
-        read(&self.stat, &self.status, self.schedstat.as_ref(), buffer)
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<Reading> {
+        read(&mut self.stat, &mut self.status, self.schedstat.as_mut(), buffer)
     }
 
     /// Pushes a reading, with no more CPU time than `most`, in nanoseconds; returns how much. A thread that has changed its
@@ -164,9 +164,9 @@ impl Thread {
 }
 
 fn read(
-    stat: &ProcFile,
-    status: &ProcFile,
-    schedstat: Option<&ProcFile>,
+    stat: &mut ProcFile,
+    status: &mut ProcFile,
+    schedstat: Option<&mut ProcFile>,
     buffer: &mut [u8],
 ) -> io::Result<Reading> {
     let on_cpu = schedstat.and_then(|file| {

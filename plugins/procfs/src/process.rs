@@ -39,6 +39,8 @@ const GOING_ATTEMPTS: u32 = 50;
 pub(crate) struct ProcFile {
     path: String,
     file: Option<File>,
+    /// Whether it stays open after the first reading.
+    is_kept: bool,
 }
 
 impl ProcFile {
@@ -46,21 +48,24 @@ impl ProcFile {
         let file = File::open(&path)?;
         let keep =
             OPEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < *OPEN_FILES).then_some(n + 1));
-        Ok(Self { path, file: keep.is_ok().then_some(file) })
+        Ok(Self { path, file: Some(file), is_kept: keep.is_ok() })
     }
 
-    pub(crate) fn read<'b>(&self, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
+    pub(crate) fn read<'b>(&mut self, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
         let n = match &self.file {
             Some(file) => file.read_at(buffer, 0)?,
             None => File::open(&self.path)?.read_at(buffer, 0)?,
         };
+        if !self.is_kept {
+            self.file = None;
+        }
         Ok(&buffer[..n])
     }
 }
 
 impl Drop for ProcFile {
     fn drop(&mut self) {
-        if self.file.is_some() {
+        if self.is_kept {
             OPEN.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -126,6 +131,8 @@ pub struct Process {
     pub start_ticks: u64,
     /// The last reading.
     pub last: Reading,
+    /// Whether everything was read of it after its end.
+    is_complete: bool,
     stat: ProcFile,
     status: ProcFile,
     io: Option<ProcFile>,
@@ -162,12 +169,13 @@ impl Process {
     /// It has gone, or may not be read.
     pub fn open(pid: i32, buffer: &mut [u8]) -> io::Result<Self> {
         let file = |name| ProcFile::open(format!("/proc/{pid}/{name}"));
-        let stat = file("stat")?;
+        let mut stat = file("stat")?;
         let start_ticks = Stat::parse(stat.read(buffer)?).map_err(io::Error::other)?.start_ticks;
         let mut process = Self {
             pid,
             start_ticks,
             last: Reading::default(),
+            is_complete: false,
             stat,
             status: file("status")?,
             // Another user's process: its I/O is in the usage when it is reaped.
@@ -210,6 +218,11 @@ impl Process {
         if stat.start_ticks != self.start_ticks {
             return Err(io::ErrorKind::NotFound.into());
         }
+        if self.is_complete && stat.has_ended() {
+            // Nothing changes any more until its parent waits for it, and there may be thousands.
+            self.last.parent = stat.ppid;
+            return Ok(self.last);
+        }
         if self.comm != stat.comm {
             self.comm.clear();
             self.comm.extend_from_slice(stat.comm);
@@ -241,9 +254,10 @@ impl Process {
                 self.io_attempts -= 1;
                 self.io = ProcFile::open(format!("/proc/{}/io", self.pid)).ok();
             }
-            let io = self.io.as_ref().and_then(|io| Io::parse(io.read(buffer).ok()?).ok());
+            let io = self.io.as_mut().and_then(|io| Io::parse(io.read(buffer).ok()?).ok());
             reading.io = io.or(self.last.io);
         }
+        self.is_complete = !reading.alive;
         self.last = reading;
         Ok(reading)
     }
