@@ -13,7 +13,8 @@ pub struct Allowance {
     cheap: Duration,
     times: u32,
     has_begun: bool,
-    not_before: Time,
+    /// When the last reading that was not cheap ended, and what it took.
+    last: Option<(Time, Duration)>,
 }
 
 impl Default for Allowance {
@@ -25,19 +26,25 @@ impl Default for Allowance {
 impl Allowance {
     /// A reading that takes more than `cheap` is followed by none for `times` as long as it took.
     pub const fn new(cheap: Duration, times: u32) -> Self {
-        Self { cheap, times, has_begun: false, not_before: Time::from_nanos(0) }
+        Self { cheap, times, has_begun: false, last: None }
     }
 
     /// A reading begins, unless it is too early for one. Returns what [`Self::end`] wants to know.
     pub fn begin(&self) -> Option<Duration> {
-        (RealClock.now() >= self.not_before).then(thread_cpu)
+        self.begin_after(self.times)
+    }
+
+    /// The same, where it is too early until `times` as long as the last reading took have passed.
+    pub fn begin_after(&self, times: u32) -> Option<Duration> {
+        let is_early = |(ended, cost): (Time, Duration)| RealClock.now() < ended + cost * times;
+        (!self.last.is_some_and(is_early)).then(thread_cpu)
     }
 
     /// The reading that began with this has ended. The first one, for the baseline, does not count.
     pub fn end(&mut self, begun: Duration) {
         let cost = thread_cpu().saturating_sub(begun);
         if std::mem::replace(&mut self.has_begun, true) && cost > self.cheap {
-            self.not_before = RealClock.now() + cost * self.times;
+            self.last = Some((RealClock.now(), cost));
         }
     }
 }

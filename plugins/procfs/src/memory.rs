@@ -3,8 +3,8 @@
 //!
 //! For a process alone, that is its resident size, of which the kernel keeps the peak. For several, their shares are added up,
 //! which are costly to read (twice 24 us for a small process, 10 ms for a resident gigabyte, while its address space is locked).
-//! So they are read only if something has changed, and in a fiftieth of the time: of what is in between nobody knows, and the
-//! peak of several processes is a lower bound.
+//! So they are read only if something has changed, in a fiftieth of the time while they may set a new peak, and in a
+//! five-hundredth else: of what is in between nobody knows, and the peak of several processes is a lower bound.
 //!
 //! Page cache is in it as far as it is mapped: what is in the cache of files that are read depends on what was in it before.
 //! The mark of the cgroup, which has all of it, and the kernel's own memory, stands apart.
@@ -34,6 +34,11 @@ const ONE_SAMPLED: &str = "it is the largest sample";
 /// Why a peak may be that of alumet's own memory, which the process had before it was the application.
 const OWN: &str = "it is too small, or the run too short, to be told from alumet's own";
 
+/// After a reading, none is made for so many times as long as it took,
+const GROWING: u32 = 50;
+/// where there is hardly a new peak to be found.
+const STEADY: u32 = 500;
+
 /// Up to this size, the resident size of a process is looked up page by page: since Linux 6.2 the usual count lags behind by
 /// up to some dozens of pages per CPU.
 const SMALL: u64 = 16 << 20;
@@ -62,6 +67,26 @@ pub struct Memory {
 struct Peaks {
     tree: u64,
     process: u64,
+    /// Whether the last sum of all was none.
+    is_steady: bool,
+    /// The most that the resident sizes came to at a sum.
+    resident: u64,
+}
+
+impl Peaks {
+    /// How long a reading can wait while the resident sizes come to `resident`, in what the last one took. What processes
+    /// have together is no more than that: up to the peak it cannot be a new one. And if it was none the last time, only
+    /// pages that they no longer share can make it one.
+    fn pause(&self, resident: u64) -> u32 {
+        let is_as_before = self.is_steady && resident <= self.resident + self.resident / 50;
+        if resident <= self.tree || is_as_before { STEADY } else { GROWING }
+    }
+
+    /// The sum was this while the resident sizes came to that.
+    fn compare(&mut self, sum: u64, resident: u64) {
+        self.is_steady = sum <= self.tree + self.tree / 100;
+        self.resident = self.resident.max(resident);
+    }
 }
 
 /// A living process at a reading. Its memory is as before if this is: to write to a page that it shared until then is a
@@ -96,7 +121,7 @@ impl Memory {
             registry: Arc::clone(registry),
             now: Vec::new(),
             summed: (Vec::new(), 0),
-            allowance: Allowance::new(Duration::ZERO, 50),
+            allowance: Allowance::new(Duration::ZERO, GROWING),
             peaks: Peaks::default(),
             seen_several: false,
             hidden: false,
@@ -147,9 +172,11 @@ impl Memory {
             return Some(self.summed.1);
         }
         let otherwise = is_alone.then_some(largest);
-        let Some(begun) = self.allowance.begin() else { return otherwise };
+        let pause = self.peaks.pause(all);
+        let Some(begun) = self.allowance.begin_after(pause) else { return otherwise };
         let sum = self.sum(buffer);
         self.allowance.end(begun);
+        self.peaks.compare(sum, all);
         self.summed.0.clone_from(&self.now);
         self.summed.1 = sum.max(otherwise.unwrap_or(0));
         Some(self.summed.1)
@@ -396,6 +423,21 @@ mod tests {
         // Of the second there is nothing more.
         let common = [first[0].common(of(30 * MB)), first[2].common(of(30 * MB))];
         assert_eq!(sum(&common), 60 * MB);
+    }
+
+    #[test]
+    fn what_can_hardly_be_a_new_peak_is_read_more_seldom() {
+        let mut peaks = Peaks::default();
+        let mut read = |sum: u64, resident: u64| {
+            let pause = peaks.pause(resident * MB);
+            peaks.compare(sum * MB, resident * MB);
+            peaks.tree = peaks.tree.max(sum * MB);
+            pause
+        };
+        assert_eq!([read(20, 120), read(70, 120), read(120, 120)], [GROWING; 3], "copies of what was shared");
+        assert_eq!([read(60, 110), read(119, 120)], [STEADY; 2], "no more than the peak");
+        assert_eq!([read(100, 200), read(100, 202)], [GROWING, STEADY], "shared, as it was");
+        assert_eq!(read(150, 230), GROWING);
     }
 
     #[test]
