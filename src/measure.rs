@@ -8,15 +8,14 @@ use alumet::file::reason;
 use alumet::privilege::CapabilitySet;
 use alumet::{
     Agent, Availability, Consumer, ElementKind, Missing, Plugin, PluginEntry, Report, Target, Totals,
+    Unavailable,
 };
 use alumet_plugin_attribution::Attribute;
 use alumet_plugin_csv::Csv;
 use alumet_plugin_estimate::Estimation;
-use alumet_plugin_nvml::Nvml;
 use alumet_plugin_perf::Perf;
 use alumet_plugin_perf::refusal::Refusal;
 use alumet_plugin_procfs::Procfs;
-use alumet_plugin_rapl::Rapl;
 
 use crate::cli::{Outputs, Settings};
 use crate::config::{Config, Flag, Origin, Selection};
@@ -153,10 +152,8 @@ impl<'a> Measurement<'a> {
         for plugin in &plugins::ALL {
             let selection = self.config.selection(plugin);
             let wanted = plugin.name == Csv::NAME && self.csv.path.is_some();
-            // The first counter of the machine costs the kernel some 10 ms, and waking a GPU's driver its time; for
-            // nobody, that is too much.
-            let is_costly = [Perf::NAME, Rapl::NAME, Nvml::NAME, Estimation::NAME].contains(&plugin.name);
-            let unread = is_costly && selection == Selection::Default && !self.has_reader();
+            // For nobody, nothing is measured.
+            let unread = selection == Selection::Default && !self.has_reader();
             if (selection == Selection::Out || unread) && !wanted {
                 continue;
             }
@@ -227,7 +224,11 @@ impl<'a> Measurement<'a> {
             return Err(Failure::from(wrong));
         }
         // Looking first would cost every run time; a plugin that cannot start is asked why.
-        let status = match plugin.probe(config, &self.config.host())? {
+        let availability = match error.downcast_ref::<Unavailable>() {
+            Some(why) => Availability::Unavailable(why.clone().into()),
+            None => plugin.probe(config, &self.config.host())?,
+        };
+        let status = match availability {
             Availability::Unavailable(missing) => SourceStatus::unavailable(plugin.name, &missing),
             Availability::Available => SourceStatus::failed(plugin.name, format!("{error:#}")),
         };

@@ -262,9 +262,14 @@ async fn begin(
 
 /// The chores of a run without a sampler.
 async fn keep_house(target: Arc<Target>) {
+    const SHORTEST: Duration = Duration::from_millis(500);
+    let mut pause = SHORTEST;
     loop {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(pause).await;
+        let before = target.reaped();
         target.reap_orphans();
+        // Where there are none, nobody is woken for them.
+        pause = if target.reaped() == before { (pause * 2).min(SHORTEST * 20) } else { SHORTEST };
     }
 }
 

@@ -20,6 +20,22 @@ impl Availability {
     }
 }
 
+/// Why a plugin cannot start, from one that knows it by then: nobody has to [probe](crate::Plugin::probe) what was just tried.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Unavailable {
+    /// Why.
+    pub reason: String,
+    /// What would change that; empty if nothing would.
+    pub remedy: String,
+}
+
+impl From<Unavailable> for Missing {
+    fn from(Unavailable { reason, remedy }: Unavailable) -> Self {
+        Self { reason, remedy, ..Self::default() }
+    }
+}
+
 /// A quantity that cannot be had: never 0, never missing without a word.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Missing {

@@ -1,5 +1,6 @@
 //! Where the machine's own files are.
 
+use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -57,21 +58,24 @@ impl Host {
         sysfs.join("bus/event_source/devices")
     }
 
-    /// Whether this is a virtual machine, as far as that shows.
-    pub fn is_virtual(&self) -> bool {
-        // The kernel writes it anew for each reader, all CPUs of it.
-        static HERE: OnceLock<bool> = OnceLock::new();
+    /// What the kernel says of the CPUs (proc_cpuinfo(5)); empty where it says nothing.
+    pub fn cpuinfo(&self) -> Cow<'static, str> {
+        // It is written anew for each reader, all CPUs of it, which may take milliseconds.
+        static HERE: OnceLock<String> = OnceLock::new();
+        let read = || std::fs::read_to_string(self.procfs("cpuinfo")).unwrap_or_default();
         match self.procfs == Path::new("/proc") {
-            true => *HERE.get_or_init(|| self.look_for_hypervisor()),
-            false => self.look_for_hypervisor(),
+            true => Cow::Borrowed(HERE.get_or_init(read)),
+            false => Cow::Owned(read()),
         }
     }
 
+    /// Whether this is a virtual machine, as far as that shows.
+    ///
     /// x86 CPUs say it themselves (`flags` in proc_cpuinfo(5)). Where they cannot, the machine's description does: that
     /// of the firmware (DMI), or the device tree. The names are those of systemd-detect-virt(1).
-    fn look_for_hypervisor(&self) -> bool {
+    pub fn is_virtual(&self) -> bool {
         let read = |path: PathBuf| std::fs::read_to_string(path).unwrap_or_default();
-        let cpuinfo = read(self.procfs("cpuinfo"));
+        let cpuinfo = self.cpuinfo();
         if let Some(flags) = cpuinfo.lines().find(|line| line.starts_with("flags")) {
             return flags.split_ascii_whitespace().any(|flag| flag == "hypervisor");
         }

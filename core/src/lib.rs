@@ -53,7 +53,7 @@ mod watts;
 
 pub use agent::{Agent, Control, OwnCost, Report, Running, StartError};
 pub use allowance::Allowance;
-pub use availability::{Availability, Gaps, Missing};
+pub use availability::{Availability, Gaps, Missing, Unavailable};
 pub use batch::Batch;
 pub use bound::{Bound, BoundNotice};
 pub use cadence::Cadence;

@@ -83,7 +83,10 @@ impl Launched {
     /// of which no parent is in this namespace's `/proc` through the cgroup. In the order of their pids.
     pub(super) fn members(&self, out: &mut Vec<i32>) {
         let mut found = Vec::new();
-        tree::of_child((!self.is_reaped()).then_some(self.pid), &self.others, &mut found);
+        // Whoever lives of the tree is a child of this process, its subreaper, or descends from one.
+        if !self.is_reaped() || has_children() {
+            tree::of_child((!self.is_reaped()).then_some(self.pid), &self.others, &mut found);
+        }
         self.cgroup_members(&mut found);
         found.sort_unstable();
         found.dedup();

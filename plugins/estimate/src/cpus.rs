@@ -47,8 +47,7 @@ pub enum Chassis {
 impl Cpus {
     /// Those of this machine.
     pub fn of(host: &Host) -> Self {
-        let text = std::fs::read_to_string(host.procfs("cpuinfo")).unwrap_or_default();
-        let mut cpus = Self::parse(&text);
+        let mut cpus = Self::parse(&host.cpuinfo());
         let online =
             sysfs::read(&host.sysfs("devices/system/cpu/online")).ok().and_then(|text| cpu_list(&text));
         let online = online.unwrap_or_default();

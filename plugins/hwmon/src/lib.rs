@@ -21,7 +21,7 @@ pub mod text;
 
 use std::collections::HashSet;
 
-use alumet::{Availability, Host, Interval, Plugin, Setup};
+use alumet::{Availability, Host, Interval, Plugin, Setup, Unavailable};
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
@@ -57,10 +57,7 @@ impl Plugin for Hwmon {
         let found = find(host);
         let mut results = found.iter().map(Found::try_open);
         match results.next() {
-            None => {
-                let why = if host.is_virtual() { ": this is a virtual machine" } else { "" };
-                Availability::unavailable(format!("no energy or power sensor here{why}"), "")
-            }
+            None => Availability::Unavailable(none(host).into()),
             Some(Err(obstacle)) if !results.any(|result| result.is_ok()) => {
                 Availability::unavailable(obstacle.to_string(), obstacle.remedy())
             }
@@ -71,7 +68,11 @@ impl Plugin for Hwmon {
     fn start(config: Config, setup: &mut Setup<'_>) -> anyhow::Result<()> {
         let mut names = HashSet::new();
         let mut devices = Vec::new();
-        for found in find(setup.host()) {
+        let found = find(setup.host());
+        if found.is_empty() {
+            return Err(none(setup.host()).into());
+        }
+        for found in found {
             devices.extend(Device::open(found, &mut names, setup)?);
         }
         if devices.is_empty() {
@@ -82,6 +83,11 @@ impl Plugin for Hwmon {
         setup.blocking_source("sensors", config.interval, devices);
         Ok(())
     }
+}
+
+fn none(host: &Host) -> Unavailable {
+    let why = if host.is_virtual() { ": this is a virtual machine" } else { "" };
+    Unavailable { reason: format!("no energy or power sensor here{why}"), remedy: String::new() }
 }
 
 /// All devices with an energy or power sensor.

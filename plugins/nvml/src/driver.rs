@@ -4,7 +4,7 @@
 //! would only be one more call that can hang.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Mutex, PoisonError};
 
@@ -14,7 +14,7 @@ use nvml_wrapper::{Device, Nvml};
 
 use crate::about::About;
 use crate::library;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, has_nvidia_gpu};
 
 /// What the driver has answered.
 #[derive(Debug)]
@@ -27,6 +27,17 @@ pub struct Found {
 
 /// What the driver will answer.
 pub type Answer = Receiver<Result<Found, Refusal>>;
+
+/// Whether there is nothing to be seen of a driver or a GPU, so that the library need not be looked for: that takes some
+/// forty directories, and a thread. What a user puts in the loader's way (ld.so(8)) is looked at.
+pub fn is_out_of_sight(host: &Host) -> bool {
+    // Of the driver, of Windows' under Linux, and of the small boards that have no PCI bus.
+    const SIGNS: [&str; 4] = ["/dev/nvidiactl", "/proc/driver/nvidia", "/dev/dxg", "/dev/nvmap"];
+    const LOADER: [&str; 2] = ["LD_LIBRARY_PATH", "LD_PRELOAD"];
+    LOADER.iter().all(|name| std::env::var_os(name).is_none())
+        && !SIGNS.iter().any(|sign| Path::new(sign).exists())
+        && !has_nvidia_gpu(host)
+}
 
 /// Asks the driver for its GPUs and does not wait.
 pub fn ask(asked: Option<PathBuf>, host: &Host) -> Answer {

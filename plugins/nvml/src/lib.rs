@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-use alumet::{Availability, Host, Interval, Plugin, Setup};
+use alumet::{Availability, Host, Interval, Plugin, Setup, Unavailable};
 use serde::{Deserialize, Serialize};
 
 use refusal::{PERSISTENCE, Refusal};
@@ -76,13 +76,16 @@ impl Plugin for Nvml {
     }
 
     fn start(config: Config, setup: &mut Setup<'_>) -> anyhow::Result<()> {
+        if config.library.is_none() && driver::is_out_of_sight(setup.host()) {
+            return Err(Unavailable::from(Refusal::no_driver()).into());
+        }
         let asked = setup.clock().now();
         let answer = driver::ask(config.library, setup.host());
         let first = answer.recv_timeout(WAIT);
         let mut gpus = Gpus::new(answer, asked, setup);
         match first {
             Ok(Ok(found)) => gpus.adopt(found)?,
-            Ok(Err(Refusal { reason, .. })) => anyhow::bail!(reason),
+            Ok(Err(refusal)) => return Err(Unavailable::from(refusal).into()),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => anyhow::bail!("the driver's library has failed"),
         }

@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use alumet::Host;
 use alumet::privilege::sudo;
+use alumet::{Host, Unavailable};
 use nvml_wrapper::error::NvmlError;
 
 /// Why something cannot be had.
@@ -91,6 +91,11 @@ impl Refusal {
         }
     }
 
+    /// There is nothing of NVIDIA's here.
+    pub fn no_driver() -> Self {
+        Self::new("no NVIDIA driver, and no such GPU in sight", "")
+    }
+
     /// The driver knows of no GPU.
     pub fn no_gpu() -> Self {
         Self::new("the NVIDIA driver finds no GPU", CONTAINER)
@@ -106,13 +111,19 @@ impl Refusal {
                 "there is an NVIDIA GPU, but no NVIDIA driver (libnvidia-ml.so.1 not found)",
                 format!("install the NVIDIA driver; {CONTAINER}"),
             ),
-            None => Self::new("no NVIDIA driver, and no such GPU in sight", ""),
+            None => Self::no_driver(),
         }
     }
 }
 
+impl From<Refusal> for Unavailable {
+    fn from(Refusal { reason, remedy }: Refusal) -> Self {
+        Self { reason, remedy }
+    }
+}
+
 /// Whether a display controller of NVIDIA's is on the PCI bus (vendor and class as in `linux/pci_ids.h`).
-fn has_nvidia_gpu(host: &Host) -> bool {
+pub(crate) fn has_nvidia_gpu(host: &Host) -> bool {
     let Ok(devices) = std::fs::read_dir(host.sysfs("bus/pci/devices")) else { return false };
     devices.flatten().any(|device| {
         let has = |file: &str, start: &str| {

@@ -23,7 +23,7 @@ pub mod units;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use alumet::{Availability, Host, Interval, Plugin, Setup};
+use alumet::{Availability, Host, Interval, Plugin, Setup, Unavailable};
 use serde::{Deserialize, Serialize};
 
 use domain::Part;
@@ -82,7 +82,8 @@ impl Plugin for Rapl {
     }
 
     fn start(config: Config, setup: &mut Setup<'_>) -> anyhow::Result<()> {
-        let (found, way) = open(config.backend, setup.host())?;
+        let (found, way) = open(config.backend, setup.host())
+            .map_err(|Refusal { reason, remedy, .. }| Unavailable { reason, remedy })?;
         for gap in found.gaps() {
             setup.gaps().add(gap.what, gap.reason, gap.remedy);
         }

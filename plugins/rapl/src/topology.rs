@@ -1,7 +1,5 @@
 //! In which package a CPU is, and whether its dies have counters of their own.
 
-use std::fs;
-
 use alumet::{Host, sysfs};
 
 /// The package and the die of a CPU, as the kernel numbers them (Documentation/admin-guide/cputopology.rst). The die is
@@ -17,7 +15,7 @@ pub fn place(host: &Host, cpu: u32) -> Option<(u32, u32)> {
 /// Whether the dies of a package share its counters, so that what older kernels show for each die is the same counter
 /// again: AMD and Hygon (`rapl_pkg_pmu_is_pkg_scope` in arch/x86/events/rapl.c).
 pub fn dies_are_mirrors(host: &Host) -> bool {
-    let cpuinfo = fs::read_to_string(host.procfs("cpuinfo")).unwrap_or_default();
+    let cpuinfo = host.cpuinfo();
     let vendor = cpuinfo.lines().find(|line| line.starts_with("vendor_id"));
     vendor.is_some_and(|line| line.ends_with("AuthenticAMD") || line.ends_with("HygonGenuine"))
 }
@@ -25,6 +23,7 @@ pub fn dies_are_mirrors(host: &Host) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_cpu_is_where_the_kernel_says_and_nowhere_if_it_does_not() {

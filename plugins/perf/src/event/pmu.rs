@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::{fs, io};
 
 use alumet::{Host, cpu_list};
@@ -44,9 +45,19 @@ pub struct Pmu {
 impl Pmu {
     /// All PMUs of the machine, in the order of their numbers. None where the kernel has no perf events.
     pub fn all(host: &Host) -> Result<Vec<Self>, Error> {
+        // Each event asks for them.
+        static HERE: OnceLock<Vec<Pmu>> = OnceLock::new();
         let dir = host.pmus();
+        if dir != Path::new("/sys/bus/event_source/devices") {
+            return Self::below(&dir);
+        }
+        let pmus = HERE.get().cloned().map_or_else(|| Self::below(&dir), Ok)?;
+        Ok(HERE.get_or_init(|| pmus).clone())
+    }
+
+    fn below(dir: &Path) -> Result<Vec<Self>, Error> {
         let mut pmus = Vec::new();
-        for name in list(&dir)? {
+        for name in list(dir)? {
             let dir = dir.join(&name);
             if let Some(type_) = read(&dir.join("type"), |text| text.parse().ok())? {
                 pmus.push(Self { name, type_, dir });
