@@ -25,6 +25,9 @@
 //!   and does it again, for MS milliseconds
 //! - `vfork=MB:MS`   holds MB megabytes while a child has them as well, by vfork(2), and sleeps MS milliseconds
 //! - `leader=MB:MS`  ends its main thread while another one holds MB megabytes and uses MS milliseconds
+//! - `crew=N:MS`     N threads at once, each using MS milliseconds, that stay; waits until they have used it
+//! - `stay=MS`       a child that uses MS milliseconds and stays until it is killed; waits until it has used it
+//! - `reap`          waits for all children
 //! - `go`            waits for a byte on stdin
 //! - `spin=MS`       uses MS milliseconds and prints how many rounds it has made per millisecond of CPU time
 //! - `touch=MB`      writes to every page of MB megabytes, then gives them back
@@ -277,6 +280,30 @@ fn main() {
                 // exit(2) of this thread alone; pthread_exit(3) would unwind.
                 unsafe { syscall(if cfg!(target_arch = "x86_64") { 60 } else { 93 }, 0 as c_long) };
             }
+            "crew" => {
+                let used = std::sync::Arc::new(std::sync::Barrier::new(n as usize + 1));
+                for _ in 0..n {
+                    let used = used.clone();
+                    std::thread::spawn(move || {
+                        burn(ms);
+                        used.wait();
+                        std::thread::sleep(Duration::MAX);
+                    });
+                }
+                used.wait();
+            }
+            "stay" => {
+                let mut ends = [0; 2];
+                unsafe { pipe(ends.as_mut_ptr()) };
+                child(|| {
+                    burn(ms);
+                    unsafe { close(ends[1]) };
+                    std::thread::sleep(Duration::MAX);
+                });
+                unsafe { close(ends[1]) };
+                unsafe { read(ends[0], &mut 0, 1) };
+            }
+            "reap" => while unsafe { waitpid(-1, std::ptr::null_mut(), 0) } > 0 {},
             "go" => {
                 unsafe { read(0, &mut 0, 1) };
             }
