@@ -119,13 +119,43 @@ mod tests {
 
     #[test]
     fn peaks_are_compared_and_everything_else_is_added() {
-        let mut a =
-            Usage { user: Duration::from_millis(5), peak_resident: 10, voluntary: 1, ..Usage::default() };
-        a += Usage { user: Duration::from_millis(7), peak_resident: 8, voluntary: 2, ..Usage::default() };
-        assert_eq!(
-            a,
-            Usage { user: Duration::from_millis(12), peak_resident: 10, voluntary: 3, ..Usage::default() }
-        );
+        let usage = |n: u64, peak_resident: u64| Usage {
+            user: Duration::from_millis(n),
+            system: Duration::from_millis(2 * n),
+            peak_resident,
+            minor_faults: 3 * n,
+            major_faults: 4 * n,
+            read: 5 * n,
+            written: 6 * n,
+            voluntary: 7 * n,
+            involuntary: 8 * n,
+        };
+        let mut sum = usage(5, 10);
+        sum += usage(7, 8);
+        assert_eq!(sum, usage(12, 10));
+        assert_eq!(sum.cpu(), Duration::from_millis(36));
+    }
+
+    #[test]
+    fn the_kernels_units_become_bytes_and_seconds() {
+        // SAFETY: all-zero is a valid rusage.
+        let mut raw: libc::rusage = unsafe { std::mem::zeroed() };
+        raw.ru_utime = libc::timeval { tv_sec: 2, tv_usec: 3 };
+        raw.ru_stime = libc::timeval { tv_sec: 4, tv_usec: 5 };
+        (raw.ru_maxrss, raw.ru_minflt, raw.ru_majflt) = (6, 7, 8);
+        (raw.ru_inblock, raw.ru_oublock, raw.ru_nvcsw, raw.ru_nivcsw) = (9, 10, 11, 12);
+        let expected = Usage {
+            user: Duration::from_micros(2_000_003),
+            system: Duration::from_micros(4_000_005),
+            peak_resident: 6 * 1024,
+            minor_faults: 7,
+            major_faults: 8,
+            read: 9 * 512,
+            written: 10 * 512,
+            voluntary: 11,
+            involuntary: 12,
+        };
+        assert_eq!(Usage::from_raw(&raw), expected);
     }
 
     #[test]
