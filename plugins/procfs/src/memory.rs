@@ -164,7 +164,7 @@ impl Memory {
     /// The memory of all that live, in bytes; `None` if to read it now would cost too much.
     fn together(&mut self, largest: u64, buffer: &mut [u8]) -> Option<u64> {
         let all: u64 = self.now.iter().map(|mark| mark.resident).sum();
-        let is_alone = (all - largest) * 100 <= largest;
+        let is_alone = is_nearly_all(largest, all);
         if is_alone && largest > SMALL {
             return Some(largest);
         }
@@ -282,6 +282,11 @@ impl Memory {
             Peak { bytes: reaped, method: "rusage", bound: Bound::AtMost, reason: OWN }
         }
     }
+}
+
+/// Whether one process has all that is resident but for a hundredth of what it has.
+fn is_nearly_all(largest: u64, all: u64) -> bool {
+    (all - largest) * 100 <= largest
 }
 
 /// The memory of a process, in bytes.
@@ -404,6 +409,15 @@ mod tests {
 
     fn sum(processes: &[Part]) -> u64 {
         Shares::of(processes).sum()
+    }
+
+    #[test]
+    fn a_process_beside_which_the_others_are_small_is_nearly_all() {
+        for (largest, others, expected) in
+            [(0, 0, true), (500, 0, true), (500, 5, true), (500, 6, false), (5, 5, false)]
+        {
+            assert_eq!(is_nearly_all(largest, largest + others), expected, "{largest} and {others}");
+        }
     }
 
     #[test]

@@ -433,3 +433,211 @@ pub(crate) fn add(sum: &mut Switches, more: Switches) {
     sum.voluntary += more.voluntary;
     sum.involuntary += more.involuntary;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// This process, with another reading.
+    fn with(last: Reading) -> Process {
+        let mut process = Process::open(std::process::id() as i32, &mut [0; 8192]).unwrap();
+        process.last = last;
+        process
+    }
+
+    /// In nanoseconds.
+    fn ticks(n: u64) -> u64 {
+        n * nanos(tick())
+    }
+
+    fn reading() -> Reading {
+        Reading {
+            alive: true,
+            parent: 1,
+            cpu: ticks(100),
+            user_ticks: 70,
+            system_ticks: 20,
+            children_user_ticks: 30,
+            children_system_ticks: 40,
+            minor_faults: 5,
+            major_faults: 6,
+            children_minor_faults: 7,
+            children_major_faults: 8,
+            threads: 1,
+            resident_pages: 9,
+            switches: Switches { voluntary: 10, involuntary: 11 },
+            io: Some(Io { read: 12, written: 13 }),
+        }
+    }
+
+    #[test]
+    fn what_it_has_used_itself_is_exact_and_split_by_ticks() {
+        assert_eq!(with(reading()).own().as_array(), [ticks(80), ticks(20), 5, 6, 10, 11, 12, 13]);
+        // Ticks that are more than there is.
+        let own = with(Reading { cpu: ticks(15), ..reading() }).own();
+        assert_eq!((own.user, own.system), (0, ticks(15)));
+    }
+
+    #[test]
+    fn what_it_tells_of_its_children_is_what_the_kernel_says_of_them() {
+        assert_eq!(with(reading()).of_children().as_array(), [ticks(30), ticks(40), 7, 8, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn who_waits_for_it_is_told_of_both_with_times_in_ticks() {
+        assert_eq!(with(reading()).testimony().as_array(), [ticks(160), 0, 12, 14, 10, 11, 12, 13]);
+    }
+
+    /// A process for which the run starts at the first of two readings.
+    fn since(first: Reading, last: Reading) -> Process {
+        let mut process = with(first);
+        process.starts_here();
+        assert_eq!(process.used(), Counters::default());
+        process.last = last;
+        process
+    }
+
+    fn later() -> Reading {
+        Reading {
+            cpu: ticks(150),
+            system_ticks: 30,
+            children_user_ticks: 35,
+            children_system_ticks: 47,
+            minor_faults: 105,
+            major_faults: 206,
+            children_minor_faults: 307,
+            children_major_faults: 408,
+            switches: Switches { voluntary: 510, involuntary: 611 },
+            io: Some(Io { read: 712, written: 813 }),
+            ..reading()
+        }
+    }
+
+    #[test]
+    fn what_was_used_before_the_run_is_taken_off_with_the_tick_that_it_may_be_more() {
+        let used = since(reading(), later()).used();
+        // Of the children, one tick less in each mode.
+        assert_eq!(used.as_array(), [ticks(40 + 4), ticks(10 + 6), 400, 600, 500, 600, 700, 800]);
+        // One that had had no children has told of none of their times.
+        let childless = Reading {
+            children_user_ticks: 0,
+            children_system_ticks: 0,
+            children_minor_faults: 0,
+            children_major_faults: 0,
+            ..reading()
+        };
+        let used = since(childless, later()).used();
+        assert_eq!((used.user, used.system), (ticks(40 + 35), ticks(10 + 47)));
+    }
+
+    #[test]
+    fn what_was_used_before_the_run_is_known() {
+        let before = since(reading(), later()).before();
+        assert_eq!(before.as_array(), [ticks(80 + 31), ticks(20 + 41), 12, 14, 10, 11, 12, 13]);
+    }
+
+    #[test]
+    fn what_it_tells_of_children_counts_as_accounted_for_in_the_next_round() {
+        let mut process = with(reading());
+        let all = [ticks(70), 0, 7, 8, 0, 0, 12, 13];
+        assert_eq!(process.grown().as_array(), all);
+        process.note_children();
+        assert_eq!(process.grown().as_array(), all, "in this round it may be anybody's");
+        process.begin_round();
+        assert_eq!(process.grown(), Counters::default());
+        process.last = later();
+        assert_eq!(process.grown().as_array(), [ticks(12), 0, 300, 400, 0, 0, 700, 800]);
+        process.account_for(&Counters { minor_faults: 100, read: 50, ..Counters::default() });
+        assert_eq!(process.grown().as_array(), [ticks(12), 0, 200, 400, 0, 0, 650, 800]);
+        // What is accounted for is so for good.
+        process.begin_round();
+        assert_eq!(process.grown().minor_faults, 200);
+    }
+
+    #[test]
+    fn what_a_child_had_used_before_the_run_is_none_of_what_it_tells() {
+        let mut process = since(reading(), later());
+        let (used, before) = (process.used(), process.before());
+        let of_child = Counters {
+            user: ticks(1),
+            system: ticks(2),
+            minor_faults: 3,
+            major_faults: 4,
+            voluntary: 0,
+            involuntary: 0,
+            read: 5,
+            written: 6,
+        };
+        process.inherit_before(&of_child);
+        let mut sum = before;
+        sum.add(&of_child);
+        assert_eq!(process.before(), sum);
+        assert_eq!(process.used(), used.less(&of_child));
+        // Its I/O is in the parent's own, everything else in that of children.
+        assert_eq!((process.own_before.read, process.children_before.read), (12 + 5, 0));
+        assert_eq!((process.own_before.written, process.children_before.written), (13 + 6, 0));
+    }
+
+    #[test]
+    fn a_name_that_is_new_is_told_once() {
+        let mut process = with(reading());
+        let name = process.name();
+        assert_eq!(process.new_name().map(<[u8]>::to_vec), Some(name.clone().into_bytes()));
+        assert_eq!(process.new_name(), None);
+        assert!(process.is_named(&name) && !process.is_named("another"));
+        // It may be no UTF-8; for a person, it has the same name then.
+        process.comm = b"a\xff".to_vec();
+        assert!(process.is_named("a\u{fffd}"));
+    }
+
+    /// The numbers of this process in `/proc/self/stat`, as proc_pid_stat(5) counts them.
+    fn stat() -> impl Fn(usize) -> u64 {
+        let text = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let fields: Vec<_> = text[text.rfind(')').unwrap() + 2..].split(' ').map(str::to_owned).collect();
+        move |n| fields[n - 3].parse().unwrap()
+    }
+
+    #[test]
+    fn a_reading_is_between_what_the_kernel_said_before_and_what_it_says_afterwards() {
+        // Something of everything, of this process and of a child.
+        while stat()(14) + stat()(15) < 5 {}
+        let burn = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
+        assert!(std::process::Command::new("sh").args(["-c", burn]).status().unwrap().success());
+        let mut process = Process::open(std::process::id() as i32, &mut [0; 8192]).unwrap();
+        let clock = || cpu_nanos(std::process::id() as i32).unwrap();
+        let (cpu, before) = (clock(), stat());
+        let reading = process.read(Wanted::ALL, &mut [0; 8192]).unwrap();
+        let (after, cpu_after) = (stat(), clock());
+        for (field, got) in [
+            (4, reading.parent as u64),
+            (10, reading.minor_faults),
+            (11, reading.children_minor_faults),
+            (12, reading.major_faults),
+            (13, reading.children_major_faults),
+            (14, reading.user_ticks),
+            (15, reading.system_ticks),
+            (16, reading.children_user_ticks),
+            (17, reading.children_system_ticks),
+            (22, process.start_ticks),
+        ] {
+            assert!((before(field)..=after(field)).contains(&got), "field {field}: {got}");
+        }
+        assert!((cpu..=cpu_after).contains(&reading.cpu), "{cpu} {} {cpu_after}", reading.cpu);
+        assert!(reading.children_user_ticks > 0 && reading.user_ticks > 0 && reading.alive);
+    }
+
+    #[test]
+    fn the_file_of_a_process_that_is_gone_cannot_be_read_though_it_was_kept_open() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = child.id() as i32;
+        let mut process = Process::open(pid, &mut [0; 8192]).unwrap();
+        child.kill().unwrap();
+        while process.read(Wanted::STAT, &mut [0; 8192]).unwrap().alive {}
+        // It ends for its parent to see.
+        assert_eq!(process.last.parent, std::process::id() as i32);
+        child.wait().unwrap();
+        let error = process.read(Wanted::STAT, &mut [0; 8192]).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ESRCH));
+        assert!(Process::open(pid, &mut [0; 8192]).is_err());
+    }
+}

@@ -321,6 +321,8 @@ fn of_a_process_that_stands_still_everything_is_counted_but_what_it_used_at_the_
     is_cpu(app.cpu(), now.cpu - gate.cpu);
     assert!(app.cpu() > 0.06);
     assert!(app.of_target(CPU, "user") > 0.03, "nearly all is in user mode");
+    let method = app.total(Consumer::Target, CPU, "user").unwrap().series.method.to_string();
+    assert_eq!(method.starts_with("cgroup cpu.stat"), app.target.cgroup().is_ok(), "{method}");
     assert_eq!(app.last(Consumer::Target, "process.count"), 1.0);
     assert_eq!(app.last(Consumer::Target, "process.thread.count"), 1.0);
     // All of the process' own that is resident, each page once.
@@ -337,7 +339,7 @@ fn of_a_process_that_stands_still_everything_is_counted_but_what_it_used_at_the_
 
 #[test]
 fn what_is_costly_to_read_is_read_every_ten_milliseconds_alone() {
-    let config = Config { interval: Interval::from_millis(5), ..Config::default() };
+    let config = Config { interval: Interval::from_millis(5), per_process: true, ..Config::default() };
     let mut app = Application::launch(&["burn=1", "usage", "go", "burn=1", "usage", "go"], &config);
     let gate = Seen::of(app.pid).unwrap();
     let first = app.start();
@@ -348,9 +350,12 @@ fn what_is_costly_to_read_is_read_every_ten_milliseconds_alone() {
     app.poll();
     assert_eq!(app.of_target(SWITCHES, "voluntary"), first.voluntary - gate.voluntary);
     assert_eq!(app.faults()[0], second.minor - gate.minor);
+    assert_eq!(app.of_process(app.pid, SWITCHES, "voluntary"), first.voluntary - gate.voluntary);
+    let faults = ["minor", "major"].map(|label| app.of_process(app.pid, FAULTS, label));
+    assert_eq!(faults, [second.minor - gate.minor, second.major - gate.major]);
     app.poll();
     assert_eq!(app.of_target(SWITCHES, "voluntary"), second.voluntary - gate.voluntary);
-    assert_eq!(app.total(Consumer::Process(app.pid), CPU, ""), None, "nobody has asked for it");
+    assert_eq!(app.of_process(app.pid, SWITCHES, "voluntary"), second.voluntary - gate.voluntary);
     assert!(app.totals.get().iter().all(|total| !matches!(total.series.consumer, Consumer::Thread(_))));
 }
 
@@ -432,6 +437,78 @@ fn of_a_child_that_nobody_waits_for_what_was_seen_of_it_counts_and_the_totals_ar
     assert_eq!(app.bound(CPU, "user").0 == Bound::Exact, has_cgroup);
 }
 
+/// The cgroup around that of the application, if it has one.
+fn outside(app: &Application) -> Option<PathBuf> {
+    app.target.cgroup().ok()?;
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let mount = mounts.lines().rfind(|line| line.split(' ').nth(2) == Some("cgroup2"))?.split(' ').nth(1)?;
+    let text = fs::read_to_string(format!("/proc/{}/cgroup", app.pid)).unwrap();
+    let own = Path::new(mount).join(text.lines().find_map(|line| line.strip_prefix("0::/"))?);
+    own.parent().map(Path::to_owned)
+}
+
+fn skip(test: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {test}, because no cgroup can be made here");
+}
+
+#[test]
+fn a_child_that_nobody_has_seen_or_waited_for_is_known_to_the_cgroup_alone() {
+    let mut app = Application::launch(&["forget=100", "usage", "go"], &config());
+    if app.target.cgroup().is_err() {
+        return skip("a child that nobody has seen");
+    }
+    let now = app.start();
+    app.poll();
+    assert!(now.cpu < 0.1 && (0.1..0.15).contains(&app.cpu()), "{} {}", now.cpu, app.cpu());
+    app.finish();
+    assert_eq!(app.bound(CPU, "user").0, Bound::Exact);
+    let (bound, reason) = app.bound(FAULTS, "minor");
+    assert_eq!(bound, Bound::AtLeast);
+    assert!(reason.contains("nobody has waited for") && reason.contains(": they had 0.1"), "{reason}");
+}
+
+#[test]
+fn who_has_left_the_cgroup_is_counted_and_then_it_knows_no_more_of_those_whom_nobody_waits_for() {
+    for (steps, is_whole) in [
+        (&["usage", "go", "burn=100", "usage", "go"][..], true),
+        (&["usage", "go", "ignore", "child=100", "burn=100", "usage", "go"], false),
+    ] {
+        let mut app = Application::launch(&[&["burn=1"], steps].concat(), &config());
+        let Some(outside) = outside(&app) else { return skip("who has left the cgroup") };
+        let gate = Seen::of(app.pid).unwrap();
+        app.start();
+        app.poll();
+        fs::write(outside.join("cgroup.procs"), app.pid.to_string()).unwrap();
+        let now = app.go_on();
+        app.poll();
+        is_cpu(app.cpu(), now.cpu - gate.cpu);
+        assert_eq!(app.last(Consumer::Target, "process.count"), 1.0, "found from parent to child");
+        app.finish();
+        let expected = if is_whole { Bound::Exact } else { Bound::AtLeast };
+        assert_eq!((app.bound(CPU, "user").0, app.bound(FAULTS, "minor").0), (expected, expected));
+    }
+}
+
+#[test]
+fn what_a_parent_told_of_others_before_is_not_taken_for_a_child_that_nobody_waits_for() {
+    let steps = ["child=5", "usage", "go", "ignore", "stay=10", "usage", "go", "usage", "go"];
+    let mut app = Application::launch(&steps, &config());
+    let gate = Seen::of(app.pid).unwrap();
+    let first = app.start();
+    assert!(first.children_minor > 0.0);
+    app.poll();
+    app.go_on();
+    let [child] = children(app.pid)[..] else { panic!("one child") };
+    let of_child = Seen::standing(child);
+    app.poll();
+    kill(child);
+    soon(|| children(app.pid).is_empty().then_some(()));
+    let after = app.go_on();
+    app.poll();
+    let expected = after.minor - gate.minor + first.children_minor + of_child.minor;
+    assert_eq!(app.faults()[0], expected);
+}
+
 #[test]
 fn the_threads_of_a_process_are_all_of_it_together() {
     let mut app = Application::launch(&["crew=3:20", "usage", "go"], &config());
@@ -456,8 +533,12 @@ fn the_threads_of_a_process_are_all_of_it_together() {
     assert_eq!(app.last(Consumer::Target, "process.thread.count"), 4.0);
     assert_eq!(app.last(Consumer::Process(app.pid), "process.thread.count"), 4.0);
     let all: f64 = seen.iter().map(|(_, _, voluntary, _)| voluntary).sum();
-    assert_eq!(app.of_target(SWITCHES, "voluntary"), all - gate.voluntary);
-    is_cpu(app.cpu(), now.cpu - gate.cpu);
+    for _ in 0..2 {
+        // A second reading of what stands still has nothing new.
+        assert_eq!(app.of_target(SWITCHES, "voluntary"), all - gate.voluntary);
+        is_cpu(app.cpu(), now.cpu - gate.cpu);
+        app.poll();
+    }
     for (tid, cpu, voluntary, minor) in seen {
         let of = |metric, label| app.total(Consumer::Thread(tid), metric, label).unwrap().value;
         // The main thread is that of the gate.
@@ -514,6 +595,9 @@ fn what_a_process_attached_to_had_used_before_is_not_counted_nor_what_its_childr
     assert_eq!(app.last(Consumer::Target, "process.count"), 2.0);
     assert_eq!(app.of_process(pid, FAULTS, "minor"), now.minor - before.minor);
     assert_eq!(app.of_process(old, FAULTS, "minor"), 0.0);
+    let of_thread = |tid: i32| app.total(Consumer::Thread(tid), CPU, "").unwrap().value;
+    assert!((of_thread(pid) - (now.cpu - before.cpu)).abs() < 1e-3, "{}", of_thread(pid));
+    assert_eq!(of_thread(old), 0.0);
     // The old child ends, and its parent tells of all that it has ever used.
     kill(old);
     let after = app.go_on();
@@ -596,6 +680,37 @@ fn the_memory_of_a_large_process_is_its_resident_size_and_that_of_one_without_a_
     });
     assert!(memory < 50e6, "{memory}");
     assert_eq!(app.last(Consumer::Target, "process.thread.count"), 2.0);
+    let own = app.last(Consumer::Process(app.pid), "process.memory.usage");
+    assert!((40e6..50e6).contains(&own), "{own}");
+}
+
+#[test]
+fn a_child_that_has_the_memory_of_its_parent_adds_nothing_to_it() {
+    let mut app = Application::launch(&["vfork=40:3000"], &config());
+    app.target.open_gate().unwrap();
+    soon(|| children(app.pid).first().copied());
+    app.poll();
+    assert_eq!(app.last(Consumer::Target, "process.count"), 2.0);
+    let memory = app.last(Consumer::Target, "process.memory.usage");
+    assert!((40e6..50e6).contains(&memory), "{memory}");
+}
+
+#[test]
+fn the_peak_of_a_small_process_is_not_that_of_this_process_before_it_was_the_application() {
+    // A child that is forked from this process has it too, until it executes the application.
+    let memory = std::hint::black_box(vec![1u8; 40_000_000]);
+    let mut app = Application::launch(&["burn=1", "usage", "go"], &config());
+    app.start();
+    drop(memory);
+    app.poll();
+    let sample = resident(app.pid);
+    let used = app.finish();
+    assert!(used.peak_resident > 40_000_000, "rusage has it");
+    let peak = app.total(Consumer::Target, "process.memory.peak", "largest_process").unwrap();
+    assert_eq!(peak.bound, Bound::AtLeast);
+    assert!((sample..10e6).contains(&peak.last), "{peak:?} {sample}");
+    let peak = app.total(Consumer::Target, "process.memory.peak", "tree").unwrap();
+    assert!((sample..10e6).contains(&peak.last), "{peak:?} {sample}");
 }
 
 #[test]
