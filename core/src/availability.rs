@@ -88,3 +88,28 @@ impl Gaps {
         self.list().truncate(n);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_told_by_whom_and_in_one_list() {
+        let all = Gaps::default();
+        all.add("a", "b", "c");
+        let of_plugin = all.of("p");
+        of_plugin.add("d", "e", "f");
+        let texts = |gap: &Missing| [&gap.plugin, &gap.what, &gap.reason, &gap.remedy].map(String::clone);
+        let expected = [["", "a", "b", "c"], ["p", "d", "e", "f"]].map(|gap| gap.map(str::to_owned));
+        assert_eq!(all.get().iter().map(texts).collect::<Vec<_>>(), expected);
+        assert_eq!(of_plugin.get(), all.get());
+        all.truncate(1);
+        assert_eq!(of_plugin.get().iter().map(texts).collect::<Vec<_>>(), expected[..1]);
+    }
+
+    #[test]
+    fn what_is_unavailable_has_a_reason_and_a_remedy() {
+        let expected = Missing { reason: "r".into(), remedy: "do".into(), ..Missing::default() };
+        assert_eq!(Availability::unavailable("r", "do"), Availability::Unavailable(expected));
+    }
+}

@@ -236,4 +236,33 @@ mod tests {
         drop(pool.take());
         assert_eq!(registry.len(), 0);
     }
+
+    #[test]
+    fn the_time_of_a_point_is_told_since_the_start_and_since_1970() {
+        let registry = Registry::new();
+        let batch = Batch::new(Arc::clone(&registry));
+        assert!(Arc::ptr_eq(batch.registry(), &registry) && batch.is_empty());
+        let at = Time::from_nanos(3_500_000_000);
+        assert_eq!((batch.nanos(at), batch.seconds(at), batch.unix_nanos(at)), (0, 0.0, 0), "before the run");
+        let wall = std::time::UNIX_EPOCH + Duration::from_secs(100);
+        registry.set_start(crate::time::Anchor { time: Time::from_nanos(1_000_000_000), wall });
+        let told = (batch.nanos(at), batch.seconds(at), batch.unix_nanos(at));
+        assert_eq!(told, (2_500_000_000, 2.5, 102_500_000_000));
+    }
+
+    #[test]
+    fn a_batch_that_was_large_gives_its_memory_back() {
+        let registry = Registry::new();
+        let pool = Pool::new(Arc::clone(&registry));
+        pool.allow(1);
+        let id = registry.series(Series::new(Metric::gauge("g", "1", ""))).unwrap();
+        let mut batch = pool.take().unwrap();
+        // What one poll pushes at most without another allocation.
+        assert!(batch.points.capacity() >= Pool::BATCH_POINTS + 256);
+        let own = Arc::get_mut(&mut batch).unwrap();
+        (0..100_000).for_each(|_| own.push(id, 1.0));
+        pool.give(batch);
+        let again = pool.take().unwrap();
+        assert!(again.is_empty() && (2 * Pool::BATCH_POINTS..50_000).contains(&again.points.capacity()));
+    }
 }

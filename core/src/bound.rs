@@ -70,3 +70,28 @@ pub struct BoundNotice {
     /// Why, in words for a person; empty if it is exact.
     pub reason: Cow<'static, str>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_that_agree_are_one_and_those_that_do_not_are_none() {
+        let [exact, least, most] = [Bound::Exact, Bound::AtLeast, Bound::AtMost];
+        for bound in [exact, least, most] {
+            assert_eq!(
+                (exact.and(bound), bound.and(exact), bound.and(bound)),
+                (Some(bound), Some(bound), Some(bound))
+            );
+        }
+        assert_eq!((least.and(most), most.and(least)), (None, None));
+    }
+
+    #[test]
+    fn a_bound_is_told_in_words() {
+        assert_eq!(
+            [Bound::Exact, Bound::AtLeast, Bound::AtMost].map(Bound::as_str),
+            ["", "at least", "at most"]
+        );
+    }
+}

@@ -46,3 +46,22 @@ pub fn is_busy_time(series: &Series) -> bool {
         && series.consumer == Consumer::Machine
         && matches!(series.label_value(CPU_MODE), Some("user" | "nice" | "system" | "interrupt"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn busy_is_what_the_machines_cpus_spend_on_work() {
+        let time = |mode: &str| Series::new(SYSTEM_CPU_TIME).label(CPU_MODE, mode);
+        for mode in ["user", "nice", "system", "interrupt"] {
+            assert!(is_busy_time(&time(mode)), "{mode}");
+            assert!(!is_busy_time(&time(mode).consumer(Consumer::Target)), "{mode} of somebody");
+            assert!(!is_busy_time(&Series::new(CPU_TIME).label(CPU_MODE, mode)), "{mode} of a process");
+        }
+        for mode in ["idle", "iowait", "steal"] {
+            assert!(!is_busy_time(&time(mode)), "{mode}");
+        }
+        assert!(!is_busy_time(&Series::new(SYSTEM_CPU_TIME)));
+    }
+}

@@ -35,3 +35,16 @@ impl Increase {
         increase
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_increase_is_from_the_mark_on_and_never_negative() {
+        let mut increase = Increase::from(7);
+        assert_eq!(increase.mark(), 7);
+        assert_eq!([9, 9, 5, 12].map(|reading| increase.to(reading)), [2, 0, 0, 3]);
+        assert_eq!(increase.mark(), 12);
+    }
+}

@@ -149,4 +149,11 @@ mod tests {
         let board = (&*format!("{TREE}/compatible"), "raspberrypi,4-model-b\0brcm,bcm2711\0");
         assert!(!is_virtual(&[ARM, board]) && !is_virtual(&[ARM]));
     }
+
+    #[test]
+    fn events_are_looked_for_where_the_machines_files_are() {
+        assert_eq!(Host::new("/a", "/b").pmus(), Path::new("/a/bus/event_source/devices"));
+        assert_eq!(Host::default().pmus(), Path::new("/sys/bus/event_source/devices"));
+        assert_eq!(Host::new("/a", "/b").procfs("c"), Path::new("/b/c"));
+    }
 }

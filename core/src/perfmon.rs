@@ -160,3 +160,80 @@ pub fn capability() -> CapabilitySet {
     let suffices = permitted().contains(CapabilitySet::PERFMON) && !is_closed();
     if suffices { CapabilitySet::PERFMON } else { CapabilitySet::PERFMON | CapabilitySet::SYS_ADMIN }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::privilege::tests::sandbox;
+
+    #[test]
+    fn the_level_of_the_kernel_is_that_of_its_file() {
+        let text = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").unwrap_or_default();
+        let level = text.trim().parse::<i32>().ok();
+        assert_eq!((paranoid(), is_closed()), (level, level.is_some_and(|level| level > 2)));
+        let expected = level.map_or(String::new(), |level| format!(" (perf_event_paranoid is {level})"));
+        assert_eq!(setting(), expected);
+    }
+
+    /// The effective capabilities of this thread.
+    fn effective() -> u64 {
+        let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+        let text = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap().trim().to_owned();
+        u64::from_str_radix(&text, 16).unwrap()
+    }
+
+    #[test]
+    fn the_right_to_count_is_a_capability_of_the_first_user_namespace() {
+        // From linux/capability.h.
+        let (admin, perfmon) = (effective() >> 21 & 1 == 1, effective() >> 38 & 1 == 1);
+        let expected = !is_in_user_namespace() && (admin || (perfmon && !is_closed()));
+        assert_eq!(is_permitted(), expected);
+        let keep = CapabilitySet::PERFMON;
+        let enough = permitted().contains(keep) && !is_closed();
+        assert_eq!(capability(), if enough { keep } else { keep | CapabilitySet::SYS_ADMIN });
+        let without = std::thread::spawn(|| {
+            crate::privilege::without(CapabilitySet::SYS_ADMIN | CapabilitySet::PERFMON, is_permitted)
+        });
+        assert!(!without.join().unwrap().unwrap());
+    }
+
+    #[test]
+    fn what_gives_the_right_to_count_is_a_command_that_one_can_type() {
+        let binary = std::env::current_exe().unwrap().display().to_string();
+        assert!(setcap().starts_with("sudo setcap cap_perfmon=ep ") && setcap().contains(&binary));
+        assert_eq!(opening(), "sudo sysctl kernel.perf_event_paranoid=2");
+        if !is_in_user_namespace() && !is_closed() {
+            assert_eq!(remedy(), setcap());
+        }
+    }
+
+    #[test]
+    fn a_filter_is_tried_by_a_child_before_it_can_kill() {
+        const CALL: libc::c_long = libc::SYS_perf_event_open;
+        assert_eq!(Filter::tried(), Filter::Passes);
+        for (action, expected) in [
+            (libc::SECCOMP_RET_ERRNO | libc::EPERM as u32, Filter::Refuses),
+            (libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32, Filter::Passes),
+            (libc::SECCOMP_RET_KILL_PROCESS, Filter::Kills),
+        ] {
+            let tried = sandbox(CALL, action, Filter::tried);
+            assert_eq!(tried, expected, "{action:x}");
+        }
+    }
+
+    #[test]
+    fn without_a_filter_nothing_is_refused_and_a_hindrance_is_another_one() {
+        // SAFETY: PR_GET_SECCOMP takes no more and touches no memory.
+        if unsafe { libc::prctl(libc::PR_GET_SECCOMP) } != 0 {
+            eprintln!("skipped: without a filter nothing is refused, because there is one");
+            return;
+        }
+        assert_eq!(Filter::own(), Filter::Passes);
+        survivable().unwrap();
+        let told = hindrance();
+        let reason = told.as_ref().map(|(reason, _)| reason.as_str()).unwrap_or_default();
+        assert_eq!(reason.contains("security module"), is_permitted(), "{told:?}");
+        assert!(!reason.contains("seccomp"), "{told:?}");
+    }
+}

@@ -140,3 +140,85 @@ impl PluginEntry {
 fn parse<P: Plugin>(config: toml::Table) -> anyhow::Result<P::Config> {
     config.try_into().with_context(|| format!("the configuration of plugin `{}`", P::NAME))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use serde::Deserialize;
+
+    use crate::agent::Agent;
+    use crate::interval::Interval;
+
+    #[derive(Debug, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Settings {
+        size: u32,
+        name: String,
+    }
+
+    impl Default for Settings {
+        fn default() -> Self {
+            Self { size: 3, name: "n".into() }
+        }
+    }
+
+    struct Sized;
+
+    impl Plugin for Sized {
+        const NAME: &'static str = "sized";
+        const ABOUT: &'static str = "sizes";
+        type Config = Settings;
+
+        fn probe(config: &Settings, host: &Host) -> Availability {
+            Availability::unavailable(config.size.to_string(), host.sysfs("x").display().to_string())
+        }
+
+        fn start(config: Settings, setup: &mut Setup<'_>) -> anyhow::Result<()> {
+            anyhow::ensure!(config.size > 0, "nothing to do");
+            setup.gaps().add("half", setup.host().sysfs("y").display().to_string(), "");
+            setup.source(&config.name, Interval::from_millis(10), |_: &mut crate::Batch| Ok(()));
+            Ok(())
+        }
+    }
+
+    fn table(text: &str) -> toml::Table {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_plugin_is_configured_from_a_table_and_its_defaults() {
+        let entry = PluginEntry::of::<Sized>();
+        assert_eq!((entry.name, entry.about, entry.missed), ("sized", "sizes", "sizes"));
+        let mut keys = entry.keys().to_vec();
+        keys.sort_unstable();
+        assert_eq!(keys, ["name", "size"]);
+        assert_eq!(entry.defaults().unwrap(), table("size = 3\nname = 'n'"));
+        entry.check(table("size = 5")).unwrap();
+        assert!(entry.check(table("size = 'x'")).is_err() && entry.check(table("sise = 5")).is_err());
+        let host = Host::new("/s", "/p");
+        let told = entry.probe(table("size = 5"), &host).unwrap();
+        assert_eq!(told, Availability::unavailable("5", "/s/x"));
+        let error = entry.probe(table("size = 'x'"), &host).unwrap_err();
+        assert_eq!(error.to_string(), "the configuration of plugin `sized`");
+    }
+
+    #[test]
+    fn a_plugin_is_started_with_its_table_and_one_that_fails_leaves_nothing_behind() {
+        let entry = PluginEntry::of::<Sized>();
+        let mut agent = Agent::on(Host::new("/s", "/p"), std::sync::Arc::new(crate::RealClock));
+        let mut start = |text: &str| agent.start_plugin(entry.name, |setup| entry.start(table(text), setup));
+        assert!(start("size = 'x'").is_err() && start("size = 0").is_err());
+        start("name = 'own'").unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let report = runtime.block_on(async {
+            agent.setup().output("nowhere", |_: &crate::Batch| Ok(()));
+            agent.plugin::<Sized>(Settings::default()).unwrap();
+            agent.start().await.unwrap().wait().await
+        });
+        let names: Vec<_> = report.elements.iter().map(|element| element.name.as_str()).collect();
+        assert_eq!(names, ["sized/own", "sized/n", "nowhere"]);
+        let gaps: Vec<_> = report.missing.iter().map(|gap| [&gap.plugin, &gap.what, &gap.reason]).collect();
+        assert_eq!(gaps, [["sized", "half", "/s/y"]; 2]);
+    }
+}

@@ -60,12 +60,14 @@ pub fn sudo(words: &str) -> String {
 
 /// The path of this program, as a shell takes it.
 pub(crate) fn own_path() -> String {
-    let path = std::env::current_exe().unwrap_or_default();
-    let path = path.to_string_lossy();
+    as_word(&std::env::current_exe().unwrap_or_default().to_string_lossy())
+}
+
+fn as_word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._+-".contains(c);
-    match !path.is_empty() && path.chars().all(is_plain) {
-        true => path.into_owned(),
-        false => format!("'{}'", path.replace('\'', r"'\''")),
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }
 
@@ -200,5 +202,84 @@ pub(crate) mod tests {
         for map in ["         0       1000          1\n", "0 0 65536\n", "0 0 1\n1 1 4294967294\n", ""] {
             assert!(!shows_everybody(map), "{map}");
         }
+    }
+
+    /// Runs something in a thread under a seccomp filter that does this when that system call is made, and lets all
+    /// others pass (seccomp(2)).
+    pub(crate) fn sandbox<T: Send>(call: libc::c_long, action: u32, f: impl FnOnce() -> T + Send) -> T {
+        const fn step(code: u32, k: u32) -> libc::sock_filter {
+            libc::sock_filter { code: code as u16, jt: 0, jf: 0, k }
+        }
+        let program = [
+            // The number of the call comes first in the data.
+            step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
+            libc::sock_filter { jf: 1, ..step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, call as u32) },
+            step(libc::BPF_RET | libc::BPF_K, action),
+            step(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
+        ];
+        let run = || {
+            set_no_new_privs(true).unwrap();
+            let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };
+            // SAFETY: the program outlives the call, which copies it.
+            let set =
+                unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter) };
+            assert_eq!(set, 0, "{}", io::Error::last_os_error());
+            f()
+        };
+        std::thread::scope(|scope| scope.spawn(run).join().unwrap())
+    }
+
+    #[test]
+    fn a_path_is_told_as_a_shell_takes_it() {
+        let path = std::env::current_exe().unwrap().display().to_string();
+        assert_eq!(own_path().trim_matches('\''), path);
+        assert_eq!(as_word("/usr/bin/a-b_c.d+1"), "/usr/bin/a-b_c.d+1");
+        assert_eq!(
+            (as_word(""), as_word("/a b"), as_word("/it's")),
+            ("''".into(), "'/a b'".into(), r"'/it'\''s'".into())
+        );
+    }
+
+    #[test]
+    fn the_command_that_runs_it_as_root_is_for_users() {
+        let told = sudo("doctor");
+        match (Uid::effective().is_root(), is_in_user_namespace()) {
+            (false, _) => assert_eq!(told, format!("sudo {} doctor", own_path())),
+            (true, true) => assert!(told.contains("outside of this user namespace")),
+            (true, false) => assert_eq!(told, ""),
+        }
+    }
+
+    #[test]
+    fn no_rights_are_lent_to_a_test_and_its_namespace_is_as_the_kernel_says() {
+        assert!(!is_lent());
+        let map = std::fs::read_to_string("/proc/self/uid_map").unwrap();
+        assert_eq!(is_in_user_namespace(), map.split_ascii_whitespace().ne(["0", "0", "4294967295"]));
+    }
+
+    #[test]
+    fn a_right_is_not_used_for_a_while_and_then_as_before() {
+        if !is_root("a_right_is_not_used_for_a_while_and_then_as_before") {
+            return;
+        }
+        let effective = || capabilities(None).unwrap().effective;
+        let check = move || {
+            let before = effective();
+            let kill = CapabilitySet::KILL;
+            let meanwhile = without(kill, || (effective(), permitted())).unwrap();
+            assert_eq!(meanwhile.0, before - kill);
+            assert!(meanwhile.1.contains(kill), "it may be used again");
+            assert_eq!(effective(), before);
+            // What is not used anyway changes nothing.
+            assert_eq!(without(CapabilitySet::empty(), effective).unwrap(), before);
+        };
+        std::thread::spawn(check).join().unwrap();
+    }
+
+    #[test]
+    fn a_thread_that_renounces_has_nothing_any_more_and_the_others_have_what_they_had() {
+        let before = permitted();
+        let after = std::thread::spawn(|| renounce().map(|()| permitted())).join().unwrap().unwrap();
+        assert_eq!((after, permitted()), (CapabilitySet::empty(), before));
     }
 }

@@ -323,4 +323,34 @@ mod tests {
             let _ = (Rollup::parse(&text), ignores_signal(&text, libc::SIGCHLD));
         }
     }
+
+    #[test]
+    fn a_tick_is_as_long_as_the_kernel_says() {
+        // SAFETY: getauxval takes a number and touches no memory.
+        let per_second = unsafe { libc::getauxval(libc::AT_CLKTCK) };
+        assert_eq!(tick() * per_second as u32, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_main_thread_that_is_over_leaves_others() {
+        let stat = |state, threads| Stat { state, threads, ..Stat::default() };
+        for (state, threads, ended, over) in [
+            ('R', 1, false, false),
+            ('R', 2, false, false),
+            ('Z', 0, true, false),
+            ('Z', 1, true, false),
+            ('X', 1, true, false),
+            ('Z', 2, false, true),
+            ('X', 2, false, true),
+        ] {
+            let stat = stat(state, threads);
+            assert_eq!((stat.has_ended(), stat.is_main_thread_over()), (ended, over), "{state} {threads}");
+        }
+    }
+
+    #[test]
+    fn proc_is_that_of_this_process_where_its_own_pid_is_in_it() {
+        let own = std::fs::read_link("/proc/self").unwrap();
+        assert_eq!(is_proc_of_others(), own.to_str().unwrap() != std::process::id().to_string());
+    }
 }

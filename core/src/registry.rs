@@ -206,4 +206,16 @@ mod tests {
         assert_eq!(registry.get(b).label_value("pid"), Some("1"));
         assert_eq!(registry.series(series()).unwrap(), b);
     }
+
+    #[test]
+    fn all_series_are_told_in_the_order_of_their_ids() {
+        let registry = Registry::new();
+        assert!(registry.is_empty() && registry.all().is_empty());
+        let series = |name: &'static str| Series::new(Metric::gauge(name, "1", ""));
+        for name in ["a", "b"] {
+            registry.series(series(name)).unwrap();
+        }
+        let names: Vec<_> = registry.all().iter().map(|series| series.metric.name.clone()).collect();
+        assert_eq!((names, registry.is_empty()), (vec!["a".into(), "b".into()], false));
+    }
 }

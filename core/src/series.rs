@@ -173,3 +173,31 @@ impl fmt::Display for Series {
         self.consumer.id().map_or(Ok(()), |id| write!(f, " {id}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_is_named_with_its_labels_and_whose_it_is() {
+        let series = |consumer| Series::new(Metric::gauge("g", "1", "")).consumer(consumer);
+        assert_eq!(series(Consumer::Machine).to_string(), "g of the machine");
+        assert_eq!(series(Consumer::Target).label("a", "b").to_string(), "g{a=b} of the target");
+        let two = series(Consumer::Process(7)).label("a", "b").label("c", "d");
+        assert_eq!(two.to_string(), "g{a=b,c=d} of the process 7");
+        assert_eq!(series(Consumer::Thread(-8)).to_string(), "g of the thread -8");
+    }
+
+    #[test]
+    fn processes_and_threads_have_a_number() {
+        let all = [Consumer::Machine, Consumer::Target, Consumer::Process(3), Consumer::Thread(4)];
+        assert_eq!(all.map(Consumer::id), [None, None, Some(3), Some(4)]);
+        assert_eq!(all.map(Consumer::kind), ["machine", "target", "process", "thread"]);
+    }
+
+    #[test]
+    fn where_a_number_comes_from_has_a_name() {
+        let all = [Provenance::Measured, Provenance::Attributed, Provenance::Estimated];
+        assert_eq!(all.map(Provenance::as_str), ["measured", "attributed", "estimated"]);
+    }
+}

@@ -243,4 +243,46 @@ mod tests {
         let until = [5, 10, 29, 30, 90].map(|time| suspends.until(at(time)));
         assert_eq!(until, [0, 0, 0, 300, 300].map(ms));
     }
+
+    /// A clock whose readings are scripted: each call takes the next.
+    #[derive(Debug)]
+    struct Scripted(Mutex<Vec<u64>>);
+
+    impl Clock for Scripted {
+        fn now(&self) -> Time {
+            Time::from_nanos(self.0.lock().unwrap().remove(0))
+        }
+
+        fn wall(&self) -> SystemTime {
+            UNIX_EPOCH + Duration::from_nanos(self.0.lock().unwrap().remove(0))
+        }
+
+        fn sleep(&self, _: &Arc<Bell>, _: Option<Time>) {}
+    }
+
+    #[test]
+    fn the_anchor_is_where_both_clocks_were_read_closest_together() {
+        // The first readings, which are not used; then before, wall clock, after.
+        let rounds =
+            [[100_000, 5, 150_000], [200_000, 6, 220_000], [300_000, 7, 330_000], [400_000, 8, 450_000]];
+        let script = |rounds: &[[u64; 3]]| Scripted(Mutex::new([&[0, 0], rounds.as_flattened()].concat()));
+        let nanos = |anchor: Anchor| (anchor.time.as_nanos(), anchor.unix_nanos(anchor.time));
+        let far = [[500_000, 9, 550_000]];
+        assert_eq!(nanos(Anchor::now(&script(&[&rounds[..], &far].concat()))), (210_000, 6));
+        // Once they were close, no more is read.
+        let close = [[500_000, 9, 500_002]];
+        assert_eq!(nanos(Anchor::now(&script(&[&rounds[..1], &close].concat()))), (500_001, 9));
+    }
+
+    #[test]
+    fn a_clock_that_knows_of_no_suspend_was_never_suspended() {
+        assert_eq!(Scripted(Mutex::default()).suspended(), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_real_clock_knows_for_how_long_the_machine_was_suspended() {
+        let apart = || read(ClockId::CLOCK_BOOTTIME).saturating_sub(read(ClockId::CLOCK_MONOTONIC));
+        let (before, told) = ((0..10).map(|_| apart()).max().unwrap(), RealClock.suspended());
+        assert!(told.abs_diff(before) < Duration::from_millis(500), "{told:?} {before:?}");
+    }
 }

@@ -95,4 +95,27 @@ mod tests {
         );
         assert_eq!(unit("0::/docker/abc\n"), None);
     }
+
+    fn unit(name: &str) -> Unit {
+        Unit { name: name.into(), of_user: false }
+    }
+
+    #[test]
+    fn a_service_is_one_that_somebody_has_written() {
+        assert!(unit("burn.service").is_service());
+        assert!(!unit("run-r1.scope").is_service() && !unit("user@1000.service").is_service());
+    }
+
+    #[test]
+    fn a_unit_of_a_file_is_told_how_to_set_what_it_lacks() {
+        let told = unit("no-such-unit.service").how_to_set(&["A=1", "B=2"]);
+        assert_eq!(told, "in no-such-unit.service, below [Service], set A=1 and B=2, and start it anew");
+    }
+
+    #[test]
+    fn without_systemd_there_is_no_unit() {
+        let text = fs::read_to_string("/proc/self/cgroup").unwrap();
+        let expected = Unit::of(&text).filter(|_| Path::new("/run/systemd/system").exists());
+        assert_eq!(Unit::own(), expected);
+    }
 }

@@ -63,4 +63,9 @@ mod tests {
         assert_eq!(["65W", "65", " 6.5 w ", "0"].map(read), [Some(65.0), Some(65.0), Some(6.5), Some(0.0)]);
         assert_eq!(["-1", "nan", "inf", "1e308", "x", "", "W"].map(read), [None; 7]);
     }
+
+    #[test]
+    fn a_power_is_a_number() {
+        assert_eq!(f64::from(Watts::try_from(Written::Text("65W".into())).unwrap()), 65.0);
+    }
 }

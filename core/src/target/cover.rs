@@ -202,4 +202,14 @@ mod tests {
         let cover = Cover::<(), &str>::of_one(std::process::id() as i32, |_| Err("no"));
         assert_eq!(cover.refused.len(), 1);
     }
+
+    #[test]
+    fn who_is_known_to_be_older_was_not_handed_out_since() {
+        let at = |pid| LastPid(Some((pid, 100)));
+        assert!(at(10).is_preceded_by(9, at(15)) && at(10).is_preceded_by(16, at(15)));
+        assert!(!at(10).is_preceded_by(12, at(15)));
+        for hidden in [LastPid(None).is_preceded_by(9, at(15)), at(10).is_preceded_by(9, LastPid(None))] {
+            assert!(!hidden, "nothing is known");
+        }
+    }
 }

@@ -503,6 +503,7 @@ pub(super) fn display(arguments: &[OsString]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::privilege::tests::{is_root, sandbox};
 
     #[test]
     fn a_command_is_shown_as_it_could_be_typed() {
@@ -536,5 +537,90 @@ mod tests {
         let (uid, gid, groups) = of("0");
         assert_eq!((uid, gid), (0, 0));
         assert!(groups > 0);
+    }
+
+    /// Runs something in a thread that is this user's, as far as the kernel asks.
+    fn as_user<T: Send>(uid: libc::uid_t, f: impl FnOnce() -> T + Send) -> T {
+        let run = move || {
+            // SAFETY: the call takes three numbers. It is made past glibc, whose function changes all threads.
+            let set = unsafe { libc::syscall(libc::SYS_setresuid, -1, uid, -1) };
+            assert_eq!(set, 0);
+            f()
+        };
+        std::thread::scope(|scope| scope.spawn(run).join().unwrap())
+    }
+
+    #[test]
+    fn who_is_not_root_launches_as_nobody_but_himself() {
+        if !is_root("who_is_not_root_launches_as_nobody_but_himself") {
+            return;
+        }
+        let group = Gid::effective();
+        let allowed = |name: String| {
+            as_user(4242, move || match Command::new(["true"]).user(&name) {
+                Ok(command) => Some(command.user.is_none()),
+                Err(LaunchError::NotPermitted(_)) => None,
+                Err(error) => panic!("{error}"),
+            })
+        };
+        assert_eq!(allowed(format!("4242:{group}")), Some(true));
+        assert_eq!(allowed(format!("4242:{}", group.as_raw() + 1)), None);
+        assert_eq!(allowed(format!("0:{group}")), None);
+        assert_eq!(allowed("root".into()), None);
+    }
+
+    #[test]
+    fn a_container_without_the_right_to_change_users_is_told_so() {
+        if !is_root("a_container_without_the_right_to_change_users_is_told_so") {
+            return;
+        }
+        let launch = || {
+            let mut command = Command::new(["true"]);
+            command.user("4242:4242").unwrap();
+            let mut held = hold(&command, None).unwrap();
+            let error = held.gate.wait().unwrap_err();
+            // SAFETY: the child is this process' own; nothing is written.
+            unsafe { libc::waitpid(held.pid, std::ptr::null_mut(), 0) };
+            error.to_string()
+        };
+        let unused = CapabilitySet::SETUID | CapabilitySet::SETGID;
+        let told =
+            std::thread::spawn(move || crate::privilege::without(unused, launch)).join().unwrap().unwrap();
+        assert!(
+            told.starts_with("cannot become user `4242:4242`: ") && told.contains("CAP_SETUID"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_sandbox_that_does_not_know_clone3_gets_a_fork() {
+        let launch = |errno: libc::c_int| {
+            sandbox(libc::SYS_clone3, libc::SECCOMP_RET_ERRNO | errno as u32, || {
+                let mut held = hold(&Command::new(["true"]), None)?;
+                held.gate.wait()?;
+                held.gate.open()?;
+                let mut status = 0;
+                // SAFETY: the child is this process' own; the place outlives the call.
+                let waited = unsafe { libc::waitpid(held.pid, &raw mut status, 0) };
+                Ok::<_, LaunchError>((waited == held.pid, status, held.in_cgroup))
+            })
+        };
+        for errno in [libc::ENOSYS, libc::EPERM] {
+            assert_eq!(launch(errno).unwrap(), (true, 0, false));
+        }
+        let error = launch(libc::EAGAIN).unwrap_err().to_string();
+        assert!(error.starts_with("cannot create a process: "), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_is_missing_is_known_before_anything_is_created() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(!is_missing(file.as_os_str()) && is_missing(directory.path().join("none").as_os_str()));
+        assert!(!is_missing(OsStr::new("sh")) && is_missing(OsStr::new("no-such-program-here")));
+        // That there is one, and it cannot be run, is said by exec.
+        assert!(!is_missing(file.join("below").as_os_str()));
+        assert_eq!(Command::new(["a b", "c"]).display(), "'a b' c");
     }
 }
