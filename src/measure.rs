@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use alumet::file::reason;
 use alumet::privilege::CapabilitySet;
@@ -21,6 +21,7 @@ use crate::cli::{Outputs, Settings};
 use crate::config::{Config, Flag, Origin, Selection};
 use crate::energy::MachineEnergy;
 use crate::exit::{FAILED, Failure};
+use crate::files::{Claims, Kind, cannot_write};
 use crate::fingerprint::Fingerprint;
 use crate::followed::Followed;
 use crate::idle::{self, Found};
@@ -37,6 +38,8 @@ pub struct Measurement<'a> {
     pub config: Config,
     outputs: &'a Outputs,
     csv: alumet_plugin_csv::Config,
+    /// Documents of an earlier run, which must not be taken for those of this one.
+    stale: Vec<(PathBuf, Kind)>,
     totals: Totals,
     sources: Vec<SourceStatus>,
     missing: Vec<Missing>,
@@ -95,12 +98,12 @@ impl<'a> Measurement<'a> {
         }
         config.notices.iter().for_each(|notice| note(&notice.0));
         let csv = csv_config(&config, outputs)?;
-        // Whatever becomes of this run, the profile of an earlier one must not stand for it.
-        outputs.json.as_deref().map_or(Ok(()), files::remove)?;
+        check_events(&config)?;
         Ok(Self {
             config,
             outputs,
             csv,
+            stale: Vec::new(),
             totals: Totals::new(),
             sources: Vec::new(),
             missing: descriptors::too_few().into_iter().collect(),
@@ -111,6 +114,19 @@ impl<'a> Measurement<'a> {
         })
     }
 
+    /// Checks all files that are to be written, with those of other options that are among the claims: what holds for
+    /// files of several runs holds for these series if there are to be so many.
+    pub fn claim(&mut self, mut claims: Claims, runs: Option<usize>) -> Result<(), Failure> {
+        claims
+            .write_series(self.csv.path.as_deref(), runs)
+            .write("--json", Kind::Profile, self.outputs.json.as_deref())
+            .read("the configuration", self.config.file.as_deref())
+            .read("the idle profile", self.config.general.idle_profile.as_deref());
+        claims.check()?;
+        self.stale = claims.documents().collect();
+        Ok(())
+    }
+
     /// The same measurement once more, of which nothing is known yet. The series of the run with this number are written;
     /// of one that does not count, none are.
     pub fn again(&self, number: Option<usize>) -> Self {
@@ -119,6 +135,7 @@ impl<'a> Measurement<'a> {
             config: self.config.clone(),
             outputs: self.outputs,
             csv: alumet_plugin_csv::Config { path },
+            stale: self.stale.clone(),
             totals: Totals::new(),
             sources: Vec::new(),
             missing: self.before.clone(),
@@ -147,7 +164,8 @@ impl<'a> Measurement<'a> {
         self.is_repeated || !self.config.general.quiet || self.outputs.json.is_some()
     }
 
-    /// Starts the plugins that take part. What is not available is left out, unless it was asked for by name.
+    /// Starts the plugins that take part. What is not available is left out, unless it was asked for by name. Then nothing
+    /// is in the way of the run any more, and what is left of an earlier one goes.
     pub fn start_plugins(&mut self, agent: &mut Agent) -> Result<(), Failure> {
         for plugin in &plugins::ALL {
             let selection = self.config.selection(plugin);
@@ -175,7 +193,7 @@ impl<'a> Measurement<'a> {
         if self.wants_totals() {
             agent.setup().output("totals", self.totals.clone());
         }
-        Ok(())
+        self.stale.iter().try_for_each(|(path, kind)| files::remove(path, *kind))
     }
 
     /// Measures the idle power, if that was asked for. The application must not exist yet.
@@ -354,11 +372,6 @@ impl<'a> Measurement<'a> {
     }
 }
 
-/// What there is to say if that is so.
-pub fn cannot_write_profile(path: &Path, error: &std::io::Error) -> String {
-    format!("cannot write the profile to {}: {}", path.display(), reason(error))
-}
-
 /// One of several runs.
 pub struct Measured {
     pub run: Run,
@@ -397,7 +410,7 @@ pub fn write_profile(
     match profile.write(path) {
         Ok(()) => true,
         Err(error) => {
-            note(&cannot_write_profile(path, &error));
+            note(&cannot_write(Kind::Profile, path, &error));
             false
         }
     }
@@ -459,19 +472,17 @@ fn csv_config(config: &Config, outputs: &Outputs) -> Result<alumet_plugin_csv::C
         None if config.selection(&PluginEntry::of::<Csv>()) == Selection::Out => csv.path = None,
         None => {}
     }
-    if let (Some(a), Some(b)) = (&csv.path, &outputs.json)
-        && files::same(a, b)
-    {
-        let name = a.display();
-        return Err(Failure::usage(format!("-o and --json both name {name}; give each its own file")));
-    }
-    if let Some(path) = &csv.path {
-        files::check(path, "series")?;
-    }
-    if let Some(path) = &outputs.json {
-        files::check(path, "the profile")?;
-    }
     Ok(csv)
+}
+
+/// Whether all events that were asked for are known, before anything is created or touched.
+fn check_events(config: &Config) -> Result<(), Failure> {
+    if config.selection(&PluginEntry::of::<Perf>()) == Selection::Out {
+        return Ok(());
+    }
+    let perf: alumet_plugin_perf::Config =
+        config.section(Perf::NAME).try_into().map_err(anyhow::Error::from)?;
+    alumet_plugin_perf::check(&perf, &config.host()).map_err(|wrong| Failure::from(&wrong))
 }
 
 fn csv_failure(error: &anyhow::Error) -> Failure {

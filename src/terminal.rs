@@ -56,7 +56,12 @@ pub fn columns_of_stderr() -> u16 {
 
 /// Prints on stderr. Nobody may be there to read it: that is no failure.
 pub fn say(text: &str) {
-    let _ = std::io::stderr().lock().write_all(for_locale(&without_commands(text)).as_bytes());
+    say_as_it_is(&for_locale(&without_commands(text)));
+}
+
+/// Prints on stderr what alumet has made itself, commands to a pipeline included.
+pub fn say_as_it_is(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// The text, for a log. That of GitHub Actions takes what programs write for commands, which a name must not become: `::`

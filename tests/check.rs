@@ -285,37 +285,76 @@ fn a_configuration_in_the_working_directory_cannot_open_the_gate() {
     assert!(done.stdout.contains("runs failed, which --ignore-failure accepts"), "{done:?}");
 }
 
+/// As the first version wrote them.
+const OLD_VERDICT: &str =
+    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"alumet\" tests=\"1\">";
+const OLD_COMPARISON: &str = "{\n  \"schema\": \"alumet.comparison/1\"\n}\n";
+
 #[test]
-fn no_file_is_written_over_another_and_none_of_an_earlier_verdict_stays() {
+fn no_file_is_written_over_another() {
     let mut run = Alumet::new(["check", "--baseline", "base.json", "--json", "./base.json", "true"]);
-    run.write("base.json", "{}");
-    assert_ne!(run.run().status, 0);
-    assert_eq!(run.read("base.json"), "{}");
-    for options in [["--json", "x", "--app-output", "x"], ["--junit", "x", "--markdown", "x"]] {
-        Alumet::new([&["check", "--baseline-cmd", "true"], &options[..], &["true"]].concat())
+    run.write("base.json", OLD_COMPARISON);
+    run.run().refuses(2, "--json ./base.json: it is a profile, which is read; name another file");
+    assert_eq!(run.read("base.json"), OLD_COMPARISON);
+    for [a, b] in [["--json", "--app-output"], ["--markdown", "--junit"]] {
+        Alumet::new(["check", "--baseline-cmd", "true", a, "x", b, "x", "true"])
             .run()
-            .refuses(2, "x is named twice");
+            .refuses(2, &format!("{a} and {b} both name x; give each its own file"));
     }
+}
+
+#[test]
+fn a_verdict_of_an_earlier_run_goes_when_the_application_starts_and_not_before() {
     let mut run = Alumet::new(["check", "--junit", "old.xml", "--baseline-cmd", "true", "--", "false"]);
-    run.write("old.xml", "<pass/>");
+    run.write("old.xml", OLD_VERDICT);
     run.run().status(125);
     assert!(!run.path("old.xml").exists());
-    // However early it fails, and behind a link too.
     let files = ["--junit", "link.xml", "--json", "old.json"];
+    // Behind a link, too: what could not even start has touched nothing.
     for (words, status) in [
         (&["compare", "none.json", "true"][..], 125),
         (&["compare", "--pairs", "2", "true", "true"], 2),
         (&["compare", "base.json", "base.json"], 125),
+        (&["compare", "true", "/no/such/program"], 127),
+        (&["compare", "-e", "nosuchevent", "true", "true"], 2),
         (&["check", "--baseline", "none.json", "true"], 125),
         (&["check", "true"], 2),
     ] {
         let mut run = Alumet::new([&words[..1], &files, &words[1..]].concat());
-        run.write("old.xml", "<pass/>").write("old.json", "{}").write("base.json", "{}");
+        run.write("old.xml", OLD_VERDICT).write("old.json", OLD_COMPARISON).write("base.json", "{}");
         std::os::unix::fs::symlink("old.xml", run.path("link.xml")).unwrap();
         run.run().status(status);
-        assert!(!run.path("old.xml").exists() && !run.path("old.json").exists(), "{words:?}");
-        assert_eq!(run.read("base.json"), "{}");
+        let left = ["old.xml", "old.json", "base.json"].map(|name| run.read(name));
+        assert_eq!(left, [OLD_VERDICT, OLD_COMPARISON, "{}"], "{words:?}");
     }
+}
+
+#[test]
+fn what_alumet_has_not_written_stays_whatever_is_to_be_written_there() {
+    for (option, what) in [
+        ("--json", "the comparison"),
+        ("--markdown", "the table"),
+        ("--junit", "the verdict"),
+        ("--openmetrics", "the metrics"),
+    ] {
+        let mut run = Alumet::new(["compare", option, "victim", "true", "true"]);
+        run.write("victim", "precious\n");
+        let says = format!("cannot write {what} to victim: it holds what alumet has not written as this");
+        run.run().refuses(2, &says);
+        assert_eq!(run.read("victim"), "precious\n");
+    }
+}
+
+#[test]
+fn documents_on_stdout_are_alone_there() {
+    let words = ["compare", "--without", "perf,estimate,hwmon,rapl,nvml", "--pairs", "5"];
+    let mut run = Alumet::new(words.iter().chain(&["--json", "-", "true", "true"]));
+    run.command.env("GITHUB_ACTIONS", "true");
+    let done = run.run();
+    let document: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(document["schema"], "alumet.comparison/1");
+    assert!(done.stderr.contains("CPU") && done.stderr.contains("\n::"), "{}", done.stderr);
+    assert!(!run.path("-").exists());
 }
 
 /// The names in the table are those of the change that is judged.

@@ -97,8 +97,9 @@ fn a_disk_that_fills_up_leaves_whole_rows() {
     let done = run(&mut alumet).status(125);
     let (arrived, all) = points_in_it(complaint(&done));
     assert!(0 < arrived && arrived < all, "{done:?}");
-    // The row that was cut is not among them.
+    // The row that was cut is neither among them nor in the file.
     assert_eq!(arrived, whole_rows(&alumet, "s.csv"), "{done:?}");
+    assert!(alumet.read("s.csv").ends_with('\n'));
 }
 
 #[test]

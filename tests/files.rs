@@ -346,20 +346,161 @@ fn nothing_is_written_that_was_not_asked_for() {
     assert_eq!(names(&run), ["p.json", "s.csv"]);
 }
 
+/// A profile and series as the first version wrote them, as far as that matters here.
+const OLD_PROFILE: &str = "{\n  \"schema\": \"alumet.profile/1\"\n}\n";
+const OLD_SERIES: &str =
+    "time_s,timestamp,metric,unit,value,provenance,resource,resource_id,consumer,consumer_id,labels\n";
+
 /// Whoever reads the file after a failure must not take an earlier run for this one.
 #[test]
 fn the_profile_of_an_earlier_run_does_not_stay_when_this_one_fails() {
-    for words in [&["exec", "/no/such/program"][..], &["exec", "-r", "3", "/no/such/program"]] {
-        let mut run = Alumet::new([&words[..1], &["--json", "p.json"], &words[1..]].concat());
-        run.write("p.json", "{}");
-        run.run().status(127);
-        assert!(!run.path("p.json").exists(), "{words:?}");
-    }
+    let mut run = Alumet::new(["exec", "-q", "-r", "3", "--json", "p.json", "false"]);
+    run.write("p.json", OLD_PROFILE);
+    run.run().status(1);
+    assert!(!run.path("p.json").exists());
     // What the shell has opened is written into, not taken away.
     let mut run = Alumet::sh("\"$@\" > out.json", &["exec", "-q", "--json", "/dev/stdout", "true"]);
     run.run().status(0);
     assert_eq!(run.profile("out.json")["schema"], "alumet.profile/1");
     assert_eq!(std::fs::read_dir(run.path("")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_command_that_is_refused_has_touched_nothing() {
+    let files = ["--json", "p.json", "-o", "s.csv"];
+    let repeated = ["-r", "2", "--json", "p.json", "--app-output", "kept"];
+    for (options, words, status) in [
+        (&files[..], &["-e", "nosuchevent", "true"][..], 2),
+        (&files, &["/no/such/program"], 127),
+        (&files, &["--timeout", "soon", "true"], 2),
+        (&files, &["--markdown", "x", "true"], 2),
+        (&files, &["--without", "csv", "true"], 2),
+        (&repeated, &["-e", "cycles,nosuchevent", "true"], 2),
+        (&repeated, &["/no/such/program"], 127),
+        (&repeated, &["--min-time", "soon", "true"], 2),
+    ] {
+        let mut run = Alumet::new([&["exec"], options, words].concat());
+        run.write("p.json", OLD_PROFILE).write("s.csv", OLD_SERIES).write("kept", "kept");
+        run.run().status(status);
+        let left = ["p.json", "s.csv", "kept"].map(|name| run.read(name));
+        assert_eq!(left, [OLD_PROFILE, OLD_SERIES, "kept"], "{options:?} {words:?}");
+        assert_eq!(names(&run), ["kept", "p.json", "s.csv"]);
+    }
+}
+
+#[test]
+fn only_a_file_of_the_same_kind_is_written_over() {
+    for text in ["precious\n", "#!/bin/sh\nexit 7\n", "{}", "{\"schema\": \"other\"}", "time,value\n1,2\n"] {
+        for (option, what) in [("--json", "the profile"), ("-o", "series")] {
+            let mut run = Alumet::new(["exec", option, "victim", "true"]);
+            run.write("victim", text);
+            let says = format!(
+                "cannot write {what} to victim: it holds what alumet has not written as this; remove it first, or \
+                 name another file"
+            );
+            run.run().refuses(2, &says);
+            assert_eq!(run.read("victim"), text);
+        }
+        // Of repeated runs that of the last one is looked at before the first.
+        let mut run = Alumet::new(["exec", "-r", "3", "-o", "s.csv", "touch", "started"]);
+        run.write("s-3.csv", text);
+        run.run().refuses(2, "cannot write series to s-3.csv: it holds what");
+        assert_eq!(names(&run), ["s-3.csv"]);
+    }
+    for (option, text) in [("--json", OLD_SERIES), ("-o", OLD_PROFILE)] {
+        let mut run = Alumet::new(["exec", option, "victim", "true"]);
+        run.write("victim", text);
+        run.run().refuses(2, "to victim: it holds what alumet has not written as this");
+    }
+    // The control: once more is no trouble, nor are empty files, nor what the first version wrote.
+    for (profile, series) in [(OLD_PROFILE, OLD_SERIES), ("", "")] {
+        let mut run = Alumet::new(["exec", "-q", "--json", "p.json", "-o", "s.csv", "true"]);
+        run.write("p.json", profile).write("s.csv", series);
+        for _ in 0..2 {
+            run.run().status(0);
+            assert!(!run.rows("s.csv").is_empty() && run.profile("p.json")["runs"].is_array());
+        }
+    }
+}
+
+#[test]
+fn a_program_that_is_to_be_run_is_no_output() {
+    for options in [&["--json", "app"][..], &["-o", "./app"], &["-r", "2", "--app-output", "app"]] {
+        let mut run = Alumet::new([&["exec"], options, &["./app"]].concat());
+        run.write("app", "");
+        std::fs::set_permissions(run.path("app"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
+        run.run().refuses(2, "app: it is what is to be run; name another file");
+        assert_eq!(run.read("app"), "");
+    }
+}
+
+#[test]
+fn what_the_application_puts_in_the_place_of_the_profile_stays() {
+    let mut run = Alumet::new(["exec", "-q", "--json", "p.json", "sh", "-c", "echo mine > p.json"]);
+    run.run().refuses(125, "cannot write the profile to p.json: it holds what alumet has not written");
+    assert_eq!(run.read("p.json"), "mine\n");
+}
+
+#[test]
+fn a_dash_is_stdout() {
+    let mut run = Alumet::new(["exec", "-q", "--json", "-", "true"]);
+    let done = run.run().status(0);
+    let profile: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(profile["runs"][0]["exit"]["code"], 0);
+    let series = Alumet::new(["exec", "-q", "-o", "-", "true"]).run().status(0).stdout;
+    assert!(series.starts_with(HEADER) && series.lines().count() > 10, "{series}");
+    assert_eq!(names(&run), [""; 0]);
+    Alumet::new(["exec", "-o", "-", "--json", "-", "true"])
+        .run()
+        .refuses(2, "-o and --json both name stdout");
+    Alumet::sh("exec \"$@\" >&-", &["exec", "--json", "-", "true"])
+        .run()
+        .refuses(125, "cannot write the profile to stdout: it is closed");
+}
+
+/// Whoever opens /dev/stdout anew writes over what the application has written.
+#[test]
+fn a_stdout_that_is_a_file_keeps_what_the_application_has_written() {
+    for path in ["-", "/dev/stdout", "/dev/fd/1"] {
+        let mut run =
+            Alumet::sh("echo before > out; \"$@\" >> out", &["exec", "-q", "--json", path, "echo", "said"]);
+        run.run().status(0);
+        let text = run.read("out");
+        let profile = text.strip_prefix("before\nsaid\n").unwrap_or_else(|| panic!("{path}: {text}"));
+        assert_eq!(serde_json::from_str::<Value>(profile).unwrap()["schema"], "alumet.profile/1");
+    }
+}
+
+#[test]
+fn series_that_somebody_deletes_truncates_or_adds_to_are_not_said_to_be_whole() {
+    for (script, why, is_none_left) in [
+        ("rm s.csv", "it was deleted meanwhile; 0 of ", true),
+        (": > s.csv", "it was truncated meanwhile; ", false),
+        ("sleep 0.3; echo mine >> s.csv", "somebody else has written into it meanwhile; ", false),
+        ("mv other s.csv", "it was deleted meanwhile; 0 of ", true),
+    ] {
+        let mut run = Alumet::new(["exec", "-q", "-i", "10ms", "-o", "s.csv", "sh", "-c", script]);
+        run.write("other", "mine\n");
+        let done = run.run();
+        // What is truncated before the first row is written has lost nothing.
+        if script == ": > s.csv" && done.status == 0 {
+            continue;
+        }
+        let done = done.refuses(125, &format!("cannot write series to s.csv: {why}"));
+        assert_eq!(done.stderr.contains("; 0 of "), is_none_left, "{}", done.stderr);
+    }
+}
+
+#[test]
+fn two_alumets_do_not_write_into_one_file() {
+    let inner = format!("sleep 0.2; {} exec -o s.csv touch started", binary().display());
+    let mut run = Alumet::new(["exec", "-q", "-i", "10ms", "-o", "s.csv", "sh", "-c", &inner]);
+    let says = "cannot write series to s.csv: another alumet is writing it; name another file";
+    let done = run.run();
+    assert_eq!((done.status, done.stderr.contains(says)), (125, true), "{done:?}");
+    assert!(!run.path("started").exists());
+    assert!(run.rows("s.csv").len() > 100, "the first one goes on");
 }
 
 #[test]

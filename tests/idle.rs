@@ -204,3 +204,13 @@ fn an_idle_window_needs_its_plugins_and_a_time_and_can_be_ended() {
     Alumet::new(["exec", "--sysfs", empty.path().to_str().unwrap(), "--idle", "50s", "true"]).run().status(0);
     assert!(begun.elapsed() < Duration::from_secs(30));
 }
+
+#[test]
+fn an_idle_profile_is_saved_over_nothing_else() {
+    let mut alumet = Alumet::new(["doctor", "--save-idle=10s"]);
+    alumet.write("idle.json", "precious");
+    let says =
+        "idle.json: it holds what alumet has not written as this; remove it first, or name another file";
+    alumet.run().refuses(2, says);
+    assert_eq!(alumet.read("idle.json"), "precious");
+}

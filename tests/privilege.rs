@@ -406,7 +406,7 @@ fn a_profile_is_written_where_only_root_may_write_for_others() {
     chown(&theirs, Some(4243), None).unwrap();
     std::fs::set_permissions(&theirs, PermissionsExt::from_mode(0o1777)).unwrap();
     chown(theirs.join("p.json"), Some(4242), None).unwrap();
-    std::fs::write(theirs.join("p.json"), "old").unwrap();
+    std::fs::write(theirs.join("p.json"), "{\"schema\": \"alumet.profile/1\"}").unwrap();
     run.run().status(0);
     run.profile("theirs/p.json");
     assert_eq!(std::fs::metadata(theirs.join("p.json")).unwrap().uid(), 0);

@@ -495,7 +495,9 @@ fn what_does_not_go_together_is_refused() {
         ),
         (&["--min-time", "soon"], "--min-time: `soon` is not a duration"),
         (&["--app-output", "f"], "--app-output is for repeated runs"),
-        (&["-r", "2", "--json", "f", "--app-output", "./f"], "--json and --app-output both name f"),
+        (&["-r", "2", "--json", "f", "--app-output", "./f"], "--app-output and --json both name ./f"),
+        (&["-r", "2", "-o", "y.csv", "--json", "y-1.csv"], "-o of several runs and --json both name y-1.csv"),
+        (&["-r", "2", "-o", "-"], "-o -: the series of several runs go to files of their own"),
         (&["-r", "2000000"], "--runs: 2000000 is more than 1000000"),
     ] {
         Alumet::new([&["exec"], options, &["true"]].concat()).run().refuses(2, says);

@@ -1,12 +1,20 @@
 //! Opening files that a user has named, also with privileges.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 pub use crate::place::Place;
 use crate::place::by_descriptor;
+use crate::privilege::as_user;
+
+/// As much of a file as shows what it is.
+pub const BEGINNING: usize = 256;
 
 /// The directory that a path is in.
 pub fn parent(path: &Path) -> &Path {
@@ -57,12 +65,92 @@ fn hand_of_others(metadata: &fs::Metadata) -> Option<String> {
     }
 }
 
-/// Creates a file, or empties it, at the [`Place`] of this path.
+/// Opens a file to read it, with the rights of whoever has named it.
 ///
 /// # Errors
-/// As for [`Place::of`] and [`Place::create`].
-pub fn create(path: &Path) -> io::Result<File> {
-    Place::of(path)?.create()
+/// As for open(2).
+pub fn open(path: &Path) -> io::Result<File> {
+    as_user(|| File::open(path))
+}
+
+/// The descriptor of this process that a path stands for: `-` is stdout, and /dev/stdout or /proc/self/fd/1 lead to it.
+pub fn descriptor(path: &Path) -> Option<RawFd> {
+    if path == Path::new("-") {
+        return Some(libc::STDOUT_FILENO);
+    }
+    let own = PathBuf::from(format!("/proc/{}/fd", std::process::id()));
+    let mut path = path.to_owned();
+    // Links that go round in a circle lead nowhere.
+    for _ in 0..8 {
+        if fs::canonicalize(parent(&path)).ok()? == own {
+            return path.file_name()?.to_str()?.parse().ok();
+        }
+        path = parent(&path).join(fs::read_link(&path).ok()?);
+    }
+    None
+}
+
+/// What a path stands for, if that is open for writing already: to open it anew would empty what others have written, and
+/// write over what they write.
+///
+/// # Errors
+/// There is no further descriptor; or `-` was named, and stdout is closed.
+pub fn already_open(path: &Path) -> io::Result<Option<File>> {
+    let Some(number) = descriptor(path) else { return Ok(None) };
+    // SAFETY: it is duplicated at once; one that is not open is an error (EBADF).
+    let open = unsafe { BorrowedFd::borrow_raw(number) };
+    let flags = fcntl(open, FcntlArg::F_GETFL).map(OFlag::from_bits_retain);
+    match flags {
+        Ok(flags) if flags & OFlag::O_ACCMODE != OFlag::O_RDONLY => {
+            Ok(Some(open.try_clone_to_owned()?.into()))
+        }
+        _ if path == Path::new("-") => Err(Errno::EBADF.into()),
+        _ => Ok(None),
+    }
+}
+
+/// Opens a file at the [`Place`] of this path to write it from its beginning. What is in it goes, if `is_own` takes its
+/// beginning for the caller's own; anything else is left as it is. Whoever writes adds to the end, and nobody else who
+/// asks the same writes into it meanwhile. What is [already open](already_open) is written on where it stands.
+///
+/// # Errors
+/// As for [`Place::of`] and [`Place::append`]; the file holds something else, or is being written.
+pub fn start_over(path: &Path, is_own: impl Fn(&[u8]) -> bool) -> io::Result<File> {
+    if let Some(open) = already_open(path)? {
+        return Ok(open);
+    }
+    let file = Place::of(path)?.append()?;
+    if file.metadata()?.is_file() {
+        lock(&file)?;
+        if !is_own(&beginning(&by_descriptor(&file))?) {
+            return Err(io::Error::other(FOREIGN));
+        }
+        file.set_len(0)?;
+    }
+    Ok(file)
+}
+
+/// What is said of a file that is not to be written over.
+pub const FOREIGN: &str =
+    "it holds what alumet has not written as this; remove it first, or name another file";
+
+/// The first bytes of a regular file.
+///
+/// # Errors
+/// It cannot be read, so that nobody can say whose it is.
+pub fn beginning(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.take(BEGINNING as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Some file systems know no locks: there, nobody is kept away.
+fn lock(file: &File) -> io::Result<()> {
+    // SAFETY: flock(2) takes two numbers.
+    match Errno::result(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }) {
+        Err(Errno::EWOULDBLOCK) => Err(io::Error::other("another alumet is writing it; name another file")),
+        _ => Ok(()),
+    }
 }
 
 /// Opens a file to write at its end, and creates it if there is none, at the [`Place`] of this path.
@@ -77,7 +165,7 @@ pub fn append(path: &Path) -> io::Result<File> {
 pub fn reason(error: &io::Error) -> String {
     let within = || error.get_ref()?.source()?.downcast_ref::<io::Error>()?.raw_os_error();
     match error.raw_os_error().or_else(within) {
-        Some(number) => nix::errno::Errno::from_raw(number).desc().to_lowercase(),
+        Some(number) => Errno::from_raw(number).desc().to_lowercase(),
         None => error.to_string(),
     }
 }

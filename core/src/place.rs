@@ -21,7 +21,7 @@ use nix::sys::stat::{Mode, mkdirat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::Uid;
 
-use crate::privilege::is_in_user_namespace;
+use crate::privilege::{as_user, is_in_user_namespace};
 
 /// A name in a directory.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Place {
         if Uid::effective().is_root() {
             return walk(path, true);
         }
-        fs::create_dir_all(crate::file::parent(path))?;
+        as_user(|| fs::create_dir_all(crate::file::parent(path)))?;
         Self::of(path)
     }
 
@@ -90,7 +90,7 @@ impl Place {
     }
 
     fn open(&self, options: &mut OpenOptions) -> io::Result<File> {
-        let Some(held) = &self.held else { return options.create(true).open(&self.path) };
+        let Some(held) = &self.held else { return as_user(|| options.create(true).open(&self.path)) };
         let no_link = if held.is_magic { 0 } else { libc::O_NOFOLLOW };
         match OpenOptions::new().read(true).custom_flags(libc::O_PATH | no_link).open(&self.path) {
             Ok(file) => {
@@ -273,7 +273,7 @@ mod tests {
         }
 
         fn create(&self, name: &str) -> io::Result<File> {
-            crate::file::create(&self.at(name))
+            Place::of(&self.at(name))?.create()
         }
 
         /// It is neither created, appended to nor emptied.
@@ -349,7 +349,7 @@ mod tests {
         let by_name = by_descriptor(file.as_file());
         crate::file::append(&by_name).unwrap().write_all(b" and new").unwrap();
         assert_eq!(fs::read(file.path()).unwrap(), b"old and new");
-        crate::file::create(&by_name).unwrap();
+        Place::of(&by_name).unwrap().create().unwrap();
         assert_eq!(fs::read(file.path()).unwrap(), b"");
     }
 
@@ -401,7 +401,7 @@ mod tests {
     fn a_user_is_served_by_the_kernel() {
         let directory = tempfile::tempdir().unwrap();
         symlink("real", directory.path().join("link")).unwrap();
-        crate::file::create(&directory.path().join("link")).unwrap().write_all(b"new").unwrap();
+        Place::of(&directory.path().join("link")).unwrap().create().unwrap().write_all(b"new").unwrap();
         assert_eq!(fs::read(directory.path().join("real")).unwrap(), b"new");
     }
 }

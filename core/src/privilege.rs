@@ -122,6 +122,17 @@ pub fn without<T>(unused: CapabilitySet, f: impl FnOnce() -> T) -> io::Result<T>
     Ok(result)
 }
 
+/// Does something with a file that the user has named, with no more rights over files than he has himself: those that
+/// [are lent](is_lent) to this process let it measure.
+///
+/// # Errors
+/// Those of what is done; or a sandbox forbids to do without the rights.
+pub fn as_user<T>(f: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    const OVER_FILES: CapabilitySet =
+        CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::DAC_READ_SEARCH).union(CapabilitySet::FOWNER);
+    if is_lent() { without(OVER_FILES, f)? } else { f() }
+}
+
 fn keep_here(keep: CapabilitySet) -> rustix::io::Result<()> {
     let before = capabilities(None)?;
     let (effective, permitted) = (before.effective & keep, before.permitted & keep);

@@ -11,6 +11,7 @@ use regex_lite::Regex;
 use crate::cli::Attach;
 use crate::config::{Flag, Timeout};
 use crate::exit::{FAILED, Failure, SUCCESS, Status};
+use crate::files::Claims;
 use crate::measure::{Measurement, Outcome, block_on};
 use crate::signals::{self, Signals};
 use crate::supervise::{Ending, until_end_or_asked};
@@ -24,7 +25,8 @@ pub fn run(arguments: &Attach) -> Result<Status, Failure> {
     }
     let duration = arguments.duration.clone().map(Timeout::try_from).transpose();
     let duration = duration.map_err(|why| Failure::usage(format!("--duration: {why}")))?;
-    let measurement = Measurement::new(&arguments.settings, &arguments.outputs, flags)?;
+    let mut measurement = Measurement::new(&arguments.settings, &arguments.outputs, flags)?;
+    measurement.claim(Claims::default(), None)?;
     signals::block()?;
     let roots = find(arguments)?;
     block_on(measure(duration, roots, measurement))

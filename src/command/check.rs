@@ -12,7 +12,7 @@ use crate::signals;
 
 pub fn run(arguments: &Check) -> Result<Status, Failure> {
     let read: Vec<&Path> = arguments.baseline.iter().map(PathBuf::as_path).collect();
-    written::prepare(&arguments.comparing, &arguments.repeating, 1, &read)?;
+    let claims = written::claims(&arguments.comparing, &arguments.repeating, 1, &read)?;
     let settled = arguments.comparing.settle(&arguments.repeating, 1)?;
     let config = configuration(&arguments.settings, &arguments.launching, true)?;
     let bench = Bench {
@@ -21,6 +21,7 @@ pub fn run(arguments: &Check) -> Result<Status, Failure> {
         launching: &arguments.launching,
         repeating: &arguments.repeating,
         is_gate: true,
+        claims,
     };
     let change = Typed::Words(arguments.command.clone());
     let (comparisons, interrupted) = match (&arguments.baseline, &arguments.baseline_cmd) {

@@ -20,7 +20,7 @@ enum Version {
 pub fn run(arguments: &Compare) -> Result<Status, Failure> {
     let files = arguments.versions.iter().map(Path::new).filter(|word| word.is_file()).collect::<Vec<_>>();
     let comparisons = arguments.versions.len() - 1;
-    written::prepare(&arguments.comparing, &arguments.repeating, comparisons, &files)?;
+    let claims = written::claims(&arguments.comparing, &arguments.repeating, comparisons, &files)?;
     let settled = arguments.comparing.settle(&arguments.repeating, comparisons)?;
     let config = configuration(&arguments.settings, &arguments.launching, false)?;
     let events = super::exec::events(&arguments.comparing.outputs().event);
@@ -45,6 +45,7 @@ pub fn run(arguments: &Compare) -> Result<Status, Failure> {
         launching: &arguments.launching,
         repeating: &arguments.repeating,
         is_gate: false,
+        claims,
     };
     let commands: Vec<_> = versions
         .iter()
@@ -98,7 +99,7 @@ fn is_profile(path: &Path) -> bool {
     let is_named_so = path.extension().is_some_and(|extension| extension == "json");
     let begins_so = || {
         let mut first = [0; 1];
-        std::fs::File::open(path)
+        alumet::file::open(path)
             .and_then(|mut file| file.read(&mut first))
             .is_ok_and(|n| n == 1 && first[0] == b'{')
     };

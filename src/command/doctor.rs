@@ -6,7 +6,7 @@ use crate::doctor::{look, page};
 use crate::exit::{FAILED, Failure, SUCCESS, Status};
 use crate::fingerprint::Fingerprint;
 use crate::idle;
-use crate::idle::saved::Saved;
+use crate::idle::saved::{self, Saved};
 use crate::idle::window::{NotIdle, measure};
 use crate::measure::block_on;
 use crate::terminal::{Look, for_locale, note};
@@ -35,6 +35,8 @@ pub fn run(arguments: &Doctor) -> Result<Status, Failure> {
 
 /// Measures the idle power and saves it for later runs.
 fn save_idle(config: &Config, duration: Timeout) -> Result<Status, Failure> {
+    let named = config.general.idle_profile.as_deref();
+    saved::check(named)?;
     let idle = block_on(measure(config, duration.0))?.map_err(|why| match why {
         NotIdle::Busy(cpus) => Failure::failed(format!(
             "the machine is not quiet: {cpus:.2} CPUs were busy; end what runs, and try again"
@@ -54,7 +56,7 @@ fn save_idle(config: &Config, duration: Timeout) -> Result<Status, Failure> {
         }
     })?;
     let saved = Saved::now(Fingerprint::of(&config.host()), idle);
-    let path = saved.write(config.general.idle_profile.as_deref()).map_err(|(path, error)| {
+    let path = saved.write(named).map_err(|(path, error)| {
         Failure::failed(format!("cannot write {}: {}", path.display(), alumet::file::reason(&error)))
     })?;
     let idle = &saved.idle;

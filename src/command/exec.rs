@@ -1,5 +1,6 @@
 //! `alumet exec`: launches an application, measures it, reports, and ends with its status. Once, or again and again.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use alumet::target::Inherited;
@@ -8,9 +9,10 @@ use anyhow::Context;
 use crate::cli::{AppOutput, Exec};
 use crate::config::{IgnoreFailure, Timeout};
 use crate::exit::{FAILED, Failure, SUCCESS, Status, TIMEOUT};
+use crate::files::{Claims, Kind, cannot_write};
 use crate::launching;
-use crate::measure::{Measurement, Outcome, block_on, cannot_write_profile, write_profile};
-use crate::profile::{Run, Runs};
+use crate::measure::{Measurement, Outcome, block_on, write_profile};
+use crate::profile::{Parameters, Run, Runs};
 use crate::quantity::Quantity;
 use crate::repeat::parameters::{combinations, fill};
 use crate::repeat::series::{self, Plan, Stop, note_missing};
@@ -52,8 +54,11 @@ async fn launch(
     inherited: Inherited,
 ) -> Result<Status, Failure> {
     let signals = Signals::new().context("cannot watch for signals")?;
-    measurement.measure_idle(&signals).await?;
     let command = arguments.launching.command(&arguments.command, &inherited)?;
+    let mut claims = Claims::default();
+    claims.execute(&command.arguments()[0]);
+    measurement.claim(claims, None)?;
+    measurement.measure_idle(&signals).await?;
     let ended = launching::run(&mut measurement, &command, &signals, true).await?;
     let outcome = Outcome {
         title: ended.target.display(),
@@ -91,21 +96,19 @@ async fn repeat(
     }
     within("--runs", runs)?;
     within("--warmup", arguments.repeating.warmup.unwrap_or(0))?;
-    if let Some(path) = &arguments.outputs.output
-        && std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
-    {
-        let path = path.display();
-        return Err(Failure::usage(format!(
-            "-o {path}: the series of several runs go to files of their own; name a file"
-        )));
-    }
-    let app_output = arguments.repeating.app_output.as_ref().and_then(AppOutput::file);
-    if let (Some(json), Some(output)) = (&arguments.outputs.json, app_output)
-        && crate::files::same(json, output)
-    {
-        return Err(Failure::usage(format!("--json and --app-output both name {}", json.display())));
-    }
     let combinations = combinations(arguments)?;
+    let commands = combinations
+        .iter()
+        .map(|parameters| arguments.launching.command(&filled(&arguments.command, parameters), &inherited))
+        .collect::<Result<Vec<_>, _>>()?;
+    let app_output = arguments.repeating.app_output.as_ref().and_then(AppOutput::file);
+    let mut claims = Claims::default();
+    claims.write("--app-output", Kind::AppOutput, app_output);
+    for command in &commands {
+        command.check()?;
+        claims.execute(&command.arguments()[0]);
+    }
+    measurement.claim(claims, Some(runs.saturating_mul(commands.len())))?;
     let session = Session {
         launching: &arguments.launching,
         inherited: &inherited,
@@ -125,21 +128,12 @@ async fn repeat(
     };
     let quiet = measurement.config.general.quiet;
     let json = arguments.outputs.json.as_deref();
-    let no_profile =
-        |error: &std::io::Error| Failure::failed(cannot_write_profile(json.unwrap_or(Path::new("")), error));
+    let no_profile = |error: &std::io::Error| {
+        Failure::failed(cannot_write(Kind::Profile, json.unwrap_or(Path::new("")), error))
+    };
     let mut runs = json.map(Runs::beside).transpose().map_err(|error| no_profile(&error))?;
     let (mut missing, mut sources, mut stopped) = (Vec::new(), Vec::new(), None);
-    for (i, parameters) in combinations.iter().enumerate() {
-        let filled: Vec<_> = match parameters.is_empty() {
-            true => arguments.command.clone(),
-            false => arguments
-                .command
-                .iter()
-                // What is no text has no names in it.
-                .map(|word| word.to_str().map_or_else(|| word.clone(), |text| fill(text, parameters).into()))
-                .collect(),
-        };
-        let mut command = arguments.launching.command(&filled, &inherited)?;
+    for (i, (parameters, mut command)) in combinations.iter().zip(commands).enumerate() {
         session.streams.give(&mut command)?;
         let prepare = arguments.repeating.prepare.as_ref().map(|prepare| fill(prepare, parameters));
         let runner = Runner { session: &session, title: command.display(), command, prepare };
@@ -195,6 +189,18 @@ async fn repeat(
         return Ok(FAILED);
     }
     Ok(status)
+}
+
+/// The words with these parameters in them.
+fn filled(words: &[OsString], parameters: &Parameters) -> Vec<OsString> {
+    match parameters.is_empty() {
+        true => words.to_vec(),
+        false => words
+            .iter()
+            // What is no text has no names in it.
+            .map(|word| word.to_str().map_or_else(|| word.clone(), |text| fill(text, parameters).into()))
+            .collect(),
+    }
 }
 
 /// More runs than this are a mistake.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use alumet::Command;
 use alumet::target::Inherited;
 use anyhow::Context;
 
@@ -14,6 +15,7 @@ use crate::cli::{Comparing, Launching, Outputs, Repeating, Settings};
 use crate::command::exec::events;
 use crate::config::Config;
 use crate::exit::{FAILED, Failure, Status};
+use crate::files::Claims;
 use crate::fingerprint::Fingerprint;
 use crate::measure::Measurement;
 use crate::repeat::auxiliary;
@@ -32,6 +34,8 @@ pub struct Bench<'a> {
     pub repeating: &'a Repeating,
     /// Whether nobody but the caller may say how it is judged.
     pub is_gate: bool,
+    /// What the comparison is to be written to.
+    pub claims: Claims,
 }
 
 /// A version to be run: how it was typed.
@@ -62,9 +66,13 @@ impl Bench<'_> {
         let outputs = self.comparing.outputs();
         let mut measurement = self.measurement(settings, &outputs)?;
         let signals = Signals::new().context("cannot watch for signals")?;
+        let commands =
+            versions.iter().map(|typed| self.command(typed, inherited)).collect::<Result<Vec<_>, _>>()?;
+        self.claim(&mut measurement, &commands)?;
         let session = self.session(&signals, inherited, &outputs)?;
         let runners =
-            versions.iter().map(|typed| self.runner(typed, &session)).collect::<Result<Vec<_>, _>>()?;
+            versions.iter().zip(commands).map(|(typed, command)| self.runner(typed, command, &session));
+        let runners = runners.collect::<Result<Vec<_>, _>>()?;
         measurement.measure_idle(&signals).await?;
         let looks = sequential::Plan::new(settled.rule, settled.pairs)
             .map_err(|invalid| Failure::usage(invalid.to_string()))?;
@@ -141,8 +149,11 @@ impl Bench<'_> {
         same_machine(&format!("baseline {}", baseline.side.title), &baseline.host, &host)?;
         self.settled.check_runs(baseline)?;
         let signals = Signals::new().context("cannot watch for signals")?;
+        let commands = [self.command(version, inherited)?];
+        self.claim(&mut measurement, &commands)?;
         let session = self.session(&signals, inherited, &outputs)?;
-        let runner = self.runner(version, &session)?;
+        let [command] = commands;
+        let runner = self.runner(version, command, &session)?;
         measurement.measure_idle(&signals).await?;
         let plan = series::Plan {
             warmups: self.settled.warmups,
@@ -205,16 +216,32 @@ impl Bench<'_> {
         })
     }
 
-    fn runner<'s>(&self, typed: &Typed, session: &'s Session<'s>) -> Result<Runner<'s>, Failure> {
-        let (mut command, title) = match typed {
-            Typed::Line(line) => {
-                (self.launching.command_line(line, session.inherited)?, line.to_string_lossy().into_owned())
-            }
-            Typed::Words(words) => {
-                let command = self.launching.command(words, session.inherited)?;
-                let title = command.display();
-                (command, title)
-            }
+    fn command(&self, typed: &Typed, inherited: &Inherited) -> Result<Command, Failure> {
+        match typed {
+            Typed::Line(line) => self.launching.command_line(line, inherited),
+            Typed::Words(words) => self.launching.command(words, inherited),
+        }
+    }
+
+    /// Checks that the commands exist and that no file which is to be written is in the way of anything.
+    fn claim(&self, measurement: &mut Measurement<'_>, commands: &[Command]) -> Result<(), Failure> {
+        let mut claims = self.claims.clone();
+        for command in commands {
+            command.check()?;
+            claims.execute(&command.arguments()[0]);
+        }
+        measurement.claim(claims, Some(self.settled.pairs.saturating_mul(commands.len())))
+    }
+
+    fn runner<'s>(
+        &self,
+        typed: &Typed,
+        mut command: Command,
+        session: &'s Session<'s>,
+    ) -> Result<Runner<'s>, Failure> {
+        let title = match typed {
+            Typed::Line(line) => line.to_string_lossy().into_owned(),
+            Typed::Words(_) => command.display(),
         };
         session.streams.give(&mut command)?;
         Ok(Runner { session, title, command, prepare: self.repeating.prepare.clone() })

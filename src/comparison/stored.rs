@@ -4,10 +4,10 @@
 //! not kept. Nothing in it is believed that alumet would not have written.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
+use alumet::file::open;
 use alumet::target::Exit;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -62,8 +62,8 @@ pub fn read(path: &Path, events: &[Quantity], ignored: &IgnoreFailure) -> Result
     if path.is_dir() {
         return Err(fail("is a directory, no profile".into()));
     }
-    let file = File::open(path)
-        .map_err(|error| fail(format!("cannot be read: {}", alumet::file::reason(&error))))?;
+    let file =
+        open(path).map_err(|error| fail(format!("cannot be read: {}", alumet::file::reason(&error))))?;
     let quantities = Quantity::USUAL.iter().chain(events).cloned().collect();
     let side = Side { title: name.clone(), ..Side::default() };
     let mut profile = Profile { quantities, ignored, side, parameters: None, refused: None };

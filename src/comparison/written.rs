@@ -3,48 +3,38 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use alumet::file::reason;
+use alumet::file::descriptor;
 
 use super::{Comparison, github, json, junit, markdown, openmetrics, table, words};
 use crate::cli::{AppOutput, Comparing, Repeating};
 use crate::exit::{FAILED, Failure, Status};
-use crate::files;
-use crate::terminal::{Look, for_locale, note, without_commands};
+use crate::files::kind::TABLE;
+use crate::files::{self, Claims, Kind, cannot_write};
+use crate::terminal::{Look, for_locale, note, say_as_it_is, without_commands};
 use crate::units::GLUE;
 
-/// Checks the files that were asked for and takes away what an earlier comparison has left in them, before anything else
-/// can fail. `read` are those that must not be written over.
-pub fn prepare(
+/// The files that a comparison is to be written to. `read` are those with stored runs.
+pub fn claims(
     comparing: &Comparing,
     repeating: &Repeating,
     comparisons: usize,
     read: &[&Path],
-) -> Result<(), Failure> {
-    let app_output = repeating.app_output.as_ref().and_then(AppOutput::file);
-    let files = [
-        (comparing.json.as_deref(), "the comparison"),
-        (comparing.markdown.as_deref(), "the table"),
-        (comparing.junit.as_deref(), "the verdict"),
-        (comparing.openmetrics.as_deref(), "the metrics"),
-        (app_output, "the application's output"),
-    ];
-    let mut named: Vec<&Path> = read.to_vec();
-    for (path, what) in files {
-        let Some(path) = path else { continue };
-        if let Some(other) = named.iter().find(|other| files::same(other, path)) {
-            return Err(Failure::usage(format!(
-                "{} is named twice; give each file its own name",
-                other.display()
-            )));
-        }
-        files::check(path, what)?;
-        named.push(path);
+) -> Result<Claims, Failure> {
+    let mut claims = Claims::default();
+    claims
+        .write("--json", Kind::Comparison, comparing.json.as_deref())
+        .write("--markdown", Kind::Table, comparing.markdown.as_deref())
+        .write("--junit", Kind::Verdict, comparing.junit.as_deref())
+        .write("--openmetrics", Kind::Metrics, comparing.openmetrics.as_deref())
+        .write("--app-output", Kind::AppOutput, repeating.app_output.as_ref().and_then(AppOutput::file));
+    for path in read {
+        claims.read("a profile", Some(path));
     }
+    claims.check()?;
     if comparisons > 1 && (comparing.junit.is_some() || comparing.openmetrics.is_some()) {
         return Err(Failure::usage("--junit and --openmetrics are for two versions"));
     }
-    let written = [&comparing.json, &comparing.markdown, &comparing.junit, &comparing.openmetrics];
-    written.into_iter().flatten().try_for_each(|path| files::remove(path))
+    Ok(claims)
 }
 
 /// Writes everything. Returns the status to end with.
@@ -55,23 +45,34 @@ pub fn write(
 ) -> Result<Status, Failure> {
     let inconclusive_fails = comparing.inconclusive.as_deref() == Some("fail");
     let mut written = true;
-    let mut file = |path: &Option<PathBuf>, what: &str, text: &dyn Fn() -> io::Result<Vec<u8>>| {
+    let mut is_stdout_taken = false;
+    let mut file = |path: &Option<PathBuf>, kind: Kind, text: &dyn Fn() -> io::Result<Vec<u8>>| {
         let Some(path) = path else { return };
-        if let Err(error) = text().and_then(|text| files::replace(path, |file| file.write_all(&text))) {
-            note(&format!("cannot write {what} to {}: {}", path.display(), reason(&error)));
+        is_stdout_taken |= descriptor(path) == Some(libc::STDOUT_FILENO);
+        if let Err(error) = text().and_then(|text| files::replace(path, kind, |file| file.write_all(&text))) {
+            note(&cannot_write(kind, path, &error));
             written = false;
         }
     };
-    file(&comparing.json, "the comparison", &|| json::render(comparisons));
-    file(&comparing.markdown, "the table", &|| {
-        Ok(comparisons.iter().map(markdown::render).collect::<Vec<_>>().join("\n").into_bytes())
+    file(&comparing.json, Kind::Comparison, &|| json::render(comparisons));
+    file(&comparing.markdown, Kind::Table, &|| {
+        let tables: Vec<_> = comparisons.iter().map(markdown::render).collect();
+        Ok((TABLE.to_owned() + &tables.join("\n")).into_bytes())
     });
     if let [comparison] = comparisons {
         let junit = || Ok(junit::render(comparison, inconclusive_fails).into_bytes());
-        file(&comparing.junit, "the verdict", &junit);
+        file(&comparing.junit, Kind::Verdict, &junit);
         let metrics = || Ok(openmetrics::render(comparison).into_bytes());
-        file(&comparing.openmetrics, "the metrics", &metrics);
+        file(&comparing.openmetrics, Kind::Metrics, &metrics);
     }
+    // Nothing else goes to a stdout that is to hold a document.
+    let print = |text: &str| match is_stdout_taken {
+        true => {
+            say_as_it_is(text);
+            Ok(())
+        }
+        false => crate::command::print(text),
+    };
     let actions = std::env::var("GITHUB_ACTIONS").ok();
     let summary = std::env::var_os("GITHUB_STEP_SUMMARY").map(PathBuf::from);
     let pipeline = github::Environment { actions: actions.as_deref(), summary: summary.as_deref() };
@@ -83,14 +84,14 @@ pub fn write(
     if !comparing.quiet {
         let look = Look::of_stdout();
         let text: String = comparisons.iter().map(|comparison| table::render(comparison, look)).collect();
-        if let Err(failure) = crate::command::print(&for_locale(&without_commands(&text))) {
+        if let Err(failure) = print(&for_locale(&without_commands(&text))) {
             note(&failure.message);
             written = false;
         }
     }
     if written {
         let annotations = pipeline.annotations(comparisons, inconclusive_fails);
-        if let Err(failure) = crate::command::print(&annotations) {
+        if let Err(failure) = print(&annotations) {
             note(&failure.message);
         }
     }

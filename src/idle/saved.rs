@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Idle;
 use crate::config::{Doubt, open};
+use crate::exit::Failure;
+use crate::files::{Claims, Kind};
 use crate::fingerprint::Fingerprint;
 
 /// The name of this version of the format.
@@ -80,6 +82,14 @@ pub fn find(named: Option<&Path>, host: &Fingerprint, method: &str, domains: &[S
     Known::Nothing
 }
 
+/// Checks that the file which is there may be written over, before anything is measured for it.
+pub fn check(named: Option<&Path>) -> Result<(), Failure> {
+    let path = places(named).swap_remove(0);
+    let mut claims = Claims::default();
+    // The directories that are missing are made.
+    claims.write("--save-idle", Kind::Idle, Some(&*path).filter(|path| path.exists())).check()
+}
+
 impl Saved {
     /// As measured now.
     pub fn now(host: Fingerprint, idle: Idle) -> Self {
@@ -97,7 +107,7 @@ impl Saved {
             alumet::file::Place::with_directories(&path)?;
             let mut text = serde_json::to_vec_pretty(self)?;
             text.push(b'\n');
-            crate::files::replace(&path, |file| io::Write::write_all(file, &text))
+            crate::files::replace(&path, Kind::Idle, |file| io::Write::write_all(file, &text))
         };
         write().map_err(|error| (path.clone(), error))?;
         Ok(path)

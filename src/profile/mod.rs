@@ -16,6 +16,7 @@ use alumet_plugin_estimate::Band;
 use serde::{Deserialize, Serialize};
 
 use crate::derived::{Derived, Span, derive};
+use crate::files::{self, Kind as FileKind};
 use crate::fingerprint::Fingerprint;
 use crate::followed::Followed;
 use crate::footprint::Rates;
@@ -371,7 +372,7 @@ impl Run {
 impl Profile {
     /// Writes the document whole: a regular file is replaced at once, so that nobody ever reads half of it.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        crate::files::replace(path, |file| {
+        files::replace(path, FileKind::Profile, |file| {
             let mut text = BufWriter::new(file);
             serde_json::to_writer_pretty(&mut text, self)?;
             text.write_all(b"\n")?;

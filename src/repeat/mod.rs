@@ -22,6 +22,7 @@ use alumet::target::{Exit, Inherited, OomKills};
 
 use crate::cli::{AppOutput, Launching, Repeating};
 use crate::exit::{FAILED, Failure, Status, TIMEOUT};
+use crate::files::Kind;
 use crate::launching;
 use crate::measure::{Measured, Measurement};
 use crate::quantity::{Quantity, Reading, derived};
@@ -50,8 +51,8 @@ impl Streams {
         Ok(match to {
             Some(AppOutput::Inherit) => Self::Shown,
             Some(AppOutput::File(path)) => {
-                crate::files::check(path, "the application's output")?;
-                let file = alumet::file::create(path).map_err(|error| fail(&path.display(), &error))?;
+                let file = alumet::file::start_over(path, |bytes| Kind::AppOutput.is_of(bytes));
+                let file = file.map_err(|error| fail(&path.display(), &error))?;
                 Self::Kept(Arc::new(file.into()))
             }
             Some(AppOutput::Null) => {

@@ -151,6 +151,17 @@ impl Command {
         self
     }
 
+    /// Whether there can be such a program: known before anything is created.
+    ///
+    /// # Errors
+    /// There is certainly none.
+    pub fn check(&self) -> Result<(), LaunchError> {
+        match is_missing(&self.arguments[0]) {
+            true => Err(LaunchError::NotFound { program: self.program() }),
+            false => Ok(()),
+        }
+    }
+
     /// As it could be typed.
     pub fn display(&self) -> String {
         display(&self.arguments)
@@ -242,9 +253,7 @@ fn is_missing(program: &OsStr) -> bool {
 
 /// Creates the process, in `cgroup` (an open directory) if that works, and holds it.
 pub(super) fn hold(command: &Command, cgroup: Option<RawFd>) -> Result<Held, LaunchError> {
-    if is_missing(&command.arguments[0]) {
-        return Err(LaunchError::NotFound { program: command.program() });
-    }
+    command.check()?;
     let arguments = command
         .arguments
         .iter()

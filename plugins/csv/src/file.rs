@@ -1,10 +1,14 @@
 //! A file that is only ever extended by whole lines.
 
+use std::cmp::Ordering;
 use std::fs::File;
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::{self, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use alumet::Lost;
+use alumet::file::{descriptor, start_over};
 
 /// Collects lines and writes them with as few system calls as possible. Generic, so that faults can be tested.
 #[derive(Debug)]
@@ -12,24 +16,69 @@ use alumet::Lost;
 pub struct LineFile<W = File> {
     to: W,
     buffer: Vec<u8>,
-    /// The last line in the file is incomplete: its rest is first in the buffer.
-    cut: bool,
+    /// So many bytes have been written.
+    written: u64,
+    /// So many of them are of a line that is incomplete: its rest is first in the buffer.
+    cut: u64,
+    /// Whether nobody else has any business with it: not a pipe, and nothing that was open before.
+    is_own: bool,
 }
 
-impl LineFile {
-    /// Creates the file, or empties it.
+/// What lines are written to.
+pub trait Sink: Write {
+    /// How long it is, and how many names it has.
     ///
     /// # Errors
-    /// It cannot be opened for writing.
-    pub fn create(path: &Path) -> io::Result<Self> {
-        Ok(Self::new(alumet::file::create(path)?))
+    /// As for fstat(2).
+    fn state(&self) -> io::Result<(u64, u64)>;
+    /// Makes it so short.
+    ///
+    /// # Errors
+    /// As for ftruncate(2).
+    fn shorten(&self, length: u64) -> io::Result<()>;
+    /// How many lines are in it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn lines(&self) -> io::Result<usize>;
+}
+
+impl Sink for File {
+    fn state(&self) -> io::Result<(u64, u64)> {
+        let metadata = self.metadata()?;
+        Ok((metadata.len(), metadata.nlink()))
+    }
+
+    fn shorten(&self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+
+    fn lines(&self) -> io::Result<usize> {
+        let again = alumet::file::open(&PathBuf::from(format!("/proc/self/fd/{}", self.as_raw_fd())))?;
+        let mut lines = 0;
+        for byte in BufReader::new(again).bytes() {
+            lines += usize::from(byte? == b'\n');
+        }
+        Ok(lines)
     }
 }
 
-impl<W: Write> LineFile<W> {
+impl LineFile {
+    /// Starts a file of such lines over. Of what is there, only what `is_own` takes for lines like these is written over.
+    ///
+    /// # Errors
+    /// As for [`alumet::file::start_over`].
+    pub fn create(path: &Path, is_own: impl Fn(&[u8]) -> bool) -> io::Result<Self> {
+        let to = start_over(path, is_own)?;
+        let is_own = descriptor(path).is_none() && to.metadata()?.is_file();
+        Ok(Self { is_own, ..Self::new(to) })
+    }
+}
+
+impl<W: Sink> LineFile<W> {
     /// Writes to this.
     pub fn new(to: W) -> Self {
-        Self { to, buffer: Vec::with_capacity(512 * 1024), cut: false }
+        Self { to, buffer: Vec::with_capacity(512 * 1024), written: 0, cut: 0, is_own: false }
     }
 
     /// Lines to be written are added to this.
@@ -43,36 +92,69 @@ impl<W: Write> LineFile<W> {
     /// # Errors
     /// [`Lost`], with the number of lines that are not in the file.
     pub fn write_lines(&mut self) -> Result<(), Lost> {
-        let mut written = 0;
-        while written < self.buffer.len() {
-            match self.to.write(&self.buffer[written..]) {
-                Ok(0) => return Err(self.give_up(written, io::ErrorKind::WriteZero.into())),
-                Ok(n) => written += n,
+        let mut done = 0;
+        while done < self.buffer.len() {
+            match self.to.write(&self.buffer[done..]) {
+                Ok(0) => return Err(self.give_up(done, io::ErrorKind::WriteZero.into())),
+                Ok(n) => done += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.give_up(written, error)),
+                Err(error) => return Err(self.give_up(done, error)),
             }
         }
+        self.written += done as u64;
         self.buffer.clear();
-        self.cut = false;
+        self.cut = 0;
         Ok(())
     }
 
-    /// The same, for the last time: a line that is still half in the file stays so, and is none.
+    /// The same, for the last time: a line that is still half in the file is taken out of it where that can be done, and is
+    /// none. Then it is looked whether everything is still there: a header and so many lines.
     ///
     /// # Errors
-    /// As for [`Self::write_lines`], with that line.
-    pub fn finish(&mut self) -> Result<(), Lost> {
-        self.write_lines().map_err(|lost| Lost { points: lost.points + usize::from(self.cut), ..lost })
+    /// As for [`Self::write_lines`], with that line; or with what somebody else has taken away or put in between.
+    pub fn finish(&mut self, lines: usize) -> Result<(), Lost> {
+        let mut end = self.write_lines();
+        if self.cut > 0 {
+            if let Err(lost) = &mut end {
+                lost.points += 1;
+            }
+            let whole = self.written - self.cut;
+            // Only if it is the last thing in it.
+            let is_last = |(length, _)| length == self.written;
+            if self.is_own && self.to.state().is_ok_and(is_last) && self.to.shorten(whole).is_ok() {
+                (self.written, self.cut) = (whole, 0);
+            }
+        }
+        let Some(Ok(state)) = self.is_own.then(|| self.to.state()) else { return end };
+        let lost = end.as_ref().err().map_or(0, |lost| lost.points);
+        match self.taken_away(state, lines.saturating_sub(lost)) {
+            Some((more, why)) => Err(Lost { points: lost + more, cause: io::Error::other(why) }),
+            None => end,
+        }
     }
 
-    fn give_up(&mut self, written: usize, cause: io::Error) -> Lost {
-        let in_line = if written > 0 { self.buffer[written - 1] != b'\n' } else { self.cut };
-        let line_end = self.buffer[written..].iter().position(|b| *b == b'\n').map(|i| written + i + 1);
-        let keep = if in_line { line_end.unwrap_or(self.buffer.len()) } else { written };
+    /// How many of these lines somebody else has taken out of the file, and how; or that somebody has put something in.
+    fn taken_away(&self, (length, names): (u64, u64), lines: usize) -> Option<(usize, &'static str)> {
+        let left = || self.to.lines().unwrap_or(0).saturating_sub(1).min(lines);
+        match length.cmp(&self.written) {
+            _ if names == 0 => Some((lines, "it was deleted meanwhile")),
+            Ordering::Less => Some((lines - left(), "it was truncated meanwhile")),
+            Ordering::Greater => Some((0, "somebody else has written into it meanwhile")),
+            Ordering::Equal => None,
+        }
+    }
+
+    fn give_up(&mut self, done: usize, cause: io::Error) -> Lost {
+        self.written += done as u64;
+        self.cut = match self.buffer[..done].iter().rposition(|b| *b == b'\n') {
+            Some(end) => (done - end - 1) as u64,
+            None => self.cut + done as u64,
+        };
+        let line_end = self.buffer[done..].iter().position(|b| *b == b'\n').map(|i| done + i + 1);
+        let keep = if self.cut > 0 { line_end.unwrap_or(self.buffer.len()) } else { done };
         let points = self.buffer[keep..].iter().filter(|b| **b == b'\n').count();
         self.buffer.truncate(keep);
-        self.buffer.drain(..written);
-        self.cut = in_line;
+        self.buffer.drain(..done);
         Lost { points, cause }
     }
 }
@@ -103,6 +185,18 @@ mod tests {
         }
     }
 
+    impl Sink for Disk {
+        fn state(&self) -> io::Result<(u64, u64)> {
+            Ok((self.content.len() as u64, 1))
+        }
+        fn shorten(&self, _: u64) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+        fn lines(&self) -> io::Result<usize> {
+            Ok(self.content.iter().filter(|byte| **byte == b'\n').count())
+        }
+    }
+
     #[test]
     fn a_full_disk_loses_whole_lines_and_says_how_many() {
         for room in 0..12 {
@@ -114,7 +208,7 @@ mod tests {
             lost += file.write_lines().unwrap_err().points - 1;
             // If it ended now, what is whole and what is lost would be all.
             let text = String::from_utf8(file.to.content.clone()).unwrap();
-            let at_the_end = LineFile { to: Disk { content: Vec::new(), room: 0 }, ..file.clone() }.finish();
+            let at_the_end = LineFile { to: Disk { content: Vec::new(), room: 0 }, ..file.clone() }.finish(3);
             let at_the_end = at_the_end.err().map_or(0, |lost| lost.points);
             assert_eq!(text.matches('\n').count() + lost + at_the_end, 3, "{room}: {text:?}");
             // Room again: the line that was cut is completed, and later ones follow.
@@ -129,5 +223,55 @@ mod tests {
                     && text.lines().all(|l| ["one", "two", "three", "four"].contains(&l))
             );
         }
+    }
+
+    /// A file in a directory of its own, with a header and two rows in it.
+    fn written() -> (tempfile::TempDir, PathBuf, LineFile) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let mut file = LineFile::create(&path, <[u8]>::is_empty).unwrap();
+        file.buffer().extend(b"header\none\ntwo\n");
+        file.write_lines().unwrap();
+        (directory, path, file)
+    }
+
+    #[test]
+    fn what_somebody_else_does_to_the_file_is_found_at_the_end() {
+        let (_directory, _, mut file) = written();
+        file.finish(2).unwrap();
+        type Deed = fn(&Path);
+        let cases: [(Deed, usize, &str); 3] = [
+            (|path| std::fs::remove_file(path).unwrap(), 2, "it was deleted meanwhile"),
+            (|path| File::options().write(true).open(path).unwrap().set_len(11).unwrap(), 1, "truncated"),
+            (|path| writeln!(File::options().append(true).open(path).unwrap(), "x").unwrap(), 0, "somebody"),
+        ];
+        for (deed, points, why) in cases {
+            let (_directory, path, mut file) = written();
+            deed(&path);
+            let lost = file.finish(2).unwrap_err();
+            assert_eq!(lost.points, points, "{why}");
+            assert!(lost.cause.to_string().contains(why), "{} is not: {why}", lost.cause);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_is_not_started_over() {
+        let (_directory, path, file) = written();
+        let any = |_: &[u8]| true;
+        let error = LineFile::create(&path, any).unwrap_err();
+        assert_eq!(error.to_string(), "another alumet is writing it; name another file");
+        assert_eq!(std::fs::read(&path).unwrap(), b"header\none\ntwo\n");
+        drop(file);
+        LineFile::create(&path, any).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_file_of_something_else_is_not_started_over() {
+        let (_directory, path, file) = written();
+        drop(file);
+        let error = LineFile::create(&path, <[u8]>::is_empty).unwrap_err();
+        assert_eq!(error.to_string(), alumet::file::FOREIGN);
+        assert_eq!(std::fs::read(&path).unwrap(), b"header\none\ntwo\n");
     }
 }

@@ -54,17 +54,19 @@ impl Plugin for Csv {
 pub struct CsvOutput {
     rows: Rows,
     file: LineFile,
+    /// So many points are in the file, if nobody has taken them out again.
+    points: usize,
 }
 
 impl CsvOutput {
-    /// Creates the file, or empties it.
+    /// Creates the file, or empties one of an earlier run; `-` is stdout.
     ///
     /// # Errors
-    /// It cannot be opened for writing.
+    /// It cannot be opened for writing, is being written by another process, or holds something else than series.
     pub fn create(path: PathBuf) -> anyhow::Result<Self> {
-        let file =
-            LineFile::create(&path).with_context(|| format!("cannot write series to {}", path.display()))?;
-        Ok(Self { rows: Rows::default(), file })
+        let file = LineFile::create(&path, row::is_series)
+            .with_context(|| format!("cannot write series to {}", path.display()))?;
+        Ok(Self { rows: Rows::default(), file, points: 0 })
     }
 }
 
@@ -76,12 +78,14 @@ impl Output for CsvOutput {
         for series in batch.retired() {
             self.rows.forget(*series);
         }
-        Ok(self.file.write_lines()?)
+        self.points += batch.points().len();
+        self.file.write_lines().inspect_err(|lost| self.points = self.points.saturating_sub(lost.points))?;
+        Ok(())
     }
 
     /// The header alone, if nothing was measured.
     fn finish(&mut self) -> anyhow::Result<()> {
         self.rows.header(self.file.buffer());
-        Ok(self.file.finish()?)
+        Ok(self.file.finish(self.points)?)
     }
 }

@@ -13,6 +13,13 @@ use alumet::{Batch, Point, Series, SeriesId, Time};
 pub const HEADER: &str =
     "time_s,timestamp,metric,unit,value,provenance,resource,resource_id,consumer,consumer_id,labels\n";
 
+/// Whether a file that begins like this holds series, of this version or an earlier one; or nothing yet.
+pub fn is_series(beginning: &[u8]) -> bool {
+    const FIRST_COLUMNS: &[u8] = b"time_s,timestamp,metric,unit,";
+    // A run that was killed, or a full disk, may have cut it anywhere.
+    beginning.starts_with(FIRST_COLUMNS) || FIRST_COLUMNS.starts_with(beginning)
+}
+
 /// Renders rows.
 #[derive(Debug, Default)]
 pub struct Rows {

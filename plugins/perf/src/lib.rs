@@ -80,7 +80,7 @@ impl Plugin for Perf {
         let Some(target) = setup.target().cloned() else { anyhow::bail!("there is no application to count") };
         let asked = !config.events.is_empty();
         let specs = if asked { config.events.0 } else { event::parse(DEFAULT_EVENTS)? };
-        let events = look_up(&specs, asked, setup)?;
+        let events = look_up(&specs, asked, setup.host(), setup.gaps())?;
         let mut outcome = open::open(events, &target, setup.host());
         // With user mode alone, two that differed may have become the same.
         let mut titles = HashSet::new();
@@ -112,19 +112,27 @@ impl Plugin for Perf {
     }
 }
 
+/// Whether this machine knows all events that were asked for. Whether they can be counted, only starting tells.
+///
+/// # Errors
+/// It does not know one of them.
+pub fn check(config: &Config, host: &Host) -> Result<(), WrongEvent> {
+    look_up(&config.events.0, true, host, &Gaps::default()).map(drop)
+}
+
 /// What there is of the events on this machine, each once. Those that nobody has asked for may be missing.
-fn look_up(specs: &[Spec], asked: bool, setup: &Setup<'_>) -> Result<Vec<Event>, WrongEvent> {
+fn look_up(specs: &[Spec], asked: bool, host: &Host, gaps: &Gaps) -> Result<Vec<Event>, WrongEvent> {
     let mut events: Vec<Event> = Vec::new();
     for spec in specs {
-        let resolved = match event::resolve(spec, setup.host()) {
+        let resolved = match event::resolve(spec, host) {
             Ok(resolved) => resolved,
             Err(ResolveError::Tool { reported_as, .. }) => {
                 let reason = format!("no event of the kernel; it is always reported, as {reported_as}");
-                setup.gaps().add(spec.to_string(), reason, "");
+                gaps.add(spec.to_string(), reason, "");
                 continue;
             }
             Err(error) if !asked => {
-                setup.gaps().add(spec.to_string(), error.to_string(), "");
+                gaps.add(spec.to_string(), error.to_string(), "");
                 continue;
             }
             Err(error) if error.is_usage() => return Err(WrongEvent::Unknown(error.to_string())),
