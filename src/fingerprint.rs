@@ -1,10 +1,9 @@
 //! What machine this is: profiles from machines that differ here must not be compared.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use alumet::Host;
+use alumet::{Host, sysfs};
 use nix::sys::utsname::uname;
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +45,7 @@ impl Fingerprint {
     }
 
     pub fn of(host: &Host) -> Self {
-        let read = |path| fs::read_to_string(path).ok();
+        let read = |path: PathBuf| sysfs::read_all(&path).ok();
         let cpuinfo = read(host.procfs("cpuinfo")).unwrap_or_default();
         let memory = read(host.procfs("meminfo")).and_then(|text| field(&text, "MemTotal"));
         let name = uname().ok();
@@ -60,7 +59,7 @@ impl Fingerprint {
             kernel: name.as_ref().map(|name| text(name.release())).unwrap_or_default(),
             memory_bytes: memory
                 .and_then(|m| m.strip_suffix(" kB")?.parse::<u64>().ok())
-                .map(|kib| kib * 1024),
+                .and_then(|kib| kib.checked_mul(1024)),
             governor: governor.map(|governor| governor.trim().to_owned()),
             virtualisation: match (container, host.is_virtual()) {
                 (true, true) => "container in a vm",

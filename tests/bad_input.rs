@@ -479,3 +479,77 @@ fn a_configuration_that_is_a_pipe_is_not_waited_for() {
         refused(alumet, 2, &["cannot read the configuration alumet.toml: it is no regular file"]);
     }
 }
+
+/// The roots of the machine's files can be anything. Each file that is looked at is a FIFO without a writer, or a device that
+/// never ends: nobody waits for it, and it is as if it were not there.
+#[test]
+fn a_machine_whose_files_are_pipes_or_endless_devices_keeps_nobody_waiting() {
+    const FILES: [&str; 14] = [
+        "proc/stat",
+        "proc/meminfo",
+        "proc/cpuinfo",
+        "sys/class/dmi/id/sys_vendor",
+        "sys/class/dmi/id/product_name",
+        "sys/class/dmi/id/chassis_type",
+        "sys/firmware/devicetree/base/compatible",
+        "sys/devices/system/cpu/online",
+        "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor",
+        "sys/devices/system/cpu/intel_pstate/no_turbo",
+        "sys/bus/event_source/devices/cpu/type",
+        "sys/bus/event_source/devices/power/type",
+        "sys/class/powercap/intel-rapl:0/name",
+        "sys/class/hwmon/hwmon0/name",
+    ];
+    for is_fifo in [true, false] {
+        let prepared = |words: &[&str]| {
+            let alumet = Alumet::new(words);
+            for file in FILES {
+                let path = alumet.path(file);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                match is_fifo {
+                    true => nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap(),
+                    false => symlink("/dev/zero", &path).unwrap(),
+                }
+            }
+            let device = alumet.path("sys/bus/pci/devices/0000:00:01.0");
+            std::fs::create_dir_all(&device).unwrap();
+            match is_fifo {
+                true => nix::unistd::mkfifo(&device.join("vendor"), nix::sys::stat::Mode::S_IRWXU).unwrap(),
+                false => symlink("/dev/zero", device.join("vendor")).unwrap(),
+            }
+            alumet
+        };
+        let roots = ["--sysfs", "sys", "--procfs", "proc"];
+        let exec = [&["exec"], &roots[..], &["--json", "p.json", "true"]].concat();
+        let mut alumet = prepared(&exec);
+        alumet.run().status(0);
+        assert_eq!(alumet.profile("p.json")["host"]["governor"], serde_json::Value::Null);
+        prepared(&[&["plugins"], &roots[..]].concat()).run().status(0);
+        prepared(&[&["doctor"], &roots[..]].concat()).run();
+        prepared(&[&["exec"], &roots[..], &["-e", "cpu/event=1/", "true"]].concat())
+            .run()
+            .says("no regular file");
+    }
+}
+
+/// A memory of more bytes than a number holds is none.
+#[test]
+fn numbers_of_the_machine_that_are_too_large_are_not_wrapped() {
+    let mut alumet = Alumet::new(["exec", "--procfs", "proc", "--json", "p.json", "true"]);
+    std::fs::create_dir(alumet.path("proc")).unwrap();
+    let most = u64::MAX;
+    alumet
+        .write(
+            "proc/stat",
+            &format!("cpu  {most} {most} {most} {most} {most} {most} {most} {most}\ncpu0 1\n"),
+        )
+        .write("proc/meminfo", &format!("MemTotal: {most} kB\nMemFree: {most} kB\n"))
+        .write("proc/cpuinfo", "");
+    alumet.run().status(0);
+    let profile = alumet.profile("p.json");
+    assert_eq!(profile["host"]["memory_bytes"], serde_json::Value::Null);
+    for metric in profile["runs"][0]["metrics"].as_array().unwrap() {
+        let value = metric["value"].as_f64().or(metric["max"].as_f64()).unwrap();
+        assert!(value < 1e12, "{metric}");
+    }
+}

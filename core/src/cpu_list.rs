@@ -13,7 +13,7 @@ pub fn cpu_list(text: &str) -> Option<Vec<u32>> {
     for range in text.split(',').filter(|_| !text.is_empty()) {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         let (first, last) = (first.parse::<u32>().ok()?, last.parse::<u32>().ok()?);
-        if first > last || last > MOST {
+        if first > last || last > MOST || cpus.len() > MOST as usize {
             return None;
         }
         cpus.extend(first..=last);
@@ -30,6 +30,7 @@ mod tests {
         assert_eq!(cpu_list("0"), Some(vec![0]));
         assert_eq!(cpu_list("0,4-6,20"), Some(vec![0, 4, 5, 6, 20]));
         assert_eq!(cpu_list(""), Some(vec![]));
+        assert_eq!(cpu_list(&["0-65535"; 100].join(",")), None);
         for text in ["0,", "4-3", "a", "0-4294967295", "-1"] {
             assert_eq!(cpu_list(text), None, "{text}");
         }

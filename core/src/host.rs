@@ -5,6 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use crate::sysfs;
+
 /// How the firmware of virtual machines calls their makers or themselves. (EC2 has real ones, too: they end in `.metal`.)
 const VIRTUAL: [&str; 13] = [
     "QEMU",
@@ -62,7 +64,7 @@ impl Host {
     pub fn cpuinfo(&self) -> Cow<'static, str> {
         // It is written anew for each reader, all CPUs of it, which may take milliseconds.
         static HERE: OnceLock<String> = OnceLock::new();
-        let read = || std::fs::read_to_string(self.procfs("cpuinfo")).unwrap_or_default();
+        let read = || sysfs::read_all(&self.procfs("cpuinfo")).unwrap_or_default();
         match self.procfs == Path::new("/proc") {
             true => Cow::Borrowed(HERE.get_or_init(read)),
             false => Cow::Owned(read()),
@@ -74,7 +76,7 @@ impl Host {
     /// x86 CPUs say it themselves (`flags` in proc_cpuinfo(5)). Where they cannot, the machine's description does: that
     /// of the firmware (DMI), or the device tree. The names are those of systemd-detect-virt(1).
     pub fn is_virtual(&self) -> bool {
-        let read = |path: PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+        let read = |path: PathBuf| sysfs::read_all(&path).unwrap_or_default();
         let cpuinfo = self.cpuinfo();
         if let Some(flags) = cpuinfo.lines().find(|line| line.starts_with("flags")) {
             return flags.split_ascii_whitespace().any(|flag| flag == "hypervisor");

@@ -1,8 +1,6 @@
 //! What makes runs on this machine hard to repeat.
 
-use std::fs;
-
-use alumet::{Host, Report};
+use alumet::{Host, Report, sysfs};
 
 use crate::fingerprint::Fingerprint;
 
@@ -31,7 +29,7 @@ pub fn risks(host: &Host, fingerprint: &Fingerprint, report: &Report) -> Vec<Str
 /// Whether the CPUs may run above their nominal frequency (Documentation/admin-guide/pm/cpufreq.rst and
 /// intel_pstate.rst); `None` if the kernel does not say.
 fn turbo(host: &Host) -> Option<bool> {
-    let read = |path: &str| fs::read_to_string(host.sysfs(path)).ok().map(|text| text.trim() == "1");
+    let read = |path: &str| sysfs::read(&host.sysfs(path)).ok().map(|text| text == "1");
     let off = read("devices/system/cpu/intel_pstate/no_turbo");
     off.map(|off| !off).or_else(|| read("devices/system/cpu/cpufreq/boost"))
 }

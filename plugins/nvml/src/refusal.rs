@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use alumet::privilege::sudo;
-use alumet::{Host, Unavailable};
+use alumet::{Host, Unavailable, sysfs};
 use nvml_wrapper::error::NvmlError;
 
 /// Why something cannot be had.
@@ -127,7 +127,7 @@ pub(crate) fn has_nvidia_gpu(host: &Host) -> bool {
     let Ok(devices) = std::fs::read_dir(host.sysfs("bus/pci/devices")) else { return false };
     devices.flatten().any(|device| {
         let has = |file: &str, start: &str| {
-            std::fs::read_to_string(device.path().join(file)).is_ok_and(|text| text.starts_with(start))
+            sysfs::read(&device.path().join(file)).is_ok_and(|text| text.starts_with(start))
         };
         has("vendor", "0x10de") && has("class", "0x03")
     })

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::{fs, io};
 
-use alumet::{Host, cpu_list};
+use alumet::{Host, cpu_list, sysfs};
 
 use super::Attr;
 
@@ -224,12 +224,11 @@ fn unit(text: &str) -> (Cow<'static, str>, f64) {
 
 /// What a file says; `None` if it is not there.
 fn read<T>(path: &Path, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Error> {
-    let text = match fs::read(path) {
+    let text = match sysfs::read_all(path) {
         Ok(text) => text,
         Err(source) if is_absent(&source) => return Ok(None),
         Err(source) => return Err(Error::Unreadable { path: path.into(), source }),
     };
-    let text = String::from_utf8_lossy(&text);
     let text = text.trim();
     match parse(text) {
         Some(value) => Ok(Some(value)),

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::{fs, io};
 
-use alumet::Host;
+use alumet::{Host, sysfs};
 
 /// Where tracefs is mounted, below `/sys`; before Linux 4.1 it was a part of debugfs.
 const ROOTS: [&str; 2] = ["kernel/tracing", "kernel/debug/tracing"];
@@ -30,9 +30,8 @@ pub fn id(host: &Host, system: &str, event: &str) -> Result<u64, Absent> {
     for root in ROOTS {
         let events = host.sysfs(root).join("events");
         let path = events.join(system).join(event).join("id");
-        let read = fs::read_to_string(&path).and_then(|text| {
-            text.trim().parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-        });
+        let read = sysfs::read(&path)
+            .and_then(|text| text.parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)));
         match read {
             Ok(id) => return Ok(id),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

@@ -7,7 +7,7 @@ pub mod memory;
 use std::io;
 
 use alumet::unit::Unit;
-use alumet::{Host, Interval, Setup};
+use alumet::{Host, Interval, Setup, sysfs};
 use anyhow::Context;
 
 /// Adds the sources of what can be read, and says what cannot, why, and what to do.
@@ -78,5 +78,5 @@ fn miss(setup: &Setup<'_>, what: &str, name: &str, error: &anyhow::Error) {
 
 fn open(host: &Host, name: &str) -> anyhow::Result<std::fs::File> {
     let path = host.procfs(name);
-    std::fs::File::open(&path).with_context(|| format!("cannot open {}", path.display()))
+    sysfs::open(&path).with_context(|| format!("cannot open {}", path.display()))
 }
