@@ -495,3 +495,48 @@ fn the_capability_of_the_file_counts_nothing_that_a_users_own_directory_describe
     // Root does with its own rights what it likes.
     assert!(metered(&mut Alumet::new(words)));
 }
+
+/// What is lent by the file of alumet is for measuring, not for reading what its user may not read.
+#[test]
+fn capabilities_of_the_file_open_no_file_that_the_user_names() {
+    let test = "capabilities_of_the_file_open_no_file_that_the_user_names";
+    const GOVERNOR: &str = "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor";
+    let lent = "cap_dac_read_search,cap_dac_override,cap_fowner";
+    let prepared = |words: &[&str]| {
+        let run = as_user(test, lent, &[], words)?;
+        run.write("secret.toml", "secret = 1\n").write("secret.json", "{\"schema\": \"secret\"}\n");
+        run.write("theirs.json", "{\"schema\": \"alumet.profile/1\"}\n");
+        std::fs::create_dir_all(run.path("sys/devices/system/cpu/cpu0/cpufreq")).unwrap();
+        run.write(GOVERNOR, "secret\n");
+        for name in ["secret.toml", "secret.json", "theirs.json", GOVERNOR] {
+            std::fs::set_permissions(run.path(name), PermissionsExt::from_mode(0o600)).unwrap();
+        }
+        std::fs::set_permissions(run.path(""), PermissionsExt::from_mode(0o755)).unwrap();
+        Some(run)
+    };
+    for (words, status) in [
+        (&["exec", "--config", "secret.toml", "true"][..], 2),
+        (&["config", "--config", "secret.toml"], 2),
+        (&["check", "--baseline", "secret.json", "true"], 125),
+        (&["compare", "secret.json", "secret.json"], 125),
+        (&["exec", "--json", "theirs.json", "true"], 125),
+        (&["exec", "-o", "secret.json", "true"], 125),
+        (&["exec", "--json", "new.json", "true"], 125),
+        (&["exec", "-r", "2", "--app-output", "new", "true"], 125),
+    ] {
+        let Some(mut run) = prepared(words) else { return };
+        let done = run.run();
+        assert_eq!(done.status, status, "{words:?}: {done:?}");
+        let text = format!("{}{}", done.stdout, done.stderr);
+        assert!(text.to_lowercase().contains("permission denied"), "{words:?}: {text}");
+        assert!(!run.path("new.json").exists() && !run.path("new").exists());
+        assert_eq!(run.read("theirs.json"), "{\"schema\": \"alumet.profile/1\"}\n");
+    }
+    // Nor below a root of the machine's files that the user makes up.
+    for (mode, governor) in [(0o600, serde_json::Value::Null), (0o644, "secret".into())] {
+        let Some(mut run) = prepared(&["doctor", "--json", "--sysfs", "sys"]) else { return };
+        std::fs::set_permissions(run.path(GOVERNOR), PermissionsExt::from_mode(mode)).unwrap();
+        let found: serde_json::Value = serde_json::from_str(&run.run().stdout).unwrap();
+        assert_eq!(found["host"]["governor"], governor, "{mode:o}");
+    }
+}

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use alumet::file::{exposure, exposure_of, reason};
+use alumet::privilege::as_user;
 use nix::unistd::Uid;
 use toml::{Table, Value};
 
@@ -46,7 +47,7 @@ pub fn open(path: &Path, is_named: bool) -> Result<File, Doubt> {
     let no_link = if distrusts { libc::O_NOFOLLOW } else { 0 };
     // A pipe is not waited for.
     let flags = no_link | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = as_user(|| OpenOptions::new().read(true).custom_flags(flags).open(path));
     let why = match &file {
         _ if !distrusts => None,
         Ok(file) => exposure_of(file),
