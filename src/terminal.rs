@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 
+use alumet::text::{harmless, is_harmless};
 use anstyle::Style;
 
 /// Text narrower than this would be unreadable; wider is hard to follow.
@@ -56,7 +57,7 @@ pub fn columns_of_stderr() -> u16 {
 
 /// Prints on stderr. Nobody may be there to read it: that is no failure.
 pub fn say(text: &str) {
-    say_as_it_is(&for_locale(&without_commands(text)));
+    say_as_it_is(&as_page(text, Look::of_stderr()));
 }
 
 /// Prints on stderr what alumet has made itself, commands to a pipeline included.
@@ -64,26 +65,9 @@ pub fn say_as_it_is(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// The text, for a log. That of GitHub Actions takes what programs write for commands, which a name must not become: `::`
-/// at the beginning of a line, after any space, and `##[` anywhere (`ActionCommand.cs` of actions/runner).
-pub fn without_commands(text: &str) -> Cow<'_, str> {
-    let is_actions = std::env::var("GITHUB_ACTIONS").is_ok_and(|value| is_on(&value));
-    if is_actions { Cow::Owned(defused(text)) } else { Cow::Borrowed(text) }
-}
-
 /// Whether a variable that stands for yes or no says yes: GitHub's own runner sets `true`, others `1`.
 pub fn is_on(value: &str) -> bool {
     !["", "0", "false"].contains(&value.to_ascii_lowercase().as_str())
-}
-
-fn defused(text: &str) -> String {
-    let line = |line: &str| {
-        let start = line.len() - line.trim_start().len();
-        let (space, rest) = line.split_at(start);
-        let rest = if rest.starts_with("::") { rest.replacen("::", ": :", 1) } else { rest.to_owned() };
-        format!("{space}{}", rest.replace("##[", "## ["))
-    };
-    text.split_inclusive('\n').map(line).collect()
 }
 
 /// Whether characters beyond ASCII can be shown (locale(7): the first of these that is set counts).
@@ -95,7 +79,7 @@ pub fn is_utf8() -> bool {
 }
 
 /// The text for a person, as the locale can show it.
-pub fn for_locale(text: &str) -> Cow<'_, str> {
+fn for_locale(text: &str) -> Cow<'_, str> {
     if is_utf8() || text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(in_ascii(text)) }
 }
 
@@ -134,8 +118,55 @@ fn in_ascii(text: &str) -> String {
 
 /// Prints one line of alumet's own on stderr.
 pub fn note(message: &str) {
-    // Names may hold anything; a line stays one, and commands to a terminal or a pipeline are none.
-    say(&format!("alumet: {}\n", message.replace(char::is_control, "\u{fffd}")));
+    // Names may hold anything; a line stays one.
+    say(&format!("alumet: {}\n", harmless(message)));
+}
+
+/// The text of a page, as the locale can show it.
+pub fn as_page(text: &str, look: Look) -> String {
+    for_locale(&for_people(text, look)).into_owned()
+}
+
+/// The text of a page or a file: whatever names are in it, they say nothing to the terminal, and nothing to the pipeline whose log it may
+/// be in. Lines and colours stay.
+pub fn for_people(text: &str, look: Look) -> String {
+    let mut page = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let colour = if look.colours { colour(rest) } else { 0 };
+        let n = colour.max(c.len_utf8());
+        match colour > 0 || c == '\n' || is_harmless(c) {
+            true => page.push_str(&rest[..n]),
+            false => page.push('\u{fffd}'),
+        }
+        rest = &rest[n..];
+    }
+    without_commands(&page)
+}
+
+/// How long the colour is that the text begins with (ECMA-48, "SGR"); 0 if it is none.
+fn colour(text: &str) -> usize {
+    let end = text.strip_prefix("\x1b[").and_then(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+        rest[end..].starts_with('m').then_some(end)
+    });
+    end.map_or(0, |end| end + "\x1b[m".len())
+}
+
+/// The logs of pipelines take what programs write for commands, which a name must not become: GitHub Actions `::` at the
+/// beginning of a line, after any space, and `##[` anywhere (`ActionCommand.cs` of actions/runner); Azure Pipelines and
+/// TeamCity `##vso[` and `##teamcity[`. Whether this is such a log cannot be told: a container has not got their variables.
+fn without_commands(text: &str) -> String {
+    let line = |line: &str| {
+        let start = line.len() - line.trim_start().len();
+        let (space, rest) = line.split_at(start);
+        let rest = if rest.starts_with("::") { rest.replacen("::", ": :", 1) } else { rest.to_owned() };
+        let rest = ["##[", "##vso[", "##teamcity["]
+            .iter()
+            .fold(rest, |rest, command| rest.replace(command, &command.replacen("##", "## ", 1)));
+        format!("{space}{rest}")
+    };
+    text.split_inclusive('\n').map(line).collect()
 }
 
 /// The text, cut so that it takes no more than so many columns.
@@ -167,11 +198,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_into_the_log_of_github_actions_is_no_command() {
+    fn what_is_written_into_the_log_of_a_pipeline_is_no_command() {
         assert_eq!(
-            defused("::error::x\n  \u{a0}::add-mask::y  z::w\n a ##[set-env name=X;]y ##[x]\n\n"),
+            without_commands("::error::x\n  \u{a0}::add-mask::y  z::w\n a ##[set-env name=X;]y ##[x]\n\n"),
             ": :error::x\n  \u{a0}: :add-mask::y  z::w\n a ## [set-env name=X;]y ## [x]\n\n"
         );
-        assert_eq!(defused("a::b: c\n  # d [e]"), "a::b: c\n  # d [e]");
+        assert_eq!(without_commands("##vso[task.x]y\n##teamcity[x]"), "## vso[task.x]y\n## teamcity[x]");
+        assert_eq!(without_commands("a::b: c\n  # d [e]"), "a::b: c\n  # d [e]");
+    }
+
+    #[test]
+    fn lines_and_colours_are_for_people_and_nothing_else_is_for_the_terminal() {
+        let look = |colours| Look { width: 80, colours };
+        let text = "\x1b[1mbold\x1b[0m\n\x1b[2J\x1b]0;title\x07\u{202e}\r\x1b[1";
+        assert_eq!(
+            for_people(text, look(true)),
+            "\x1b[1mbold\x1b[0m\n\u{fffd}[2J\u{fffd}]0;title\u{fffd}\u{fffd}\u{fffd}\u{fffd}[1"
+        );
+        assert!(!for_people(text, look(false)).contains('\x1b'));
     }
 }

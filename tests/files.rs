@@ -567,3 +567,28 @@ fn no_line_is_wider_than_the_terminal() {
         }
     }
 }
+
+/// Whatever name a process gives itself, and whatever words a command has.
+#[test]
+fn names_do_nothing_to_a_terminal_or_a_pipeline_wherever_they_are_shown() {
+    let script = "printf '::error::\\033[2J' >/proc/self/comm; printf 'x\\n::error::\\302\\233' >/proc/$$/comm; \
+                  i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done; \
+                  (printf '\\342\\200\\256##[x' >/proc/self/comm; sleep 300) >/dev/null 2>&1 & sleep 0.1";
+    let words =
+        ["exec", "--per-process", "--per-thread", "-v", "-i", "5ms", "-o", "s.csv", "--json", "p.json"];
+    let title = "\n::error::title\u{1b}[31m\u{202e}";
+    let mut run = Alumet::new(words.iter().chain(&["sh", "-c", script, title]));
+    let done = run.run().status(0);
+    assert!(done.stderr.contains("error::"), "{}", done.stderr);
+    let is_fit = |c: char| c == '\n' || alumet::text::is_harmless(c);
+    for text in [&done.stderr, &run.read("s.csv")] {
+        assert_eq!(text.chars().find(|c| !is_fit(*c)), None, "{text}");
+        let is_command = |line: &&str| line.trim_start().starts_with("::") || line.contains("##[");
+        assert_eq!(text.lines().find(|line| is_command(line) && !line.contains(',')), None, "{text}");
+    }
+    // The words of the command are in the profile as they are: JSON escapes them.
+    assert_eq!(run.profile("p.json")["command"][3], title);
+    let mut evil = Alumet::new(["exec", "-e", "\u{1b}[31m\u{202e}", "true"]);
+    let said = evil.run().status(2).stderr;
+    assert!(said.chars().all(is_fit), "{said:?}");
+}

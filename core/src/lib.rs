@@ -45,6 +45,7 @@ mod standstill;
 pub mod sysfs;
 pub mod target;
 pub mod testing;
+pub mod text;
 mod time;
 mod totals;
 mod transform;

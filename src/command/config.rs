@@ -3,12 +3,12 @@
 use crate::cli;
 use crate::config::Config;
 use crate::exit::{Failure, SUCCESS, Status};
-use crate::terminal::note;
+use crate::terminal::{Look, for_people, note};
 
 pub fn run(arguments: &cli::Config) -> Result<Status, Failure> {
     let config = Config::resolve(&arguments.settings, &[])?;
     config.notices.iter().for_each(|notice| note(&notice.0));
-    super::print(&render(&config))?;
+    super::print(&for_people(&render(&config), Look::of_stdout()))?;
     Ok(SUCCESS)
 }
 

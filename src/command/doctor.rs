@@ -9,7 +9,7 @@ use crate::idle;
 use crate::idle::saved::{self, Saved};
 use crate::idle::window::{NotIdle, measure};
 use crate::measure::block_on;
-use crate::terminal::{Look, for_locale, note};
+use crate::terminal::{Look, as_page, note};
 use crate::units::{GLUE, seconds};
 
 pub fn run(arguments: &Doctor) -> Result<Status, Failure> {
@@ -27,7 +27,7 @@ pub fn run(arguments: &Doctor) -> Result<Status, Failure> {
     let text = if arguments.json {
         serde_json::to_string_pretty(&findings).map_err(anyhow::Error::from)? + "\n"
     } else {
-        for_locale(&page::render(&findings, Look::of_stdout())).into_owned()
+        as_page(&page::render(&findings, Look::of_stdout()), Look::of_stdout())
     };
     super::print(&text)?;
     Ok(if findings.any() { SUCCESS } else { FAILED })
@@ -68,6 +68,6 @@ fn save_idle(config: &Config, duration: Timeout) -> Result<Status, Failure> {
         idle.busy_cpus,
         path.display()
     );
-    super::print(&for_locale(&text.replace(GLUE, " ")))?;
+    super::print(&as_page(&text.replace(GLUE, " "), Look::of_stdout()))?;
     Ok(SUCCESS)
 }

@@ -8,7 +8,7 @@ use crate::config::{Config, Selection};
 use crate::exit::{Failure, SUCCESS, Status};
 use crate::page::Page;
 use crate::plugins;
-use crate::terminal::{Look, for_locale, note};
+use crate::terminal::{Look, as_page, note};
 
 #[derive(Debug, Serialize)]
 struct Row {
@@ -51,5 +51,5 @@ fn table(rows: &[Row]) -> String {
     for row in rows {
         page.row(row.name, row.status, &[row.about, &row.reason, &row.remedy].join("\n"));
     }
-    for_locale(&page.text).into_owned()
+    as_page(&page.text, Look::of_stdout())
 }

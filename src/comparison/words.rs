@@ -2,6 +2,8 @@
 //!
 //! Between a number and its unit is [`GLUE`]; who prints the words as plain text replaces it by a space.
 
+use alumet::text::harmless;
+
 use super::{Comparison, Described, Design, Ended, Judged, Row};
 use crate::fingerprint::Fingerprint;
 use crate::quantity::{Quantity, marked};
@@ -14,14 +16,8 @@ const MOST_RUNS: f64 = 200.0;
 
 /// Text of somebody else's on one line of ours: what would end the line, hide or reorder it is replaced.
 pub fn plain(text: &str) -> String {
-    let plain = |c: char| match c {
-        '\n' | '\r' | '\t' => ' ',
-        // Those that change the direction of the text after them (Unicode Standard Annex 9, 2).
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-        c if c.is_control() => '\u{fffd}',
-        c => c,
-    };
-    text.chars().map(plain).collect()
+    let spaced = text.replace(['\n', '\r', '\t'], " ");
+    harmless(&spaced).into_owned()
 }
 
 /// What a sentence calls it: `energy`, `CPU time`.

@@ -10,7 +10,7 @@ use crate::cli::{AppOutput, Comparing, Repeating};
 use crate::exit::{FAILED, Failure, Status};
 use crate::files::kind::TABLE;
 use crate::files::{self, Claims, Kind, cannot_write};
-use crate::terminal::{Look, for_locale, note, say_as_it_is, without_commands};
+use crate::terminal::{Look, as_page, note, say_as_it_is};
 use crate::units::GLUE;
 
 /// The files that a comparison is to be written to. `read` are those with stored runs.
@@ -84,7 +84,7 @@ pub fn write(
     if !comparing.quiet {
         let look = Look::of_stdout();
         let text: String = comparisons.iter().map(|comparison| table::render(comparison, look)).collect();
-        if let Err(failure) = print(&for_locale(&without_commands(&text))) {
+        if let Err(failure) = print(&as_page(&text, look)) {
             note(&failure.message);
             written = false;
         }

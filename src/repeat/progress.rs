@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use super::Streams;
 use crate::quantity::{Quantity, Reading};
-use crate::terminal::{Look, columns_of_stderr, for_locale, is_dumb, is_utf8};
+use crate::terminal::{Look, as_page, columns_of_stderr, is_dumb, is_utf8};
 use crate::units::{GLUE, seconds};
 
 /// The bar.
@@ -59,7 +59,7 @@ impl Progress {
         let left = left(self.bar.position(), expected as u64, self.begun.elapsed(), self.limit);
         let left = left.map(|left| format!("about {} left", seconds(left.as_secs_f64())));
         let words: Vec<String> = left.into_iter().chain(shown).collect();
-        self.bar.set_message(for_locale(&words.join("   ").replace(GLUE, " ")).into_owned());
+        self.bar.set_message(as_page(&words.join("   ").replace(GLUE, " "), Look::of_stderr()));
     }
 
     /// Takes it away.

@@ -11,6 +11,7 @@ use nix::unistd::{Uid, User};
 
 use super::tree;
 use crate::process::{Malformed, Stat};
+use crate::text;
 
 /// A process to attach to. Its pidfd holds it: whatever becomes of its pid, it is not taken for another one.
 #[derive(Debug)]
@@ -61,7 +62,7 @@ impl Root {
         let text = fs::read(format!("/proc/{pid}/stat")).map_err(|error| failure(pid, error))?;
         let stat =
             Stat::parse(&text).map_err(|error: Malformed| AttachError::Failed(pid, error.to_string()))?;
-        let name = String::from_utf8_lossy(stat.comm).into_owned();
+        let name = text::name(stat.comm);
         if stat.kernel {
             return Err(AttachError::Kernel(pid, name));
         }

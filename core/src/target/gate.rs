@@ -15,6 +15,8 @@ use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist, pipe2};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
+use crate::text;
+
 /// What to launch, and as whom.
 #[derive(Debug, Clone)]
 pub struct Command {
@@ -162,7 +164,7 @@ impl Command {
         }
     }
 
-    /// As it could be typed.
+    /// As it could be typed, but for what is not [harmless](text::harmless).
     pub fn display(&self) -> String {
         display(&self.arguments)
     }
@@ -498,7 +500,7 @@ unsafe fn say_and_end(report: RawFd, what: i32) -> ! {
 /// The name that the summary shows: the arguments as a person would type them.
 pub(super) fn display(arguments: &[OsString]) -> String {
     let quote = |argument: &OsString| {
-        let text = String::from_utf8_lossy(argument.as_bytes()).into_owned();
+        let text = text::name(argument.as_bytes());
         let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%^~".contains(c);
         if !text.is_empty() && text.chars().all(plain) {
             text
@@ -518,6 +520,7 @@ mod tests {
     fn a_command_is_shown_as_it_could_be_typed() {
         let words = ["./a b", "--x=1", "", "it's"].map(OsString::from);
         assert_eq!(display(&words), r"'./a b' --x=1 '' 'it'\''s'");
+        assert_eq!(display(&["a\n\x1b[1m".into()]), "'a\u{fffd}\u{fffd}[1m'");
     }
 
     #[test]

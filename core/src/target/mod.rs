@@ -34,6 +34,7 @@ pub use usage::{Exit, Usage};
 
 use crate::privilege::CapabilitySet;
 use crate::process::Stat;
+use crate::text;
 use crate::time::{Clock, RealClock, Time};
 use attached::Attached;
 use launched::Launched;
@@ -377,7 +378,7 @@ impl Target {
 
     /// What is alive of the tree, with names.
     pub fn survivors(&self) -> Vec<Survivor> {
-        self.living(|pid, stat| Some(Survivor { pid, name: String::from_utf8_lossy(stat.comm).into_owned() }))
+        self.living(|pid, stat| Some(Survivor { pid, name: text::name(stat.comm) }))
     }
 
     fn living<T>(&self, f: impl Fn(i32, &Stat<'_>) -> Option<T>) -> Vec<T> {

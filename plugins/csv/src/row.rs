@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
+use alumet::text::{harmless, is_harmless};
 use alumet::{Batch, Point, Series, SeriesId, Time};
 
 /// The columns. `time_s`: seconds since the start mark. `timestamp`: RFC 3339, UTC, nanoseconds.
@@ -119,14 +120,16 @@ impl Rendered {
     }
 }
 
-/// `\`, `;` and `=` in a key or value are escaped by `\`, a newline is `\n`, a carriage return `\r`.
+/// `\`, `;` and `=` in a key or value are escaped by `\`, a newline is `\n`, a carriage return `\r`; what else is not
+/// harmless is replaced.
 fn escape_label(text: &str, out: &mut String) {
     for c in text.chars() {
         match c {
             '\\' | ';' | '=' => out.extend(['\\', c]),
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
-            c => out.push(c),
+            c if is_harmless(c) => out.push(c),
+            _ => out.push('\u{fffd}'),
         }
     }
 }
@@ -136,8 +139,9 @@ fn escape_label(text: &str, out: &mut String) {
 fn cells(texts: &[&str]) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
     for text in texts {
-        let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-        let guarded = if formula { format!("'{text}") } else { (*text).to_owned() };
+        let text = harmless(text);
+        let formula = text.starts_with(['=', '+', '-', '@']);
+        let guarded = if formula { format!("'{text}") } else { text.into_owned() };
         writer.write_field(guarded).expect("a vector takes everything");
     }
     // Ends the record: the line's newline is cut off again, the caller adds its own.
@@ -183,6 +187,16 @@ mod tests {
         assert!(named("a\"b,c").contains(r#","a""b,c","#));
         let label = row(Series::new(Metric::gauge("g", "1", "")).label("name", "a;b=c\nd\\e"), 1.0);
         assert!(label.ends_with(",name=a\\;b\\=c\\nd\\\\e\n"), "{label}");
+    }
+
+    #[test]
+    fn no_cell_moves_a_terminals_cursor_or_turns_its_text() {
+        let evil = "a\x1b[2J\u{202e}b\n\u{9b}";
+        let series = Series::new(Metric::gauge("g", "1", "")).resource(evil, evil).label(evil, evil);
+        let row = row(series, 1.0);
+        let (body, end) = row.split_at(row.len() - 1);
+        assert!(end == "\n" && body.chars().all(is_harmless), "{row:?}");
+        assert!(row.contains(",a\u{fffd}[2J\u{fffd}b\u{fffd}\u{fffd},"), "{row:?}");
     }
 
     proptest::proptest! {

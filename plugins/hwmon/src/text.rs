@@ -12,7 +12,7 @@ pub fn number<T: FromStr>(text: &[u8], unit: &str) -> Option<T> {
 
 /// A name that a driver, a board or a firmware gives, fit to be printed; `None` if there is nothing in it.
 pub fn name(text: &[u8]) -> Option<String> {
-    let name = String::from_utf8_lossy(text).trim().replace(char::is_control, "\u{fffd}");
+    let name = alumet::text::name(text.trim_ascii());
     (!name.is_empty()).then_some(name)
 }
 

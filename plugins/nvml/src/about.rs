@@ -1,5 +1,6 @@
 //! Which GPU it is: what every series about it has in common.
 
+use alumet::text::harmless;
 use alumet::{Metric, Series};
 use nvml_wrapper::Device;
 use nvml_wrapper::error::NvmlError;
@@ -27,7 +28,7 @@ impl About {
     pub fn of(device: &Device<'_>, index: u32) -> Self {
         Self {
             index,
-            name: device.name().ok(),
+            name: device.name().ok().map(|name| harmless(&name).into_owned()),
             uuid: device.uuid().ok(),
             is_mig: device.mig_mode().is_ok_and(|mode| mode.current != 0),
             // Where the power cannot be told just now, it may be later.

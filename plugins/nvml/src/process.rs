@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 
+use alumet::text;
 use alumet::{Batch, Clock, Consumer, Contradiction, Gaps, Metric, Registry, Series, SeriesId, Target};
 use nvml_wrapper::Device;
 use nvml_wrapper::enums::device::UsedGpuMemory;
@@ -281,7 +282,7 @@ fn latest_by_process(samples: Vec<ProcessUtilizationSample>) -> HashMap<i32, Pro
 /// The command name of a process; empty if it has gone.
 fn name(pid: i32) -> String {
     let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-    String::from_utf8_lossy(name.strip_suffix(b"\n").unwrap_or(&name)).into_owned()
+    text::name(name.strip_suffix(b"\n").unwrap_or(&name))
 }
 
 /// Its number never changes (PROC_PID_INIT_INO in `linux/proc_ns.h`).

@@ -11,6 +11,7 @@ use std::time::Duration;
 use alumet::file::reason;
 use alumet::process::Stat;
 use alumet::target::threads;
+use alumet::text;
 use alumet::{
     Allowance, Batch, Cadence, Consumer, Gaps, Interval, Registry, Series, SeriesId, Setup, Source, Target,
 };
@@ -243,5 +244,5 @@ impl Source for Breakdown {
 /// The command name of a process or thread; empty if it has gone.
 fn name(id: i32) -> String {
     let name = fs::read(format!("/proc/{id}/comm")).unwrap_or_default();
-    String::from_utf8_lossy(name.strip_suffix(b"\n").unwrap_or(&name)).into_owned()
+    text::name(name.strip_suffix(b"\n").unwrap_or(&name))
 }

@@ -10,6 +10,7 @@ use std::io;
 use alumet::conventions::CPU_TIME;
 use alumet::process::{Stat, Switches, tick};
 use alumet::target::threads;
+use alumet::text;
 use alumet::{Batch, Consumer, Contradiction, Increase, Registry, Series, SeriesId};
 
 use crate::kernel::{cpu_nanos, nanos};
@@ -177,7 +178,7 @@ fn read(
     let stat = Stat::parse(stat.read(buffer)?).map_err(io::Error::other)?;
     let cpu = on_cpu.unwrap_or_else(|| (stat.user_ticks + stat.system_ticks) * nanos(tick()));
     Ok(Reading {
-        name: String::from_utf8_lossy(stat.comm).into_owned(),
+        name: text::name(stat.comm),
         start_ticks: stat.start_ticks,
         counters: [cpu, stat.minor_faults, stat.major_faults, switches.voluntary, switches.involuntary],
     })

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use alumet::process::{Io, Stat, Switches, ignores_signal, tick};
 use alumet::target::threads;
+use alumet::text;
 
 use crate::counters::Counters;
 use crate::kernel::{cpu_nanos, nanos};
@@ -377,7 +378,7 @@ impl Process {
 
     /// The command name, at most 15 bytes, as the kernel has it: for a person.
     pub fn name(&self) -> String {
-        String::from_utf8_lossy(&self.comm).into_owned()
+        text::name(&self.comm)
     }
 
     /// The command name if it is new since this was asked last.
