@@ -395,6 +395,7 @@ fn it_inherits_what_it_would_have_from_its_parent() {
         closed: vec![2],
         environment: Some(vec![c"X=is set".into(), std::ffi::CString::new(format!("PATH={path}")).unwrap()]),
         open_files: Some((100, 200)),
+        ..Inherited::default()
     }));
     assert_eq!(bits(&changed[0]), bit(libc::SIGUSR1));
     assert_eq!(ignored(&changed), bit(libc::SIGPIPE));
