@@ -1,7 +1,7 @@
 //! What machine this is: profiles from machines that differ here must not be compared.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use alumet::{Host, sysfs};
 use nix::sys::utsname::uname;
@@ -51,7 +51,6 @@ impl Fingerprint {
         let name = uname().ok();
         let text = |s: &std::ffi::OsStr| s.to_string_lossy().into_owned();
         let governor = read(host.sysfs("devices/system/cpu/cpu0/cpufreq/scaling_governor"));
-        let container = ["/.dockerenv", "/run/.containerenv"].iter().any(|path| Path::new(path).exists());
         Self {
             cpu_model: cpu_model(&cpuinfo),
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
@@ -61,7 +60,7 @@ impl Fingerprint {
                 .and_then(|m| m.strip_suffix(" kB")?.parse::<u64>().ok())
                 .and_then(|kib| kib.checked_mul(1024)),
             governor: governor.map(|governor| governor.trim().to_owned()),
-            virtualisation: match (container, host.is_virtual()) {
+            virtualisation: match (alumet::is_in_container(), host.is_virtual()) {
                 (true, true) => "container in a vm",
                 (true, false) => "container",
                 (false, true) => "vm",

@@ -246,10 +246,16 @@ impl<'a> Measurement<'a> {
             Some(why) => Availability::Unavailable(why.clone().into()),
             None => plugin.probe(config, &self.config.host())?,
         };
-        let status = match availability {
-            Availability::Unavailable(missing) => SourceStatus::unavailable(plugin.name, &missing),
-            Availability::Available => SourceStatus::failed(plugin.name, format!("{error:#}")),
+        let (status, what) = match availability {
+            Availability::Unavailable(missing) => {
+                (SourceStatus::unavailable(plugin.name, &missing), missing.what)
+            }
+            Availability::Available => {
+                (SourceStatus::failed(plugin.name, format!("{error:#}")), String::new())
+            }
         };
+        // Of a plugin that nobody misses, what is there all the same and cannot be read.
+        let missed = if plugin.missed.is_empty() { what } else { plugin.missed.to_owned() };
         if selection == Selection::Asked {
             let remedy =
                 if status.remedy.is_empty() { String::new() } else { format!("; {}", status.remedy) };
@@ -261,10 +267,10 @@ impl<'a> Measurement<'a> {
         // Nobody misses an estimate of what is measured.
         let is_needless =
             plugin.name == Estimation::NAME && idle::meters(&agent.setup().registry().all()).is_some();
-        if !plugin.missed.is_empty() && !is_needless {
+        if !missed.is_empty() && !is_needless {
             let gap = Missing {
                 plugin: plugin.name.to_owned(),
-                what: plugin.missed.to_owned(),
+                what: missed,
                 reason: status.reason.clone(),
                 remedy: status.remedy.clone(),
             };

@@ -522,3 +522,35 @@ fn a_busy_process_is_as_fast_as_before_while_alumet_comes_and_goes() {
     let best = ratios.fold(0.0, f64::max);
     assert!(best > 0.93, "{best}");
 }
+
+#[test]
+fn a_process_that_is_hidden_is_not_said_to_be_missing() {
+    if !is_root("a_process_that_is_hidden_is_not_said_to_be_missing") {
+        return;
+    }
+    for hidepid in [1, 2] {
+        let target = start("sleep=60000");
+        let pid = target.pid().to_string();
+        let script = format!(
+            "mount -t proc -o hidepid={hidepid} proc /proc || exit 99; exec setpriv --reuid=4242 --regid=4242 \
+             --clear-groups --bounding-set=-all bin/alumet \"$@\""
+        );
+        let hidden = |words: &[&str]| {
+            let mut alumet = Alumet::with(Command::new("unshare"), ["-m", "sh", "-c", &script, "sh"]);
+            alumet.command.args(words);
+            fs::create_dir(alumet.path("bin")).unwrap();
+            fs::copy(support::binary(), alumet.path("bin/alumet")).unwrap();
+            fs::set_permissions(alumet.path(""), std::os::unix::fs::PermissionsExt::from_mode(0o777))
+                .unwrap();
+            alumet.run()
+        };
+        let done = hidden(&["attach", &pid]);
+        if done.status == 99 {
+            skip("a_process_that_is_hidden", "/proc cannot be mounted here");
+            return;
+        }
+        done.refuses(125, &format!("process {pid} is hidden from this user (/proc is mounted with hidepid)"));
+        hidden(&["attach", "--name", "^no-such-name$"]).refuses(125, "; /proc is mounted with hidepid");
+        hidden(&["attach", "2147483647"]).refuses(125, "no process 2147483647");
+    }
+}

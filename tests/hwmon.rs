@@ -176,3 +176,28 @@ fn a_machine_without_sensors_is_refused_only_when_they_are_asked_for() {
     let hwmon = sources.as_array().unwrap().iter().find(|source| source["name"] == "hwmon").unwrap().clone();
     assert!(hwmon["reason"].as_str().unwrap().contains("no energy or power sensor here"), "{hwmon}");
 }
+
+#[test]
+fn sensors_that_only_root_may_read_are_named() {
+    if !is_root("sensors_that_only_root_may_read_are_named") {
+        return;
+    }
+    // As the driver amd_energy makes them since CVE-2020-12912.
+    let words = ["exec", "-v", "--sysfs", "sys", "--json", "p.json", "true"];
+    let mut alumet = Alumet::as_nobody("exec \"$@\"", &words);
+    chip(
+        &alumet,
+        3,
+        &[("name", "amd_energy\n"), ("energy1_input", "9000000\n"), ("energy1_label", "Esocket0\n")],
+    );
+    let file = alumet.path("sys/class/hwmon/hwmon3/energy1_input");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
+    let done = alumet.run().status(0);
+    done.says(
+        "sensors of hwmon3 amd_energy (cannot open sys/class/hwmon/hwmon3/energy1_input: permission denied",
+    );
+    let missing = alumet.profile("p.json")["missing"].clone();
+    let of_sensors = |gap: &&serde_json::Value| gap["plugin"] == "hwmon";
+    let gap = missing.as_array().unwrap().iter().find(of_sensors).unwrap();
+    assert!(gap["remedy"].as_str().unwrap().starts_with("sudo "), "{gap}");
+}

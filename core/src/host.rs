@@ -101,6 +101,15 @@ impl Host {
     }
 }
 
+/// Whether this process is in a container, as far as that shows: then what is to be changed at the machine is changed
+/// outside. Docker and podman leave a file, systemd-nspawn and podman a variable, Kubernetes another.
+pub fn is_in_container() -> bool {
+    let has_file = ["/.dockerenv", "/run/.containerenv", "/run/systemd/container"]
+        .iter()
+        .any(|path| Path::new(path).exists());
+    has_file || ["container", "KUBERNETES_SERVICE_HOST"].iter().any(|name| std::env::var_os(name).is_some())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

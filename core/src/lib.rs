@@ -60,7 +60,7 @@ pub use bound::{Bound, BoundNotice};
 pub use cadence::Cadence;
 pub use counter::Increase;
 pub use cpu_list::cpu_list;
-pub use host::Host;
+pub use host::{Host, is_in_container};
 pub use interval::{Interval, IntervalError};
 pub use metric::{Kind, Metric};
 pub use output::{Lost, Output};

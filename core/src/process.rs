@@ -23,6 +23,12 @@ pub fn is_proc_of_others() -> bool {
     }
 }
 
+/// Whether `/proc` hides the processes of other users from this one (proc(5), `hidepid`): the first process is always there,
+/// and everybody may know its name.
+pub fn hides_others() -> bool {
+    std::fs::read("/proc/1/comm").is_err()
+}
+
 /// A text from `/proc` that does not look as it should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not in the expected form")]

@@ -59,7 +59,11 @@ fn find(arguments: &Attach) -> Result<Vec<Root>, Failure> {
         }
         (true, None) => {
             let pattern = arguments.name.as_deref().unwrap_or_default();
-            return Err(Failure::failed(format!("no process is named `{pattern}`")));
+            let hidden = match alumet::process::hides_others() {
+                true => "; /proc is mounted with hidepid, so those of other users are hidden",
+                false => "",
+            };
+            return Err(Failure::failed(format!("no process is named `{pattern}`{hidden}")));
         }
     }
     for root in &roots {

@@ -26,9 +26,15 @@ pub struct Root {
 /// Why a process cannot be attached to.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
-    /// There is none, or none that this user may see.
+    /// There is none.
     #[error("no process {0}")]
     NotThere(i32),
+    /// This user may not see it.
+    #[error(
+        "process {0} is hidden from this user (/proc is mounted with hidepid): run alumet as root, or as a member of the \
+         group that may see it"
+    )]
+    Hidden(i32),
     /// The number is that of a thread.
     #[error("{0} is a thread of process {1}; attach to {1}")]
     Thread(i32, i32),
@@ -59,7 +65,15 @@ impl Root {
             return Err(AttachError::Itself(pid));
         }
         let pidfd = pidfd_open(pid)?;
-        let text = fs::read(format!("/proc/{pid}/stat")).map_err(|error| failure(pid, error))?;
+        // That it is there the kernel has just told (proc(5), hidepid).
+        let is_hidden = |error: &io::Error| {
+            error.kind() == io::ErrorKind::PermissionDenied
+                || error.kind() == io::ErrorKind::NotFound && !super::has_ended(&pidfd)
+        };
+        let text = fs::read(format!("/proc/{pid}/stat")).map_err(|error| match is_hidden(&error) {
+            true => AttachError::Hidden(pid),
+            false => failure(pid, error),
+        })?;
         let stat =
             Stat::parse(&text).map_err(|error: Malformed| AttachError::Failed(pid, error.to_string()))?;
         let name = text::name(stat.comm);

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use alumet::{Batch, Clock, Gaps, Series, Setup, Source};
 
-use crate::found::{Condition, Found};
+use crate::found::{Condition, Found, names, word};
 use crate::reading::{LONGEST, Trouble, bytes, number};
 use crate::sensor::Sensor;
 
@@ -126,8 +127,15 @@ struct Gate {
 #[derive(Debug)]
 enum Kind {
     Always,
-    Fresh { file: File, last: Option<u64> },
-    Discharging(File),
+    Fresh {
+        file: File,
+        last: Option<u64>,
+    },
+    Discharging {
+        status: File,
+        /// Where the batteries and the adapters are.
+        supplies: Option<PathBuf>,
+    },
 }
 
 enum Look {
@@ -143,7 +151,9 @@ impl Gate {
     fn new(condition: &Condition, file: Option<File>) -> Self {
         let condition = match (condition, file) {
             (Condition::Fresh(_), Some(file)) => Kind::Fresh { file, last: None },
-            (Condition::Discharging(_), Some(file)) => Kind::Discharging(file),
+            (Condition::Discharging(path), Some(status)) => {
+                Kind::Discharging { status, supplies: path.ancestors().nth(2).map(Path::to_owned) }
+            }
             (_, _) => Kind::Always,
         };
         Self { condition, looks: 0, closed: 0, trouble: None }
@@ -157,7 +167,7 @@ impl Gate {
                 Ok(now) if last.replace(now) == Some(now) => Look::NothingNew,
                 _ => Look::Read,
             },
-            Kind::Discharging(file) => match bytes(file, &mut [0; LONGEST]) {
+            Kind::Discharging { status, .. } => match bytes(status, &mut [0; LONGEST]) {
                 Ok(status) if status.trim_ascii() == b"Discharging" => Look::Read,
                 Ok(_) => Look::NotNow,
                 Err(trouble) => {
@@ -171,6 +181,15 @@ impl Gate {
         look
     }
 
+    /// Whether an adapter feeds the machine (`online` in Documentation/ABI/testing/sysfs-class-power).
+    fn is_on_mains(&self) -> bool {
+        let Kind::Discharging { supplies: Some(supplies), .. } = &self.condition else { return false };
+        names(supplies).iter().any(|name| {
+            let says = |file: &str| word(&supplies.join(name).join(file)).unwrap_or_default();
+            says("type") != "Battery" && says("online") == "1"
+        })
+    }
+
     /// What was not measured, in words, and what would change that.
     fn gap(&self) -> Option<(String, &'static str)> {
         let Self { closed, looks, .. } = self;
@@ -182,7 +201,10 @@ impl Gate {
             }
             _ => Some(match self.trouble {
                 Some(trouble) => (format!("its status is not known: {trouble}"), ""),
-                None if closed == looks => ("it is not discharging".into(), "unplug the mains"),
+                None if closed == looks => {
+                    let remedy = if self.is_on_mains() { "unplug the mains" } else { "" };
+                    ("it is not discharging".into(), remedy)
+                }
                 None => (format!("it was not discharging at {closed} of {looks} readings"), ""),
             }),
         }

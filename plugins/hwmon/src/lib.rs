@@ -21,7 +21,7 @@ pub mod text;
 
 use std::collections::HashSet;
 
-use alumet::{Availability, Host, Interval, Plugin, Setup, Unavailable};
+use alumet::{Availability, Host, Interval, Missing, Plugin, Setup, Unavailable};
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +59,14 @@ impl Plugin for Hwmon {
         match results.next() {
             None => Availability::Unavailable(none(host).into()),
             Some(Err(obstacle)) if !results.any(|result| result.is_ok()) => {
-                Availability::unavailable(obstacle.to_string(), obstacle.remedy())
+                let devices: Vec<_> = found.iter().map(|found| found.device.as_str()).collect();
+                // That there is something, and it cannot be read, is to be said.
+                Availability::Unavailable(Missing {
+                    what: format!("sensors of {}", devices.join(", ")),
+                    reason: obstacle.to_string(),
+                    remedy: obstacle.remedy(),
+                    ..Missing::default()
+                })
             }
             Some(_) => Availability::Available,
         }

@@ -507,11 +507,18 @@ fn a_battery_counts_only_while_it_is_discharging() {
 fn a_battery_on_the_mains_gives_nothing_and_says_so() {
     let machine = battery(&[("status", "Full\n"), ("power_now", "0\n"), ("energy_now", "50000000\n")]);
     assert_eq!(machine.probe(), Availability::Available);
-    let report = machine.seconds(&[&[]]);
-    machine.expect(&[]);
-    let [Missing { what, reason, remedy, .. }] = &report.missing[..] else { panic!("{report:?}") };
-    assert_eq!((what.as_str(), reason.as_str()), ("battery BAT0", "it is not discharging"));
-    assert_eq!(remedy, "unplug the mains");
+    // Without an adapter that is online there is nothing to unplug.
+    for (online, expected) in [(None, ""), (Some("0\n"), ""), (Some("1\n"), "unplug the mains")] {
+        let machine = battery(&[("status", "Full\n"), ("power_now", "0\n"), ("energy_now", "50000000\n")]);
+        if let Some(online) = online {
+            machine.set(&[("class/power_supply/AC/online", online)]);
+        }
+        let report = machine.seconds(&[&[]]);
+        machine.expect(&[]);
+        let [Missing { what, reason, remedy, .. }] = &report.missing[..] else { panic!("{report:?}") };
+        assert_eq!((what.as_str(), reason.as_str()), ("battery BAT0", "it is not discharging"));
+        assert_eq!(remedy, expected);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use alumet::privilege::sudo;
-use alumet::{Host, Unavailable, sysfs};
+use alumet::{Host, Unavailable, is_in_container, sysfs};
 use nvml_wrapper::error::NvmlError;
 
 /// Why something cannot be had.
@@ -32,7 +32,8 @@ pub enum Extent {
 /// A driver that keeps the GPU's state loaded while nobody uses it answers at once.
 pub const PERSISTENCE: &str = "keep the driver awake with `sudo nvidia-smi -pm 1`";
 const UPDATE: &str = "update the NVIDIA driver";
-const CONTAINER: &str = "in a container, start it with `--gpus all`";
+/// In a container, and nowhere else, that may be what is missing.
+const CONTAINER: &str = "start the container with `--gpus all`";
 
 impl Refusal {
     /// For this reason, and with this remedy.
@@ -71,7 +72,9 @@ impl Refusal {
                 Self::new("the installed NVIDIA driver is too old", UPDATE)
             }
             NvmlError::DriverNotLoaded => {
-                Self::new("the NVIDIA driver is installed but not loaded", "sudo modprobe nvidia")
+                let load =
+                    if is_in_container() { "`modprobe nvidia` on the host" } else { "sudo modprobe nvidia" };
+                Self::new("the NVIDIA driver is installed but not loaded", load)
             }
             NvmlError::LibRmVersionMismatch => Self::new(
                 "the NVIDIA driver's library and kernel module have different versions",
@@ -82,7 +85,8 @@ impl Refusal {
                 "give the user access to /dev/nvidia*, for example through the group video",
             ),
             NvmlError::OperatingSystem => {
-                Self::new("a cgroup or security module keeps the NVIDIA driver from this process", CONTAINER)
+                let reason = "a cgroup or security module keeps the NVIDIA driver from this process";
+                Self::new(reason, in_container(CONTAINER, ""))
             }
             NvmlError::InsufficientPower => {
                 Self::new("the GPU's power cables are not attached as they should be", "")
@@ -98,7 +102,7 @@ impl Refusal {
 
     /// The driver knows of no GPU.
     pub fn no_gpu() -> Self {
-        Self::new("the NVIDIA driver finds no GPU", CONTAINER)
+        Self::new("the NVIDIA driver finds no GPU", in_container(CONTAINER, ""))
     }
 
     fn no_library(error: &dyn std::fmt::Display, library: Option<&Path>, host: &Host) -> Self {
@@ -109,7 +113,7 @@ impl Refusal {
             ),
             None if has_nvidia_gpu(host) => Self::new(
                 "there is an NVIDIA GPU, but no NVIDIA driver (libnvidia-ml.so.1 not found)",
-                format!("install the NVIDIA driver; {CONTAINER}"),
+                in_container(CONTAINER, "install the NVIDIA driver"),
             ),
             None => Self::no_driver(),
         }
@@ -120,6 +124,10 @@ impl From<Refusal> for Unavailable {
     fn from(Refusal { reason, remedy }: Refusal) -> Self {
         Self { reason, remedy }
     }
+}
+
+fn in_container(there: &'static str, elsewhere: &'static str) -> &'static str {
+    if is_in_container() { there } else { elsewhere }
 }
 
 /// Whether a display controller of NVIDIA's is on the PCI bus (vendor and class as in `linux/pci_ids.h`).
@@ -154,7 +162,8 @@ mod tests {
             std::fs::write(device.join("class"), class).unwrap();
             assert!(refusal().reason.contains(expected), "{:?}", refusal());
         }
-        assert!(refusal().remedy.contains("install the NVIDIA driver"));
+        let remedy = in_container("start the container with `--gpus all`", "install the NVIDIA driver");
+        assert_eq!(refusal().remedy, remedy);
     }
 
     #[test]

@@ -78,7 +78,12 @@ impl Plugin for Procfs {
                 setup.gaps().add(
                     "children while they run",
                     "this kernel has no /proc/PID/task/TID/children, and no cgroup could be made",
-                    "run alumet where it may make a cgroup, as with `systemd-run --user --scope`",
+                    match alumet::is_in_container() {
+                        true => "give the container a cgroup that it may write to",
+                        false => {
+                            "run alumet where it may make a cgroup, as with `systemd-run --user --scope`"
+                        }
+                    },
                 );
             }
             if target.is_attached() && !tree::may_read_io(target.pid()) {

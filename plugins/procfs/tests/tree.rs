@@ -289,7 +289,7 @@ impl Drop for Application {
         }
         // Whatever has become of the test: the next one starts without children.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(self.target.terminate(Duration::ZERO));
+        let _ = runtime.block_on(self.target.terminate(Duration::ZERO));
         self.target.leave();
     }
 }

@@ -1,7 +1,7 @@
 //! Why there is no energy to be had, and what would change that.
 
 use alumet::privilege::sudo;
-use alumet::{Host, perfmon};
+use alumet::{Host, is_in_container, perfmon};
 
 /// The commands that let the group `power` read powercap's counters, now and after every start of the machine.
 pub const UDEV: [&str; 2] = [
@@ -71,12 +71,42 @@ impl Refusal {
             [true, _] => perf,
             [false, true] => powercap,
             [false, false] if host.is_virtual() => Self::absent("no RAPL in this virtual machine"),
+            [false, false] if !IS_X86 => Self::absent("no RAPL: only x86 CPUs have it"),
             [false, false] => Self {
-                remedy: "if this CPU has RAPL, `sudo modprobe intel_rapl_msr` may show it".into(),
+                remedy: to_show(is_masked(host), is_in_container(), LOAD[usize::from(is_root())]),
                 ..Self::absent(format!("no RAPL: {}, and {}", perf.reason, powercap.reason))
             },
         }
     }
+}
+
+/// Of other CPUs no driver makes a zone (drivers/powercap/intel_rapl_msr.c).
+const IS_X86: bool = cfg!(any(target_arch = "x86", target_arch = "x86_64"));
+
+const LOAD: [&str; 2] = ["sudo modprobe intel_rapl_msr", "modprobe intel_rapl_msr"];
+
+/// What may show the counters.
+fn to_show(is_masked: bool, in_container: bool, load: &str) -> String {
+    match (is_masked, in_container) {
+        // Runtimes hide /sys/devices/virtual/powercap since CVE-2020-8694, also where it is mounted anew in the same place.
+        (true, _) => {
+            "this container hides them: start it with `-v /sys:/host/sys:ro`, and give alumet `--sysfs /host/sys`".into()
+        }
+        (false, true) => "if this CPU has RAPL, `modprobe intel_rapl_msr` on the host may show it".into(),
+        (false, false) => format!("if this CPU has RAPL, `{load}` may show it"),
+    }
+}
+
+/// As alumet asks: to root no command is given.
+fn is_root() -> bool {
+    sudo("").is_empty()
+}
+
+/// Whether there are zones of which only the links are to be seen.
+fn is_masked(host: &Host) -> bool {
+    let entries = std::fs::read_dir(host.sysfs("class/powercap")).into_iter().flatten().flatten();
+    let is_zone = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("intel-rapl:");
+    entries.into_iter().any(|entry| is_zone(&entry.file_name()) && !entry.path().exists())
 }
 
 #[cfg(test)]
@@ -90,11 +120,6 @@ mod tests {
         assert_eq!(forbidden.to_string(), "not permitted; ask root");
         let kinds = [Refusal::absent(""), Refusal::unreadable(""), forbidden].map(|refusal| refusal.kind);
         assert_eq!(kinds, [Kind::Absent, Kind::Unreadable, Kind::Forbidden]);
-    }
-
-    /// As alumet asks: to whom a command is given.
-    fn is_root() -> bool {
-        sudo("").is_empty()
     }
 
     #[test]
@@ -120,9 +145,33 @@ mod tests {
         assert_eq!(both(&perf, &no_zones), perf);
         assert_eq!(both(&no_pmu, &powercap), powercap);
         let neither = both(&no_pmu, &no_zones);
-        assert_eq!((neither.kind, neither.reason.as_str()), (Kind::Absent, "no RAPL: no PMU, and no zones"));
-        assert!(neither.remedy.contains("modprobe"), "{neither}");
+        assert_eq!(neither.kind, Kind::Absent);
+        if IS_X86 {
+            assert_eq!(neither.reason, "no RAPL: no PMU, and no zones");
+            assert!(neither.remedy.contains("modprobe"), "{neither}");
+        }
         std::fs::write(root.path().join("cpuinfo"), "flags : hypervisor\n").unwrap();
         assert_eq!(both(&no_pmu, &no_zones), Refusal::absent("no RAPL in this virtual machine"));
+    }
+
+    #[test]
+    fn what_may_show_the_counters_is_said_for_the_place() {
+        let load = LOAD[0];
+        assert!(to_show(false, false, load).contains("`sudo modprobe intel_rapl_msr` may"));
+        assert!(to_show(false, true, load).contains("`modprobe intel_rapl_msr` on the host"));
+        assert!(
+            to_show(true, true, load).contains("--sysfs /host/sys")
+                && !to_show(true, true, load).contains("modprobe")
+        );
+        let sysfs = tempfile::tempdir().unwrap();
+        let host = Host::new(sysfs.path(), "/proc");
+        assert!(!is_masked(&host));
+        let class = sysfs.path().join("class/powercap");
+        std::fs::create_dir_all(class.join("intel-rapl")).unwrap();
+        assert!(!is_masked(&host), "the control type has no counter");
+        // As Docker leaves it: the links of the class lead into an empty directory.
+        let to = "../../devices/virtual/powercap/intel-rapl/intel-rapl:0";
+        std::os::unix::fs::symlink(to, class.join("intel-rapl:0")).unwrap();
+        assert!(is_masked(&host));
     }
 }
