@@ -80,7 +80,11 @@ fn unknown_keys_are_named_with_the_nearest_and_their_place() {
 fn values_of_the_wrong_kind_are_named_with_their_place() {
     refused(exec(&["--set", "procfs.interval"]), 2, &["--set procfs.interval: write it as PLUGIN.KEY=VALUE"]);
     refused(exec(&["--set", "interval=1s"]), 2, &["write it as PLUGIN.KEY=VALUE"]);
-    refused(exec(&["--set", "procfs.per_process=perhaps"]), 2, &["--set: procfs.per_process: ", "boolean"]);
+    refused(
+        exec(&["--set", "procfs.per_process=perhaps"]),
+        2,
+        &["--set: procfs.per_process: ", "expected true or false"],
+    );
     refused(
         exec(&[]).env("ALUMET_INTERVAL", "soon"),
         2,
@@ -92,7 +96,7 @@ fn values_of_the_wrong_kind_are_named_with_their_place() {
     refused(alumet, 2, &["alumet.toml:1:1: timeout: ", "integer `5`"]);
     let alumet = exec(&[]);
     alumet.write("alumet.toml", "quiet = \"yes\"\n");
-    refused(alumet, 2, &["alumet.toml:1:1: quiet: ", "boolean"]);
+    refused(alumet, 2, &["alumet.toml:1:1: quiet: ", "expected true or false"]);
 }
 
 #[test]

@@ -75,12 +75,17 @@ impl Values {
     }
 
     /// Sets a value that was given as text: as TOML if that is valid for the key, else as a string, else as a list of
-    /// comma-separated strings.
+    /// comma-separated strings, else as a switch.
     pub fn set_text(&mut self, section: &str, key: &str, text: &str, origin: Origin) -> Result<(), Failure> {
         check_key(section, key, &origin)?;
         let toml = format!("x = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("x"));
         let list = text.split(',').map(|item| Value::from(item.trim())).collect::<Vec<_>>();
-        let candidates = [toml, Some(Value::from(text)), Some(Value::Array(list))];
+        let switch = match text.to_lowercase().as_str() {
+            "1" | "yes" | "on" => Some(Value::from(true)),
+            "0" | "no" | "off" => Some(Value::from(false)),
+            _ => None,
+        };
+        let candidates = [toml, Some(Value::from(text)), Some(Value::Array(list)), switch];
         let mut why = None;
         for value in candidates.into_iter().flatten() {
             match check(section, key, &value) {
@@ -172,7 +177,19 @@ fn check(section: &str, key: &str, value: &Value) -> Result<(), String> {
         None => parse::<General>(table),
     };
     // toml's message ends with the place in a document that nobody has written.
-    result.map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())
+    result.map_err(|error| in_words(error.to_string().lines().next().unwrap_or_default()))
+}
+
+/// What a parser says of types, in words that do not ask for the knowledge of any.
+fn in_words(message: &str) -> String {
+    let found = message.strip_prefix("invalid type: ").map(|rest| format!("found {rest}"));
+    let message = found.as_deref().unwrap_or(message);
+    let kinds = [
+        ("expected a boolean", "expected true or false"),
+        ("expected a string", "expected a text in quotes"),
+        ("expected a sequence", "expected a list in brackets"),
+    ];
+    kinds.iter().fold(message.to_owned(), |text, (kind, words)| text.replace(kind, words))
 }
 
 fn parse<T: DeserializeOwned>(table: Table) -> anyhow::Result<()> {
@@ -267,6 +284,13 @@ mod tests {
         values.set_text(GENERAL, "without", "csv", flag("--without")).unwrap();
         assert_eq!(values.section("procfs")["per_process"], Value::from(true));
         assert_eq!(values.section("csv")["path"], Value::from("true"));
+        for (text, is_on) in [("1", true), ("yes", true), ("off", false), ("0", false)] {
+            values.set_text("procfs", "per_process", text, flag("--set")).unwrap();
+            assert_eq!(values.section("procfs")["per_process"], Value::from(is_on), "{text}");
+        }
+        // A status, and not a switch.
+        values.set_text(GENERAL, "ignore_failure", "1", flag("--ignore-failure")).unwrap();
+        assert_eq!(values.section(GENERAL)["ignore_failure"], Value::from(1));
         assert_eq!(values.section(GENERAL)["without"], Value::from(vec!["csv"]));
     }
 
@@ -293,7 +317,7 @@ mod tests {
         );
         assert_eq!(
             message(values.set_text("procfs", "per_process", "maybe", flag("--set"))),
-            "--set: procfs.per_process: invalid type: string \"maybe\", expected a boolean"
+            "--set: procfs.per_process: found string \"maybe\", expected true or false"
         );
     }
 }
