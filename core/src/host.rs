@@ -102,12 +102,23 @@ impl Host {
 }
 
 /// Whether this process is in a container, as far as that shows: then what is to be changed at the machine is changed
-/// outside. Docker and podman leave a file, systemd-nspawn and podman a variable, Kubernetes another.
+/// outside. Docker and podman leave a file, systemd-nspawn and podman a variable, Kubernetes another. An image of theirs may
+/// have become a whole machine; but no container has all namespaces of the machine.
 pub fn is_in_container() -> bool {
     let has_file = ["/.dockerenv", "/run/.containerenv", "/run/systemd/container"]
         .iter()
         .any(|path| Path::new(path).exists());
-    has_file || ["container", "KUBERNETES_SERVICE_HOST"].iter().any(|name| std::env::var_os(name).is_some())
+    let has_variable =
+        || ["container", "KUBERNETES_SERVICE_HOST"].iter().any(|name| std::env::var_os(name).is_some());
+    (has_file || has_variable()) && !FIRST_NAMESPACES.iter().all(|(name, number)| is_namespace(name, *number))
+}
+
+/// The numbers of those that the machine starts with (`linux/proc_ns.h`).
+const FIRST_NAMESPACES: [(&str, u32); 3] = [("ipc", 0xEFFF_FFFF), ("uts", 0xEFFF_FFFE), ("pid", 0xEFFF_FFFC)];
+
+fn is_namespace(name: &str, number: u32) -> bool {
+    std::fs::read_link(format!("/proc/self/ns/{name}"))
+        .is_ok_and(|link| link == Path::new(&format!("{name}:[{number}]")))
 }
 
 #[cfg(test)]

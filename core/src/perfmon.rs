@@ -5,6 +5,7 @@ use std::{fs, io};
 
 use rustix::thread::capabilities;
 
+use crate::host::is_in_container;
 use crate::privilege::{CapabilitySet, is_in_user_namespace, own_path, permitted};
 use crate::unit::Unit;
 
@@ -46,7 +47,9 @@ pub fn is_permitted() -> bool {
 
 /// The command that lets users count their own processes in user mode, where they may [not](is_closed).
 pub fn opening() -> String {
-    format!("sudo sysctl kernel.perf_event_paranoid={HIGHEST}")
+    let set = format!("sysctl kernel.perf_event_paranoid={HIGHEST}");
+    // A container has no sysctl of its own for that.
+    if is_in_container() { format!("`{set}` on the host") } else { format!("sudo {set}") }
 }
 
 /// What gives the right to count in all modes, with the least privilege.
@@ -54,10 +57,15 @@ pub fn remedy() -> String {
     if is_in_user_namespace() {
         return "run alumet outside of it, where root or CAP_PERFMON has that right".into();
     }
+    // A capability of a file is worth nothing where the container's bounding set lacks it (capabilities(7)).
+    let (grant, link) = match is_in_container() {
+        true => ("run the container with `--cap-add PERFMON`".to_owned(), ", and "),
+        false => (setcap(), " && "),
+    };
     match (is_closed(), has(CapabilitySet::PERFMON)) {
         (true, true) => opening(),
-        (true, false) => format!("{} && {}", opening(), setcap()),
-        (false, _) => setcap(),
+        (true, false) => format!("{}{link}{grant}", opening()),
+        (false, _) => grant,
     }
 }
 
@@ -202,8 +210,8 @@ mod tests {
     fn what_gives_the_right_to_count_is_a_command_that_one_can_type() {
         let binary = std::env::current_exe().unwrap().display().to_string();
         assert!(setcap().starts_with("sudo setcap cap_perfmon=ep ") && setcap().contains(&binary));
-        assert_eq!(opening(), "sudo sysctl kernel.perf_event_paranoid=2");
-        if !is_in_user_namespace() && !is_closed() {
+        assert!(opening().contains("sysctl kernel.perf_event_paranoid=2"));
+        if !is_in_user_namespace() && !is_closed() && !is_in_container() {
             assert_eq!(remedy(), setcap());
         }
     }

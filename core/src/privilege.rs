@@ -16,6 +16,7 @@ use rustix::thread::{CapabilitySets, capabilities, set_capabilities, set_no_new_
 
 pub use rustix::thread::CapabilitySet;
 
+use crate::host::is_in_container;
 use crate::target::threads;
 
 /// Threads have so long to drop what they have; one that does not return from a system call in that time drops it when
@@ -49,9 +50,15 @@ pub fn keep_only(keep: CapabilitySet) -> io::Result<CapabilitySet> {
 }
 
 /// The command that runs this program as root, with these words: sudo looks for programs in few places, so it is given with
-/// its path. Root, to whom that is no help, is told to leave the user namespace, if it is in one.
+/// its path. Root, to whom that is no help, is told to leave the user namespace, if it is in one; and in a container there
+/// is rarely a sudo.
 pub fn sudo(words: &str) -> String {
-    match (Uid::effective().is_root(), is_in_user_namespace()) {
+    as_root(words, Uid::effective().is_root(), is_in_user_namespace(), is_in_container())
+}
+
+fn as_root(words: &str, is_root: bool, in_namespace: bool, in_container: bool) -> String {
+    match (is_root, in_namespace) {
+        (false, _) if in_container => "run the container as root (`--user 0`)".into(),
         (false, _) => format!("sudo {} {words}", own_path()),
         (true, true) => "run alumet outside of this user namespace".into(),
         (true, false) => String::new(),
@@ -253,12 +260,14 @@ pub(crate) mod tests {
 
     #[test]
     fn the_command_that_runs_it_as_root_is_for_users() {
-        let told = sudo("doctor");
-        match (Uid::effective().is_root(), is_in_user_namespace()) {
-            (false, _) => assert_eq!(told, format!("sudo {} doctor", own_path())),
-            (true, true) => assert!(told.contains("outside of this user namespace")),
-            (true, false) => assert_eq!(told, ""),
+        let told =
+            |is_root, in_namespace, in_container| as_root("doctor", is_root, in_namespace, in_container);
+        for in_namespace in [false, true] {
+            assert_eq!(told(false, in_namespace, false), format!("sudo {} doctor", own_path()));
+            assert!(told(false, in_namespace, true).contains("`--user 0`"));
         }
+        assert!(told(true, true, true).contains("outside of this user namespace"));
+        assert_eq!(told(true, false, true), "");
     }
 
     #[test]

@@ -393,7 +393,6 @@ fn it_inherits_what_it_would_have_from_its_parent() {
     let changed = told(Some(Inherited {
         mask: Some(mask),
         ignored: vec![libc::SIGPIPE],
-        parent_death: None,
         closed: vec![2],
         environment: Some(vec![c"X=is set".into(), std::ffi::CString::new(format!("PATH={path}")).unwrap()]),
         open_files: Some((100, 200)),
