@@ -6,7 +6,7 @@
 //! forked before, such as the application at its gate, keeps what it has.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,8 @@ use crate::target::threads;
 const ANSWER: Duration = Duration::from_millis(20);
 
 static KEEP: AtomicU64 = AtomicU64::new(0);
+/// Whether there is something to be dropped: the signal may come from elsewhere.
+static IS_ASKED: AtomicBool = AtomicBool::new(false);
 static ANSWERS: AtomicUsize = AtomicUsize::new(0);
 /// The threads that have nothing any more, and need not be asked.
 static BARE: Mutex<Vec<libc::pid_t>> = Mutex::new(Vec::new());
@@ -159,14 +161,19 @@ fn keep_in_others(keep: CapabilitySet) -> io::Result<()> {
             return Ok(());
         }
         KEEP.store(keep.bits(), Ordering::Release);
+        IS_ASKED.store(true, Ordering::Release);
         listen()?;
         new.iter().for_each(|tid| ask(pid, *tid, end));
         asked.extend(new);
     }
 }
 
-/// Installs the handler. It stays: a thread may be late.
-fn listen() -> io::Result<()> {
+/// Installs the handler of SIGRTMAX, which [`keep_only`] does in any case; before that, the signal has no effect from then on,
+/// but to end nobody who does not expect it. It stays: a thread may be late.
+///
+/// # Errors
+/// A sandbox forbids it.
+pub fn listen() -> io::Result<()> {
     // SAFETY: all-zero is a valid `sigaction`; the handler makes raw system calls and uses atomics only, and leaves errno
     // as it was (signal-safety(7)).
     unsafe {
@@ -179,6 +186,9 @@ fn listen() -> io::Result<()> {
 }
 
 extern "C" fn answer(_: libc::c_int) {
+    if !IS_ASKED.load(Ordering::Acquire) {
+        return;
+    }
     let errno = Errno::last_raw();
     // Where the calling thread could do it, this one can.
     let _ = set_no_new_privs(true);

@@ -63,6 +63,7 @@ pub fn block() -> anyhow::Result<Inherited> {
     let mut before = SigSet::empty();
     pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&taken), Some(&mut before))
         .context("cannot block signals")?;
+    privilege::listen().context("cannot handle signals")?;
     Ok(Inherited {
         mask: Some(before),
         ignored: Inherited::DISPOSITIONS

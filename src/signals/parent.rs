@@ -12,7 +12,7 @@ static IS_REPLACED: AtomicBool = AtomicBool::new(false);
 
 /// The last one is the least likely to be anybody else's.
 fn substitute() -> Signal {
-    Signal(libc::SIGRTMAX())
+    Signal(libc::SIGRTMAX() - 1)
 }
 
 /// What is wanted for the application. From now on alumet itself outlives its starter.

@@ -73,7 +73,7 @@ impl Refusal {
             [false, false] if host.is_virtual() => Self::absent("no RAPL in this virtual machine"),
             [false, false] if !IS_X86 => Self::absent("no RAPL: only x86 CPUs have it"),
             [false, false] => Self {
-                remedy: to_show(is_masked(host), is_in_container(), LOAD[usize::from(is_root())]),
+                remedy: to_show(is_masked(host), is_in_container()),
                 ..Self::absent(format!("no RAPL: {}, and {}", perf.reason, powercap.reason))
             },
         }
@@ -83,23 +83,16 @@ impl Refusal {
 /// Of other CPUs no driver makes a zone (drivers/powercap/intel_rapl_msr.c).
 const IS_X86: bool = cfg!(any(target_arch = "x86", target_arch = "x86_64"));
 
-const LOAD: [&str; 2] = ["sudo modprobe intel_rapl_msr", "modprobe intel_rapl_msr"];
-
 /// What may show the counters.
-fn to_show(is_masked: bool, in_container: bool, load: &str) -> String {
+fn to_show(is_masked: bool, in_container: bool) -> String {
     match (is_masked, in_container) {
         // Runtimes hide /sys/devices/virtual/powercap since CVE-2020-8694, also where it is mounted anew in the same place.
         (true, _) => {
             "this container hides them: start it with `-v /sys:/host/sys:ro`, and give alumet `--sysfs /host/sys`".into()
         }
         (false, true) => "if this CPU has RAPL, `modprobe intel_rapl_msr` on the host may show it".into(),
-        (false, false) => format!("if this CPU has RAPL, `{load}` may show it"),
+        (false, false) => "if this CPU has RAPL, `sudo modprobe intel_rapl_msr` may show it".into(),
     }
-}
-
-/// As alumet asks: to root no command is given.
-fn is_root() -> bool {
-    sudo("").is_empty()
 }
 
 /// Whether there are zones of which only the links are to be seen.
@@ -120,6 +113,11 @@ mod tests {
         assert_eq!(forbidden.to_string(), "not permitted; ask root");
         let kinds = [Refusal::absent(""), Refusal::unreadable(""), forbidden].map(|refusal| refusal.kind);
         assert_eq!(kinds, [Kind::Absent, Kind::Unreadable, Kind::Forbidden]);
+    }
+
+    /// As alumet asks: to whom a command is given.
+    fn is_root() -> bool {
+        sudo("").is_empty()
     }
 
     #[test]
@@ -156,12 +154,10 @@ mod tests {
 
     #[test]
     fn what_may_show_the_counters_is_said_for_the_place() {
-        let load = LOAD[0];
-        assert!(to_show(false, false, load).contains("`sudo modprobe intel_rapl_msr` may"));
-        assert!(to_show(false, true, load).contains("`modprobe intel_rapl_msr` on the host"));
+        assert!(to_show(false, false).contains("`sudo modprobe intel_rapl_msr` may"));
+        assert!(to_show(false, true).contains("`modprobe intel_rapl_msr` on the host"));
         assert!(
-            to_show(true, true, load).contains("--sysfs /host/sys")
-                && !to_show(true, true, load).contains("modprobe")
+            to_show(true, true).contains("--sysfs /host/sys") && !to_show(true, true).contains("modprobe")
         );
         let sysfs = tempfile::tempdir().unwrap();
         let host = Host::new(sysfs.path(), "/proc");
