@@ -115,7 +115,7 @@ fn execute(run: &mut Alumet, options: &[&str], script: &str, words: &[&str]) {
     run.command.args([format!("--reuid={uid}"), format!("--regid={uid}"), "--clear-groups".into()]);
     let (directory, config) = (run.path(""), run.path("xdg"));
     run.command.args(options).args(["sh", "-c", script, "sh", "bin/alumet"]).args(words);
-    run.command.current_dir(directory).env("XDG_CONFIG_HOME", config);
+    run.command.current_dir(directory).env("XDG_CONFIG_HOME", config).env("LC_ALL", "C.UTF-8");
     run.command.env("ALUMET_IDLE_PROFILE", run.path("idle.json"));
     // What the loader takes from a program with more rights than its user.
     run.command.env("LD_LIBRARY_PATH", "/nowhere").env("TMPDIR", "/nowhere");
@@ -176,7 +176,7 @@ fn the_application_of_root_has_what_it_has_without_alumet() {
     run.command = Command::new("sh");
     let script = "shift 6; exec setpriv --inh-caps=+net_raw \"$@\"";
     run.command.args(["-c", script, "sh"]).args(words);
-    run.command.current_dir(directory).env("XDG_CONFIG_HOME", config);
+    run.command.current_dir(directory).env("XDG_CONFIG_HOME", config).env("LC_ALL", "C.UTF-8");
     run.command.env("ALUMET_IDLE_PROFILE", run.path("idle.json"));
     assert_eq!(with, run.run().status(0).stdout);
     assert_eq!((values("CapEff:", &with), values("CapInh:", &with)), (vec![own()], vec![1 << 13]));
