@@ -288,14 +288,15 @@ fn an_event_that_was_asked_for_and_cannot_be_counted_ends_it_before_anything_run
 }
 
 #[test]
-fn what_alumet_always_reports_need_not_be_asked_for() {
-    let mut run = Alumet::new(["exec", "-v", "-e", "task-clock,duration_time,user_time", "true"]);
-    let done = run.run().status(0);
-    let text = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(
-        text.contains("duration_time (no event of the kernel; it is always reported, as Time)"),
-        "{text}"
-    );
+fn what_alumet_always_reports_is_no_event_and_says_so() {
+    for (event, row) in [("duration_time", "Time"), ("user_time", "CPU"), ("system_time", "CPU")] {
+        let mut run = Alumet::new(["exec", "-e", &format!("task-clock,{event}"), "true"]);
+        let says = format!(
+            "event `{event}` at position 12 of `task-clock,{event}`: no event of the kernel; alumet always reports it, \
+             as {row}: leave it out"
+        );
+        run.run().refuses(2, &says);
+    }
 }
 
 #[test]

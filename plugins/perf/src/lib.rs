@@ -26,7 +26,7 @@ use perf_event::events::Software;
 
 use breakdown::{Breakdown, By};
 pub use config::Config;
-use event::{Class, Event, ResolveError, Spec};
+use event::{Class, Event, Spec};
 use refusal::Refusal;
 use source::Events;
 
@@ -126,11 +126,6 @@ fn look_up(specs: &[Spec], asked: bool, host: &Host, gaps: &Gaps) -> Result<Vec<
     for spec in specs {
         let resolved = match event::resolve(spec, host) {
             Ok(resolved) => resolved,
-            Err(ResolveError::Tool { reported_as, .. }) => {
-                let reason = format!("no event of the kernel; it is always reported, as {reported_as}");
-                gaps.add(spec.to_string(), reason, "");
-                continue;
-            }
             Err(error) if !asked => {
                 gaps.add(spec.to_string(), error.to_string(), "");
                 continue;

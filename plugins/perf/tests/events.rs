@@ -477,7 +477,9 @@ fn tool_events_say_what_alumet_reports_instead() {
     for (event, reported_as) in [("duration_time", "Time"), ("user_time", "CPU"), ("system_time", "CPU")] {
         assert_eq!(
             machine.message(event),
-            format!("event `{event}`: no event of the kernel; alumet always reports it, as {reported_as}")
+            format!(
+                "event `{event}`: no event of the kernel; alumet always reports it, as {reported_as}: leave it out"
+            )
         );
     }
 }
@@ -566,7 +568,14 @@ fn every_event_that_perf_lists_is_accepted() {
                 _ if name.starts_with("mem:<addr>") => "mem:0x1000/4:rw".to_owned(),
                 _ => name.replace("=?", "=0"),
             };
-            let specs = parse(&typed).unwrap_or_else(|error| panic!("{error}"));
+            let specs = match parse(&typed) {
+                // perf has found it in a program that it has met, and nobody has made it an event.
+                Err(error) if typed.starts_with("sdt_") && typed.contains('@') => {
+                    assert!(error.to_string().contains("is a probe in a program (SDT)"), "{error}");
+                    continue;
+                }
+                specs => specs.unwrap_or_else(|error| panic!("{error}")),
+            };
             assert_eq!(specs.len(), 1, "{typed}");
             accepted += 1;
             let has_to_resolve = match kind {

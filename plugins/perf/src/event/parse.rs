@@ -30,9 +30,9 @@ pub fn parse(list: &str) -> Result<Vec<Spec>, ParseError> {
         cursor.skip_spaces();
         let start = cursor.at;
         match cursor.event() {
-            Ok((kind, modifiers)) => {
+            Ok((kind, label, modifiers)) => {
                 let place = cursor.place(start, list[start..cursor.at].trim_end());
-                specs.push(Spec { kind, modifiers, place });
+                specs.push(Spec { kind, modifiers, label, place });
             }
             Err(problem) => {
                 let place = cursor.place(start, item(&list[start..]));
@@ -85,6 +85,24 @@ type Parsed<T> = Result<T, Problem>;
 const MODIFIER_OR_COMMA: &str = "a comma, `:` with modifiers, or the end";
 const NUMBER: &str = "is no number of 64 bits: write decimal digits, or 0x and hexadecimal ones";
 
+/// Terms between slashes with which perf samples (perf-record(1), "-e"): they change nothing that is counted.
+const OF_SAMPLING: [&str; 14] = [
+    "period",
+    "freq",
+    "time",
+    "call-graph",
+    "stack-size",
+    "max-stack",
+    "nr",
+    "inherit",
+    "no-inherit",
+    "overwrite",
+    "no-overwrite",
+    "branch_type",
+    "aux-output",
+    "aux-sample-size",
+];
+
 struct Cursor<'a> {
     text: &'a str,
     /// In bytes.
@@ -93,13 +111,11 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     /// One event, up to a comma or the end.
-    fn event(&mut self) -> Parsed<(Kind, Modifiers)> {
+    fn event(&mut self) -> Parsed<(Kind, Option<String>, Modifiers)> {
         let start = self.at;
         let word = self.word("the name of an event")?;
-        let kind = if self.eat('/') {
-            let (terms, label) = self.terms()?;
-            Kind::Pmu { pmu: word.to_owned(), terms, label }
-        } else if word == "mem" && self.eat(':') {
+        let (mut label, mut has_slashes) = (None, false);
+        let mut kind = if word == "mem" && self.eat(':') {
             self.breakpoint()?
         } else if let Some(kind) = symbolic(word) {
             kind
@@ -107,20 +123,50 @@ impl<'a> Cursor<'a> {
             let config = u64::from_str_radix(digits, 16)
                 .map_err(|_| Problem::new(word, start, "has a code of more than 64 bits"))?;
             Kind::Raw { typed: word.to_owned(), config }
+        } else if let Some(type_) = word.parse().ok().filter(|_| self.eat(':')) {
+            let config = self.number("the number of an event")?;
+            Kind::Numbers { type_, config, typed: self.text[start..self.at].to_owned() }
+        } else if self.peek() == Some('/') {
+            Kind::Pmu { pmu: word.to_owned(), terms: Vec::new() }
         } else if self.eat(':') {
             let event = self.word("the name of a tracepoint")?;
+            if self.peek() == Some('@') {
+                return Err(Problem::new(
+                    &format!("{word}:{event}"),
+                    start,
+                    "is a probe in a program (SDT), which is no event before it is made one: `sudo perf probe` with this \
+                     name does that",
+                ));
+            }
             Kind::Tracepoint { system: word.to_owned(), event: event.to_owned() }
         } else {
             Kind::Named(word.to_owned())
         };
-        let modifiers = match kind {
-            Kind::Pmu { .. } if self.peek().is_some_and(char::is_alphanumeric) => self.modifiers()?,
-            _ if self.eat(':') => self.modifiers()?,
+        if !matches!(kind, Kind::Breakpoint(_)) && self.eat('/') {
+            let at = self.at;
+            let (typed, name) = self.terms()?;
+            (label, has_slashes) = (name, true);
+            match &mut kind {
+                Kind::Pmu { terms, .. } => *terms = typed,
+                _ => {
+                    if let Some(term) = typed.first() {
+                        let says = format!(
+                            "is for an event of a PMU, as in `cpu/{term}/`; `{word}` can only be given a name, as in \
+                             `{word}/name=mine/`"
+                        );
+                        return Err(Problem::new(&term.to_string(), at, &says));
+                    }
+                }
+            }
+        }
+        let modifiers = match self.peek() {
+            Some(c) if has_slashes && c.is_alphanumeric() => self.modifiers()?,
+            Some(':') if self.eat(':') => self.modifiers()?,
             _ => Modifiers::default(),
         };
         self.skip_spaces();
         match self.peek() {
-            None | Some(',') => Ok((kind, modifiers)),
+            None | Some(',') => Ok((kind, label, modifiers)),
             Some(_) if modifiers == Modifiers::default() => Err(self.unexpected(MODIFIER_OR_COMMA)),
             Some(_) => Err(self.unexpected("a comma or the end")),
         }
@@ -136,14 +182,23 @@ impl<'a> Cursor<'a> {
         }
         loop {
             self.skip_spaces();
+            let at = self.at;
             let name = self.word("the name of an event or a field")?;
             self.skip_spaces();
+            if OF_SAMPLING.contains(&name) {
+                let says =
+                    "is for sampling, as `perf record` does, and events are counted here: leave it out";
+                return Err(Problem::new(name, at, says));
+            }
             if !self.eat('=') {
                 terms.push(Term { name: name.to_owned(), value: None });
             } else {
                 self.skip_spaces();
                 let at = self.at;
-                let value = self.take(|c| !matches!(c, ',' | '/')).trim_end();
+                let value = match self.peek() {
+                    Some(quote @ ('\'' | '"')) if name == "name" => self.quoted(quote)?,
+                    _ => self.take(|c| !matches!(c, ',' | '/')).trim_end(),
+                };
                 if value.is_empty() {
                     return Err(self.unexpected(&format!("the value of `{name}`")));
                 } else if name == "name" {
@@ -153,6 +208,12 @@ impl<'a> Cursor<'a> {
                         return Err(Problem::new("name", at, "is empty"));
                     }
                     label = Some(value.to_owned());
+                } else if name == "event" && value.starts_with(|c: char| c.is_ascii_alphabetic()) {
+                    // Another way to name one.
+                    if !value.chars().all(is_of_word) {
+                        return Err(Problem::new(value, at, "is no name of an event"));
+                    }
+                    terms.push(Term { name: value.to_owned(), value: None });
                 } else {
                     let value = Number::parse(value).ok_or_else(|| Problem::new(value, at, NUMBER))?;
                     terms.push(Term { name: name.to_owned(), value: Some(value) });
@@ -168,6 +229,18 @@ impl<'a> Cursor<'a> {
                 Some(_) => return Err(self.unexpected("`=`, `,` or `/`")),
                 None => return Err(Problem::new("/", open, "is not closed by another")),
             }
+        }
+    }
+
+    /// A value that may hold commas, with its quotes.
+    fn quoted(&mut self, quote: char) -> Parsed<&'a str> {
+        let (start, rest) = (self.at, &self.text[self.at..]);
+        match rest[1..].find(quote) {
+            Some(end) => {
+                self.at += end + 2;
+                Ok(&rest[..end + 2])
+            }
+            None => Err(Problem::new(&quote.to_string(), start, "is not closed by another")),
         }
     }
 
@@ -240,7 +313,7 @@ impl<'a> Cursor<'a> {
         if !self.peek().is_some_and(|c| c.is_ascii_alphanumeric() || c == '_') {
             return Err(self.unexpected(wanted));
         }
-        Ok(self.take(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')))
+        Ok(self.take(is_of_word))
     }
 
     /// The characters from here on that are like this.
@@ -290,6 +363,11 @@ impl<'a> Cursor<'a> {
     fn place(&self, start: usize, event: &str) -> Place {
         Place { event: event.to_owned(), position: self.position(start), list: self.text.to_owned() }
     }
+}
+
+/// Whether it may be inside of a name.
+fn is_of_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
 }
 
 fn symbolic(name: &str) -> Option<Kind> {
@@ -457,9 +535,11 @@ mod tests {
             ("cpu/event=1,cs", "`/` (position 4) is not closed by another"),
             ("cpu/event=/", "`/` (position 11) is where the value of `event` was expected"),
             (
-                "cpu/event=zz/",
+                "cpu/umask=zz/",
                 "`zz` (position 11) is no number of 64 bits: write decimal digits, or 0x and hexadecimal ones",
             ),
+            ("cpu/event=z!/", "`z!` (position 11) is no name of an event"),
+            ("cpu/name='a,b/", "`'` (position 10) is not closed by another"),
             (
                 "cpu/event=+1/",
                 "`+1` (position 11) is no number of 64 bits: write decimal digits, or 0x and hexadecimal ones",

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use alumet::Host;
 use alumet::privilege::sudo;
 
-use super::names::{self, Tool};
+use super::names::{self, CacheEvent, Symbol, Tool};
 use super::parse::raw;
 use super::pmu::{self, Pmu};
 use super::spec::{Breakpoint, Kind, Number, Place, Spec, Term};
@@ -61,7 +61,7 @@ pub enum ResolveError {
         remedy: String,
     },
     /// Not the kernel's to count: alumet reports this value in any case.
-    #[error("{place}: no event of the kernel; alumet always reports it, as {reported_as}")]
+    #[error("{place}: no event of the kernel; alumet always reports it, as {reported_as}: leave it out")]
     Tool {
         /// Which event.
         place: Place,
@@ -95,7 +95,11 @@ pub fn has_core_counters(host: &Host) -> bool {
 /// # Errors
 /// [`ResolveError`]
 pub fn resolve(spec: &Spec, host: &Host) -> Result<Vec<Event>, ResolveError> {
-    Resolver { spec, host }.events()
+    let mut events = Resolver { spec, host }.events()?;
+    if let Some(label) = &spec.label {
+        events.iter_mut().for_each(|event| event.name.clone_from(label));
+    }
+    Ok(events)
 }
 
 struct Resolver<'a> {
@@ -124,10 +128,13 @@ impl Resolver<'_> {
                 let attr = Attr { config1, config2, bp_type, ..Attr::new(Attr::BREAKPOINT, 0) };
                 Ok(vec![self.counter(Class::Breakpoint, attr)])
             }
-            Kind::Pmu { pmu, terms, label } => {
-                let event = self.on_pmus(&self.pmus(pmu)?, terms)?;
-                let name = label.clone().unwrap_or(event.name);
-                Ok(vec![Event { name, ..event }])
+            Kind::Numbers { type_, config, .. } => self.numbers(*type_, *config),
+            Kind::Pmu { pmu, terms } => {
+                let pmus = self.pmus(pmu)?;
+                match self.generic(&pmus, terms)? {
+                    Some(event) => Ok(vec![event]),
+                    None => Ok(vec![self.on_pmus(&pmus, terms)?]),
+                }
             }
             Kind::Named(name) => match self.named(name)? {
                 events if events.is_empty() => Err(self.no_such_event(name)?),
@@ -155,6 +162,52 @@ impl Resolver<'_> {
         } else {
             vec![self.event(class, cores.iter().map(|core| per_task(on(core))).collect())]
         })
+    }
+
+    /// A generic name of the kernel's for one type of cores, as in `cpu_core/cycles/`. Names in sysfs come first, as for perf.
+    fn generic(&self, pmus: &[Pmu], terms: &[Term]) -> Resolved<Option<Event>> {
+        let ([core], [Term { name, value: None }]) = (pmus, terms) else { return Ok(None) };
+        if !core.is_core() || self.look(core.event(name))?.is_some() {
+            return Ok(None);
+        }
+        let (class, type_, config) = match (Symbol::find(&names::HARDWARE, name), CacheEvent::parse(name)) {
+            (Some(symbol), _) => (Class::Hardware, Attr::HARDWARE, symbol.config),
+            (None, Some(event)) => (Class::Cache, Attr::CACHE, event.config()),
+            (None, None) => return Ok(None),
+        };
+        let is_one_of_many = self.cores()?.len() > 1;
+        let of_core = if is_one_of_many { u64::from(core.type_) << PMU_TYPE_SHIFT } else { 0 };
+        let event = self.counter(class, Attr::new(type_, config | of_core));
+        Ok(Some(if is_one_of_many { event.only_on(core) } else { event }))
+    }
+
+    /// An event by the numbers of its class and of itself.
+    fn numbers(&self, type_: u32, config: u64) -> Resolved<Vec<Event>> {
+        let class = match type_ {
+            Attr::HARDWARE => Class::Hardware,
+            Attr::SOFTWARE => Class::Software,
+            Attr::TRACEPOINT => Class::Tracepoint,
+            Attr::CACHE => Class::Cache,
+            Attr::RAW => return self.raw(config),
+            Attr::BREAKPOINT => {
+                return Err(self.invalid("a breakpoint has an address: write it as `mem:0x1000`".into()));
+            }
+            _ => {
+                let pmus = self.look(Pmu::all(self.host))?;
+                let Some(pmu) = pmus.iter().find(|pmu| pmu.type_ == type_) else {
+                    let reason = format!("this machine has no PMU with the number {type_}");
+                    return Err(self.not_here(reason, "name the PMU, as in `msr/tsc/`".into()));
+                };
+                let (name, typed) = ("config".to_owned(), config.to_string());
+                let term = Term { name, value: Some(Number { typed, value: config }) };
+                return Ok(vec![self.on_pmus(std::slice::from_ref(pmu), &[term])?]);
+            }
+        };
+        match class {
+            // The same number is another event on each type of cores, or none.
+            Class::Hardware | Class::Cache => self.on_cores(class, type_, config, true),
+            class => Ok(vec![self.counter(class, Attr::new(type_, config))]),
+        }
     }
 
     /// A code of the CPU's maker, which differs between types of cores.
@@ -276,7 +329,7 @@ impl Resolver<'_> {
         let (mut unit, mut scale) = (Cow::Borrowed("1"), 1.0);
         let mut event_name: Option<&str> = None;
         for Term { name, value } in terms {
-            let event = if value.is_none() { self.look(pmu.event(name))? } else { None };
+            let event = if value.is_none() { self.event_of(pmu, name)? } else { None };
             if let Some(event) = event {
                 if let Some(other) = event_name.replace(name) {
                     return Err(
@@ -308,8 +361,27 @@ impl Resolver<'_> {
         Ok((attr, unit, scale))
     }
 
+    /// The event of this name, whose case does not count where there is none like it: perf does so as well.
+    fn event_of(&self, pmu: &Pmu, name: &str) -> Resolved<Option<pmu::Named>> {
+        let exact = self.look(pmu.event(name))?;
+        if exact.is_some() || self.look(pmu.field(name))?.is_some() {
+            return Ok(exact);
+        }
+        let names = self.look(pmu.events())?;
+        match names.iter().find(|other| other.eq_ignore_ascii_case(name)) {
+            Some(other) => self.look(pmu.event(other)),
+            None => Ok(None),
+        }
+    }
+
     fn set(&self, pmu: &Pmu, attr: &mut Attr, name: &str, value: u64) -> Resolved<()> {
         let Some(field) = self.look(pmu.field(name))? else {
+            if self.event_of(pmu, name)?.is_some() {
+                let pmu = &pmu.name;
+                return Err(self.invalid(format!(
+                    "`{name}` is an event of PMU `{pmu}`, and has no value: write `{pmu}/{name}/`"
+                )));
+            }
             let valid = [self.look(pmu.events())?, self.look(pmu.fields())?].concat();
             let reason = format!("PMU `{}` has no event or field `{name}`", pmu.name);
             return Err(self.unknown(reason, nearest(name, &valid)));

@@ -11,12 +11,14 @@ use super::names::{CacheEvent, Symbol, Tool};
 pub struct Spec {
     pub(super) kind: Kind,
     pub(super) modifiers: Modifiers,
+    /// What `name=` says.
+    pub(super) label: Option<String>,
     pub(super) place: Place,
 }
 
 impl PartialEq for Spec {
     fn eq(&self, other: &Self) -> bool {
-        (&self.kind, self.modifiers) == (&other.kind, other.modifiers)
+        (&self.kind, self.modifiers, &self.label) == (&other.kind, other.modifiers, &other.label)
     }
 }
 
@@ -33,6 +35,13 @@ pub(super) enum Kind {
         typed: String,
         config: u64,
     },
+    /// By the numbers of perf_event_open(2): that of a class of the kernel's events, or of a PMU.
+    Numbers {
+        type_: u32,
+        config: u64,
+        /// With its colon.
+        typed: String,
+    },
     /// Where `event` could be modifiers too, only the machine can tell whether `system` is an event.
     Tracepoint {
         system: String,
@@ -42,8 +51,6 @@ pub(super) enum Kind {
     Pmu {
         pmu: String,
         terms: Vec<Term>,
-        /// What `name=` says.
-        label: Option<String>,
     },
     /// An event of a core PMU in sysfs, or a mistake.
     Named(String),
@@ -107,11 +114,27 @@ impl Spec {
 
 impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.kind.fmt(f)?;
-        match (&self.kind, self.modifiers) {
-            (_, modifiers) if modifiers == Modifiers::default() => Ok(()),
-            (Kind::Pmu { .. }, modifiers) => write!(f, "{modifiers}"),
-            (_, modifiers) => write!(f, ":{modifiers}"),
+        let label = self.label.iter().map(|label| match label.contains([',', '/']) {
+            true if label.contains('\'') => format!("name=\"{label}\""),
+            true => format!("name='{label}'"),
+            false => format!("name={label}"),
+        });
+        let has_slashes = match &self.kind {
+            Kind::Pmu { pmu, terms } => {
+                let terms = terms.iter().map(Term::to_string).chain(label).collect::<Vec<_>>();
+                write!(f, "{pmu}/{}/", terms.join(","))?;
+                true
+            }
+            kind => {
+                kind.fmt(f)?;
+                label.into_iter().try_for_each(|label| write!(f, "/{label}/"))?;
+                self.label.is_some()
+            }
+        };
+        match self.modifiers {
+            modifiers if modifiers == Modifiers::default() => Ok(()),
+            modifiers if has_slashes => write!(f, "{modifiers}"),
+            modifiers => write!(f, ":{modifiers}"),
         }
     }
 }
@@ -122,14 +145,13 @@ impl fmt::Display for Kind {
             Self::Hardware(symbol) | Self::Software(symbol) => f.write_str(symbol.name),
             Self::Cache(event) => event.fmt(f),
             Self::Tool(tool) => f.write_str(tool.name()),
-            Self::Raw { typed: name, .. } | Self::Named(name) => f.write_str(name),
+            Self::Raw { typed: name, .. } | Self::Numbers { typed: name, .. } | Self::Named(name) => {
+                f.write_str(name)
+            }
             Self::Tracepoint { system, event } => write!(f, "{system}:{event}"),
             Self::Breakpoint(breakpoint) => breakpoint.fmt(f),
-            Self::Pmu { pmu, terms, label } => {
-                let terms = terms.iter().map(Term::to_string);
-                let label = label.iter().map(|label| format!("name={label}"));
-                write!(f, "{pmu}/{}/", terms.chain(label).collect::<Vec<_>>().join(","))
-            }
+            // With its terms and their slashes it is printed by the whole.
+            Self::Pmu { pmu, .. } => f.write_str(pmu),
         }
     }
 }
