@@ -1,11 +1,13 @@
 //! Why alumet itself ends, and how. The table of all statuses is in `alumet exec --help`.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use alumet::LaunchError;
+use alumet::file::reason;
 use alumet::target::Exit;
 use alumet_plugin_perf::WrongEvent;
 
+use crate::descriptors;
 use crate::signals::{Signal, die_by};
 
 /// How alumet ends.
@@ -49,7 +51,7 @@ impl Status {
     /// Ends the process.
     pub fn end(self) -> ! {
         // Of a process that a signal ends, nobody else writes what is left. There is nobody to be told of an error.
-        let _ = std::io::stdout().flush();
+        let _ = io::stdout().flush();
         std::process::exit(self.code().into())
     }
 
@@ -92,7 +94,12 @@ impl Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self::failed(format!("{error:#}"))
+        let of_system = |cause: &(dyn std::error::Error + 'static)| {
+            cause.downcast_ref::<io::Error>().map_or_else(|| cause.to_string(), reason)
+        };
+        let causes: Vec<_> = error.chain().map(of_system).collect();
+        let is_out = error.root_cause().downcast_ref().is_some_and(descriptors::are_none_left);
+        Self::failed(causes.join(": ") + &descriptors::advice(is_out))
     }
 }
 
@@ -117,6 +124,7 @@ impl From<LaunchError> for Failure {
             | LaunchError::NoGroup(_) => USAGE,
             LaunchError::NotPermitted(_) | LaunchError::NotBecome { .. } | LaunchError::Fork(_) => FAILED,
         };
-        Self { status, message: error.to_string() }
+        let is_out = matches!(&error, LaunchError::Fork(error) if descriptors::are_none_left(error));
+        Self { status, message: format!("{error}{}", descriptors::advice(is_out)) }
     }
 }

@@ -165,6 +165,8 @@ pub fn append(path: &Path) -> io::Result<File> {
 pub fn reason(error: &io::Error) -> String {
     let within = || error.get_ref()?.source()?.downcast_ref::<io::Error>()?.raw_os_error();
     match error.raw_os_error().or_else(within) {
+        // "Try again" is no help: it is a limit (clone(2)).
+        Some(libc::EAGAIN) => "resource temporarily unavailable".into(),
         Some(number) => Errno::from_raw(number).desc().to_lowercase(),
         None => error.to_string(),
     }

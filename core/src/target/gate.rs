@@ -103,7 +103,7 @@ pub enum LaunchError {
         reason: String,
     },
     /// No process could be created.
-    #[error("cannot create a process: {0}")]
+    #[error("cannot create a process: {}", crate::file::reason(.0))]
     Fork(io::Error),
 }
 
