@@ -410,6 +410,7 @@ pub fn write_profile(
         options,
         sources: sources.to_vec(),
         missing: missing.to_vec(),
+        headline: runs.headline(),
         summary: runs.summary(),
         runs,
     };

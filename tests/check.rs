@@ -118,7 +118,7 @@ fn what_is_no_profile_of_this_machine_is_refused_and_never_passes() {
         ),
         (
             with("/schema", json!("alumet.profile/0")),
-            "has the format `alumet.profile/0`, but this alumet reads `alumet.profile/1`",
+            "has the format `alumet.profile/0`, but this alumet reads `alumet.profile/2`",
         ),
         (with("/host/kernel", json!("2.6.32")), "base.json is from another machine: kernel (2.6.32, now "),
         (with("/host/cpus", json!(4096)), "number of CPUs (4096, now "),

@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 use support::{Alumet, binary, workload};
 
 const HEADER: &str =
-    "time_s,timestamp,metric,unit,value,provenance,resource,resource_id,consumer,consumer_id,labels";
+    "time_s,timestamp,metric,unit,kind,value,provenance,resource,resource_id,consumer,consumer_id,labels";
 
 type Row = BTreeMap<String, String>;
 
 /// What tells one series from another in both files: all columns but time and value, with the labels one by one.
 type Key = (Vec<String>, BTreeMap<String, String>);
 
-const COLUMNS: [&str; 7] =
-    ["metric", "unit", "provenance", "resource", "resource_id", "consumer", "consumer_id"];
+const COLUMNS: [&str; 8] =
+    ["metric", "unit", "kind", "provenance", "resource", "resource_id", "consumer", "consumer_id"];
 
 fn key_of_row(row: &Row) -> Key {
     (COLUMNS.map(|column| row[column].clone()).to_vec(), labels(&row["labels"]))
@@ -149,7 +149,7 @@ fn the_header_is_fixed_and_every_row_has_its_columns() {
         let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(written.text.as_bytes());
         // The reader refuses rows of another length than the first.
         let records = reader.records().map(|record| record.unwrap().len()).collect::<Vec<_>>();
-        assert_eq!((records[0], records.len()), (11, written.rows.len() + 1));
+        assert_eq!((records[0], records.len()), (12, written.rows.len() + 1));
         assert_eq!(written.rows.is_empty(), options == "--without procfs,perf");
     }
 }
@@ -291,7 +291,10 @@ fn the_schema_refuses_what_no_profile_may_be() {
     let (counter, gauge, process) =
         (at("counter", "target"), at("gauge", "target"), at("counter", "process"));
     for (place, key, value) in [
-        ("", "schema", json!("alumet.profile/2")),
+        ("", "schema", json!("alumet.profile/3")),
+        ("/headline/0", "text", json!("")),
+        ("/headline/0", "quantity", json!("")),
+        ("/runs/0/headline/0", "value", json!("1 s")),
         ("", "surprise", json!(1)),
         ("/host", "cpus", json!(0)),
         ("/sources/0", "status", json!("maybe")),
@@ -361,7 +364,7 @@ fn the_profile_of_an_earlier_run_does_not_stay_when_this_one_fails() {
     // What the shell has opened is written into, not taken away.
     let mut run = Alumet::sh("\"$@\" > out.json", &["exec", "-q", "--json", "/dev/stdout", "true"]);
     run.run().status(0);
-    assert_eq!(run.profile("out.json")["schema"], "alumet.profile/1");
+    assert_eq!(run.profile("out.json")["schema"], "alumet.profile/2");
     assert_eq!(std::fs::read_dir(run.path("")).unwrap().count(), 1);
 }
 
@@ -468,7 +471,7 @@ fn a_stdout_that_is_a_file_keeps_what_the_application_has_written() {
         run.run().status(0);
         let text = run.read("out");
         let profile = text.strip_prefix("before\nsaid\n").unwrap_or_else(|| panic!("{path}: {text}"));
-        assert_eq!(serde_json::from_str::<Value>(profile).unwrap()["schema"], "alumet.profile/1");
+        assert_eq!(serde_json::from_str::<Value>(profile).unwrap()["schema"], "alumet.profile/2");
     }
 }
 
@@ -591,4 +594,57 @@ fn names_do_nothing_to_a_terminal_or_a_pipeline_wherever_they_are_shown() {
     let mut evil = Alumet::new(["exec", "-e", "\u{1b}[31m\u{202e}", "true"]);
     let said = evil.run().status(2).stderr;
     assert!(said.chars().all(is_fit), "{said:?}");
+}
+
+#[test]
+fn the_headlines_are_the_numbers_of_the_screen() {
+    let mut run = Alumet::new(["exec", "--json", "p.json", "--", workload().to_str().unwrap(), "burn=60"]);
+    let done = run.run().status(0);
+    let profile = run.profile("p.json");
+    let screen = done.stderr.replace('\u{a0}', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    for name in ["time", "cpu"] {
+        let of = |headlines: &Value| {
+            let all = headlines.as_array().unwrap();
+            all.iter().find(|one| one["quantity"] == name).unwrap_or_else(|| panic!("{name}")).clone()
+        };
+        let (one, all) = (of(&profile["runs"][0]["headline"]), of(&profile["headline"]));
+        let text = one["text"].as_str().unwrap();
+        assert!(screen.contains(text), "{text} is not on the screen: {screen}");
+        assert_eq!((&all["text"], &all["mean"], &all["n"]), (&one["text"], &one["value"], &json!(1)));
+    }
+    let mut runs = Alumet::new([
+        "exec",
+        "-q",
+        "-L",
+        "n",
+        "1,2",
+        "-r",
+        "3",
+        "--json",
+        "p.json",
+        "sh",
+        "-c",
+        "exit 0 {n}",
+    ]);
+    runs.run().status(0);
+    let profile = runs.profile("p.json");
+    assert_eq!(complaints(&profile), Vec::<String>::new());
+    let times = profile["headline"].as_array().unwrap().iter().filter(|one| one["quantity"] == "time");
+    let of: Vec<_> = times.map(|one| (one["parameters"]["n"].clone(), one["n"].clone())).collect();
+    assert_eq!(of, [(json!("1"), json!(3)), (json!("2"), json!(3))]);
+}
+
+#[test]
+fn files_of_the_first_version_are_read_and_replaced() {
+    let (profile, series) = (include_str!("golden/profile-1.json"), include_str!("golden/series-1.csv"));
+    assert!(profile.contains("\"alumet.profile/1\"") && !series.contains("kind"));
+    let mut run = Alumet::new(["compare", "a.json", "b.json", "--json", "-"]);
+    run.write("a.json", profile).write("b.json", profile);
+    let compared: Value = serde_json::from_str(&run.run().stdout).unwrap();
+    assert_eq!(compared["rows"].as_array().unwrap().len(), 3);
+    let mut run = Alumet::new(["exec", "-q", "--json", "p.json", "-o", "s.csv", "true"]);
+    run.write("p.json", profile).write("s.csv", series);
+    run.run().status(0);
+    assert_eq!(run.profile("p.json")["schema"], "alumet.profile/2");
+    assert!(run.rows("s.csv").iter().all(|row| ["counter", "gauge"].contains(&&*row["kind"])));
 }

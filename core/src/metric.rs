@@ -15,6 +15,16 @@ pub enum Kind {
     Gauge,
 }
 
+impl Kind {
+    /// The word that outputs print.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+        }
+    }
+}
+
 /// A measurable quantity.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Metric {

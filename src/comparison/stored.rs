@@ -17,7 +17,7 @@ use super::Side;
 use crate::config::IgnoreFailure;
 use crate::exit::Failure;
 use crate::fingerprint::Fingerprint;
-use crate::profile::{Amount, MetricTotal, Parameters, SCHEMA, Wall};
+use crate::profile::{Amount, MetricTotal, Parameters, READABLE, SCHEMA, Wall};
 use crate::quantity::Quantity;
 use crate::statistics::gate::Rule;
 
@@ -116,7 +116,7 @@ impl<'de> Visitor<'de> for &mut Profile<'_> {
                 // Nothing else can be expected of another format.
                 "schema" => {
                     let found: String = map.next_value()?;
-                    if found != SCHEMA {
+                    if !READABLE.contains(&&*found) {
                         return Err(self.refuse(format!(
                             "has the format `{found}`, but this alumet reads `{SCHEMA}`: make it anew"
                         )));

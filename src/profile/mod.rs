@@ -1,6 +1,7 @@
 //! The profile: one JSON document with everything that runs came to. Its schema is `docs/src/profile.schema.json`.
 //! [`runs`] keeps the runs and sums them up.
 
+mod headline;
 mod runs;
 
 use std::borrow::Cow;
@@ -22,10 +23,13 @@ use crate::followed::Followed;
 use crate::footprint::Rates;
 use crate::quantity::is_exact;
 
+pub use headline::Headline;
 pub use runs::Runs;
 
 /// The name of this version of the format.
-pub const SCHEMA: &str = "alumet.profile/1";
+pub const SCHEMA: &str = "alumet.profile/2";
+/// All that can be read: the first version has no headlines.
+pub const READABLE: [&str; 2] = ["alumet.profile/1", SCHEMA];
 
 #[derive(Debug, Serialize)]
 pub struct Profile {
@@ -39,6 +43,8 @@ pub struct Profile {
     /// What could not be measured, or not wholly.
     pub missing: Vec<Missing>,
     pub runs: Runs,
+    /// The headlines over all runs.
+    pub headline: Vec<headline::Summary>,
     pub summary: Vec<Summary>,
 }
 
@@ -99,6 +105,8 @@ pub struct Run {
     pub oom_kills: Option<OomKills>,
     /// Whether alumet ended it because of its time limit.
     pub timed_out: bool,
+    /// What a person looks for first.
+    pub headline: Vec<Headline>,
     pub metrics: Vec<MetricTotal>,
     pub derived: Vec<Derived>,
     /// Ended processes whose totals were left out, because others used more CPU time.
@@ -292,9 +300,10 @@ impl Amount {
 impl MetricTotal {
     fn of(total: &Total) -> Self {
         let series = &total.series;
-        let (kind, amount) = match series.metric.kind {
-            Kind::Counter => ("counter", Amount::Counter { value: total.value }),
-            Kind::Gauge => ("gauge", Amount::Gauge { mean: total.value, min: total.min, max: total.max }),
+        let kind = series.metric.kind.as_str();
+        let amount = match series.metric.kind {
+            Kind::Counter => Amount::Counter { value: total.value },
+            Kind::Gauge => Amount::Gauge { mean: total.value, min: total.min, max: total.max },
         };
         let key = Key {
             metric: series.metric.name.to_string(),
@@ -338,7 +347,7 @@ impl Run {
         let metrics = MetricTotal::all(&totals.get());
         let derived = derive(&metrics, &Span::of(report)).into_iter().chain(rates.derive(&metrics));
         let derived = derived.collect();
-        Self {
+        let mut run = Self {
             parameters: Parameters::new(),
             started: humantime::format_rfc3339_nanos(report.start.wall.max(UNIX_EPOCH)).to_string(),
             wall: Wall::of(report),
@@ -348,6 +357,7 @@ impl Run {
             }),
             oom_kills: report.oom_kills.as_ref().map(OomKills::of),
             timed_out,
+            headline: Vec::new(),
             metrics,
             derived,
             omitted_processes: totals.omitted(),
@@ -365,7 +375,9 @@ impl Run {
                 late_p99_us: report.late_p99.map(|late| late.as_secs_f64() * 1e6),
                 rss_bytes: report.own.peak_resident,
             },
-        }
+        };
+        run.headline = Headline::all(&run);
+        run
     }
 }
 

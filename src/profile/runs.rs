@@ -11,6 +11,7 @@ use serde::ser::{Error, SerializeSeq};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::headline::{self, Headlines};
 use super::{Key, MetricTotal, Parameters, Run, Summary};
 use crate::statistics::describe::describe;
 
@@ -20,6 +21,7 @@ pub struct Runs {
     kept: Kept,
     count: usize,
     metrics: Metrics,
+    headlines: Headlines,
 }
 
 #[derive(Debug)]
@@ -32,9 +34,10 @@ enum Kept {
 impl Runs {
     /// A single one.
     pub fn one(run: Run) -> Self {
-        let mut metrics = Metrics::default();
+        let (mut metrics, mut headlines) = (Metrics::default(), Headlines::default());
         metrics.add(&run);
-        Self { kept: Kept::One(Box::new(run)), count: 1, metrics }
+        headlines.add(&run);
+        Self { kept: Kept::One(Box::new(run)), count: 1, metrics, headlines }
     }
 
     /// None so far, to wait in a file without a name: beside the profile, where there must be room for them anyway, or
@@ -42,7 +45,7 @@ impl Runs {
     pub fn beside(profile: &Path) -> io::Result<Self> {
         let file = tempfile::tempfile_in(alumet::file::parent(profile)).or_else(|_| tempfile::tempfile())?;
         let kept = Kept::Lines(BufWriter::new(file));
-        Ok(Self { kept, count: 0, metrics: Metrics::default() })
+        Ok(Self { kept, count: 0, metrics: Metrics::default(), headlines: Headlines::default() })
     }
 
     pub fn is_empty(&self) -> bool {
@@ -58,7 +61,13 @@ impl Runs {
         }
         self.count += 1;
         self.metrics.add(run);
+        self.headlines.add(run);
         Ok(())
+    }
+
+    /// The headlines over all runs.
+    pub fn headline(&self) -> Vec<headline::Summary> {
+        self.headlines.summary()
     }
 
     /// The metrics over all runs.

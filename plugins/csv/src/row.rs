@@ -12,7 +12,7 @@ use alumet::{Batch, Point, Series, SeriesId, Time};
 
 /// The columns. `time_s`: seconds since the start mark. `timestamp`: RFC 3339, UTC, nanoseconds.
 pub const HEADER: &str =
-    "time_s,timestamp,metric,unit,value,provenance,resource,resource_id,consumer,consumer_id,labels\n";
+    "time_s,timestamp,metric,unit,kind,value,provenance,resource,resource_id,consumer,consumer_id,labels\n";
 
 /// Whether a file that begins like this holds series, of this version or an earlier one; or nothing yet.
 pub fn is_series(beginning: &[u8]) -> bool {
@@ -107,7 +107,7 @@ impl Rendered {
             labels.push('=');
             escape_label(value, &mut labels);
         }
-        let before = cells(&[&series.metric.name, &series.metric.unit]);
+        let before = cells(&[&series.metric.name, &series.metric.unit, series.metric.kind.as_str()]);
         let after = cells(&[
             series.provenance.as_str(),
             &series.resource.kind,
@@ -172,7 +172,7 @@ mod tests {
             .resource("cpu_package", "0")
             .consumer(Consumer::Process(17))
             .label("domain", "dram");
-        let expected = "0.000000000,1970-01-01T00:00:00.000000000Z,hw.energy,J,1.5,measured,cpu_package,0,process,17,\
+        let expected = "0.000000000,1970-01-01T00:00:00.000000000Z,hw.energy,J,counter,1.5,measured,cpu_package,0,process,17,\
             domain=dram\n";
         assert_eq!(row(series, 1.5), expected);
         assert_eq!(expected.split(',').count(), HEADER.split(',').count());
@@ -210,12 +210,12 @@ mod tests {
         }
 
         #[test]
-        fn any_name_gives_one_record_of_eleven_cells(name in ".*") {
+        fn any_name_gives_one_record_of_twelve_cells(name in ".*") {
             let text = row(Series::new(Metric::gauge("g", "1", "")).label("k", name.clone()).resource("r", name), 0.0);
             let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
             let records: Vec<_> = reader.records().collect::<Result<_, _>>().unwrap();
             assert_eq!(records.len(), 1);
-            assert_eq!(records[0].len(), 11);
+            assert_eq!(records[0].len(), 12);
         }
     }
 }
