@@ -204,4 +204,11 @@ mod tests {
         assert_eq!(exposure(&above.join("link")).as_deref(), Some("it is a symbolic link"));
         assert!(exposure(&above.join("none")).unwrap().starts_with("it cannot be examined: no such file"));
     }
+
+    #[test]
+    fn a_name_alone_is_in_the_working_directory() {
+        for (path, expected) in [("a", "."), ("a/b", "a"), ("/a", "/"), ("./a", "."), ("", ".")] {
+            assert_eq!(parent(Path::new(path)), Path::new(expected), "{path}");
+        }
+    }
 }

@@ -204,6 +204,20 @@ mod tests {
             crate::privilege::without(CapabilitySet::SYS_ADMIN | CapabilitySet::PERFMON, is_permitted)
         });
         assert!(!without.join().unwrap().unwrap());
+        if crate::privilege::tests::is_root("each of the two capabilities alone") && !is_in_user_namespace() {
+            for (unused, expected) in [(CapabilitySet::SYS_ADMIN, !is_closed()), (keep, true)] {
+                let one = std::thread::spawn(move || crate::privilege::without(unused, is_permitted));
+                assert_eq!(one.join().unwrap().unwrap(), expected, "without {unused:?}");
+            }
+            let unable = std::thread::spawn(move || {
+                let own = capabilities(None).unwrap();
+                let (effective, permitted) = (own.effective - keep, own.permitted - keep);
+                let fewer = rustix::thread::CapabilitySets { effective, permitted, ..own };
+                rustix::thread::set_capabilities(None, fewer).unwrap();
+                capability()
+            });
+            assert_eq!(unable.join().unwrap(), keep | CapabilitySet::SYS_ADMIN);
+        }
     }
 
     #[test]

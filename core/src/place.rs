@@ -404,4 +404,14 @@ mod tests {
         Place::of(&directory.path().join("link")).unwrap().create().unwrap().write_all(b"new").unwrap();
         assert_eq!(fs::read(directory.path().join("real")).unwrap(), b"new");
     }
+
+    #[test]
+    fn a_place_is_held_where_root_has_walked_to_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let is_root = Uid::effective().is_root();
+        assert_eq!(Place::of(&directory.path().join("file")).unwrap().is_held(), is_root);
+        // What the kernel follows in its own way is nobody's to hold.
+        let file = File::open(directory.path()).unwrap();
+        assert!(!Place::of(&by_descriptor(&file)).unwrap().is_held());
+    }
 }

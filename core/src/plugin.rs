@@ -175,6 +175,8 @@ mod tests {
         }
 
         fn start(config: Settings, setup: &mut Setup<'_>) -> anyhow::Result<()> {
+            setup.transform("none", |_: &mut crate::Batch| Ok(()));
+            setup.output("nowhere", |_: &crate::Batch| Ok(()));
             anyhow::ensure!(config.size > 0, "nothing to do");
             setup.gaps().add("half", setup.host().sysfs("y").display().to_string(), "");
             setup.source(&config.name, Interval::from_millis(10), |_: &mut crate::Batch| Ok(()));
@@ -212,12 +214,13 @@ mod tests {
         start("name = 'own'").unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let report = runtime.block_on(async {
-            agent.setup().output("nowhere", |_: &crate::Batch| Ok(()));
             agent.plugin::<Sized>(Settings::default()).unwrap();
             agent.start().await.unwrap().wait().await
         });
         let names: Vec<_> = report.elements.iter().map(|element| element.name.as_str()).collect();
-        assert_eq!(names, ["sized/own", "sized/n", "nowhere"]);
+        let of_each = ["sized/none", "sized/none", "sized/nowhere", "sized/nowhere"];
+        assert_eq!(names, [&["sized/own", "sized/n"], &of_each[..]].concat());
+        assert_eq!(report.late_p99, None, "there was no tick");
         let gaps: Vec<_> = report.missing.iter().map(|gap| [&gap.plugin, &gap.what, &gap.reason]).collect();
         assert_eq!(gaps, [["sized", "half", "/s/y"]; 2]);
     }

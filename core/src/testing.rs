@@ -245,3 +245,46 @@ impl Output for Collect {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_collected_is_told_in_its_order_and_summed_by_metric_and_series() {
+        let registry = crate::Registry::new();
+        let id = |name: &'static str, label: &str| {
+            let series = Series::new(crate::Metric::counter(name, "1", "")).label("l", label);
+            registry.series(series).unwrap()
+        };
+        let (a, b, other) = (id("m", "a"), id("m", "b"), id("n", "a"));
+        let mut batch = Batch::new(Arc::clone(&registry));
+        [(a, 1.0), (b, 2.0), (other, 4.0), (a, 8.0)].iter().for_each(|(id, value)| batch.push(*id, *value));
+        let mut collected = Collect::new();
+        collected.write(&batch).unwrap();
+        assert_eq!(collected.values(), [1.0, 2.0, 4.0, 8.0]);
+        assert_eq!(collected.sum("m", |_| true), 11.0);
+        assert_eq!(collected.sum("m", |series| series.label_value("l") == Some("a")), 9.0);
+    }
+
+    #[test]
+    fn the_wall_clock_goes_on_while_the_machine_is_suspended() {
+        let clock = ManualClock::new();
+        clock.advance(Duration::from_secs(2));
+        clock.suspend(Duration::from_secs(3));
+        clock.elapse(Duration::from_secs(4));
+        assert_eq!(clock.now(), Time::from_nanos(6_000_000_000));
+        assert_eq!(clock.wall(), UNIX_EPOCH + Duration::from_secs(9));
+    }
+
+    #[test]
+    fn time_passes_without_a_thread_that_has_left() {
+        let clock = ManualClock::new();
+        clock.enter();
+        clock.enter();
+        clock.leave();
+        clock.leave();
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(clock.now(), Time::from_nanos(1_000_000_000));
+    }
+}

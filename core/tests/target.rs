@@ -5,12 +5,13 @@ use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use alumet::privilege::CapabilitySet;
 use alumet::target::{Command, Exit, Inherited, LaunchError, Root, Usage};
-use alumet::{Clock, RealClock, Target};
+use alumet::testing::ManualClock;
+use alumet::{Agent, Batch, Bound, Clock, Host, Interval, RealClock, Target};
 use nix::sys::signal::{SigSet, Signal};
 
 /// A process that launches an application reaps every child that it has: one at a time.
@@ -73,10 +74,14 @@ struct Script {
 
 impl Script {
     fn at_gate(script: &str, change: impl FnOnce(&mut Command)) -> Self {
+        Self::of(&["sh", "-c", script], change)
+    }
+
+    fn of(words: &[&str], change: impl FnOnce(&mut Command)) -> Self {
         let one = alone();
         let (their_stdin, stdin) = std::io::pipe().unwrap();
         let (stdout, their_stdout) = std::io::pipe().unwrap();
-        let mut command = Command::new(["sh", "-c", script]);
+        let mut command = Command::new(words.iter().copied());
         command.stream(0, their_stdin).stream(1, their_stdout);
         change(&mut command);
         let target = Target::launch(&command).unwrap();
@@ -283,6 +288,9 @@ fn children_that_were_there_before_are_none_of_it() {
     let mut script = Script::start("echo; read x");
     script.line();
     assert_eq!(members(&script.target), [script.target.pid()]);
+    let waits =
+        run(async { tokio::time::timeout(Duration::from_millis(20), script.target.all_ended()).await });
+    assert!(waits.is_err(), "the first one lives");
     before.kill().unwrap();
     soon(|| (state(before.id() as i32) == Some('Z')).then_some(()));
     script.target.reap_orphans();
@@ -290,6 +298,115 @@ fn children_that_were_there_before_are_none_of_it() {
     script.rest();
     run(script.target.all_ended());
     assert!(script.target.was_alone());
+}
+
+#[test]
+fn who_has_waited_for_a_child_or_ignores_their_ends_was_not_alone() {
+    let was_alone = |words: &[&str], ignored: &[libc::c_int]| {
+        let inherited = Inherited { ignored: ignored.into(), ..Inherited::default() };
+        let mut script = Script::of(words, |command| {
+            command.inherited(inherited);
+        });
+        script.target.open_gate().unwrap();
+        script.rest();
+        script.target.was_alone()
+    };
+    assert!(was_alone(&["cat"], &[]));
+    assert!(!was_alone(&["sh", "-c", "sh -c 'exit 0'; read x"], &[]));
+    assert!(!was_alone(&["cat"], &[libc::SIGCHLD]), "what children had would be told to nobody");
+}
+
+/// While this process may open no file.
+fn without_descriptors<T>(f: impl FnOnce() -> T) -> T {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the place outlives the calls.
+    unsafe {
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit), 0);
+        let none = libc::rlimit { rlim_cur: 0, ..limit };
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const none), 0);
+        let result = f();
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit), 0);
+        result
+    }
+}
+
+#[test]
+fn who_cannot_be_looked_at_for_want_of_descriptors_counts_as_alive_unless_it_was_seen_to_end() {
+    let mut script = Script::start("echo; read x");
+    script.line();
+    let survivors = || {
+        let found = without_descriptors(|| script.target.survivors());
+        found.into_iter().map(|survivor| (survivor.pid, survivor.name)).collect::<Vec<_>>()
+    };
+    assert_eq!(survivors(), [(script.target.pid(), "?".to_owned())]);
+    kill(script.target.pid());
+    run(script.target.exited()).unwrap();
+    assert_eq!(survivors(), []);
+}
+
+#[test]
+fn what_fails_before_the_gate_is_no_matter_of_the_user() {
+    let _one = alone();
+    let mut command = Command::new(["true"]);
+    // The soft limit is above the hard one.
+    command.inherited(Inherited { open_files: Some((200, 100)), ..Inherited::default() });
+    let target = Target::launch(&command).unwrap();
+    let error = target.wait_at_gate().unwrap_err().to_string();
+    assert_eq!(error, "cannot create a process: Invalid argument (os error 22)");
+}
+
+/// A source on a clock that stands still, beside an application that ends on the real one.
+#[test]
+fn an_end_that_was_seen_late_bounds_the_time_of_the_run() {
+    let _one = alone();
+    let report = |clock: Arc<dyn Clock>| {
+        run(async {
+            let mut agent = Agent::on(Host::default(), clock);
+            let pid = agent.launch(&Command::new(["true"])).unwrap().pid();
+            let mut setup = agent.setup();
+            assert_eq!(setup.target().map(|target| target.pid()), Some(pid));
+            setup.source("s", Interval::from_millis(10_000), |_: &mut Batch| Ok(()));
+            setup.output("nowhere", |_: &Batch| Ok(()));
+            let running = agent.start().await.unwrap();
+            assert_eq!(running.target().map(|target| target.pid()), Some(pid));
+            running.wait().await
+        })
+    };
+    let late = report(ManualClock::new());
+    assert_eq!((late.wall_bound, late.exit), (Bound::AtMost, Some(Exit::Code(0))));
+    assert!(
+        late.wall_bound_reason.contains("alumet was stopped, or had no CPU"),
+        "{}",
+        late.wall_bound_reason
+    );
+    let good = report(Arc::new(RealClock));
+    assert_eq!((good.wall_bound, good.wall_bound_reason.as_str()), (Bound::Exact, ""));
+}
+
+#[test]
+fn what_this_process_has_cost_counts_from_when_it_was_said_to() {
+    let _one = alone();
+    let used = || {
+        let clock = nix::time::ClockId::CLOCK_PROCESS_CPUTIME_ID;
+        Duration::from(nix::time::clock_gettime(clock).unwrap())
+    };
+    let cost = |from: Option<Duration>| {
+        run(async {
+            let mut agent = Agent::new();
+            if let Some(from) = from {
+                agent.own_from(from);
+            }
+            agent.setup().output("nowhere", |_: &Batch| Ok(()));
+            agent.start().await.unwrap().wait().await.own
+        })
+    };
+    let before = used();
+    let since = cost(None);
+    let all = cost(Some(Duration::ZERO));
+    let after = used();
+    assert!(since.cpu > Duration::ZERO && since.cpu <= after - before, "{since:?}");
+    assert!(all.cpu > before && all.cpu <= after, "{all:?}");
+    assert_eq!(cost(Some(Duration::MAX)).cpu, Duration::ZERO);
 }
 
 #[test]
@@ -555,6 +672,15 @@ fn its_cgroup_has_all_of_it_is_removed_at_the_end_and_whoever_lives_on_goes_back
     let leaver = script.pid();
     fs::write(parent.join("cgroup.procs"), leaver.to_string()).unwrap();
     assert!(!of_cgroup(&script.target).contains(&leaver) && members(&script.target).contains(&leaver));
+    // Somebody who is none of it, but in its cgroup.
+    let mut guest = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    fs::write(cgroup.join("cgroup.procs"), guest.id().to_string()).unwrap();
+    assert!(members(&script.target).contains(&(guest.id() as i32)));
+    fs::write(parent.join("cgroup.procs"), guest.id().to_string()).unwrap();
+    guest.kill().unwrap();
+    guest.wait().unwrap();
+    let memory = fs::read_to_string(cgroup.join("memory.peak")).ok().map(|text| text.trim().parse().unwrap());
+    assert_eq!(script.target.cgroup().unwrap().memory_peak(), memory);
     // The end of the first one.
     script.go();
     script.end();

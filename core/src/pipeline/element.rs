@@ -197,3 +197,25 @@ pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("without a message")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_did_not_arrive_is_lost_and_no_more_than_was_counted() {
+        let element = Element::new("e".into(), ElementKind::Output);
+        element.count(10);
+        element.count_lost(1);
+        element.recount_lost(3);
+        assert_eq!((element.report().points, element.report().lost), (7, 4));
+        element.recount_lost(100);
+        assert_eq!((element.report().points, element.report().lost), (0, 11));
+    }
+
+    #[test]
+    fn the_kinds_have_names() {
+        let kinds = [ElementKind::Source, ElementKind::Transform, ElementKind::Output];
+        assert_eq!(kinds.map(|kind| kind.to_string()), ["source", "transform", "output"]);
+    }
+}

@@ -84,4 +84,15 @@ mod tests {
         let p99 = lateness.quantile(0.99).unwrap().as_micros() as f64;
         assert!((928.0..=990.0).contains(&p99), "{p99}");
     }
+
+    #[test]
+    fn what_two_have_counted_is_added_up() {
+        let (mut a, mut b) = (Lateness::new(), Lateness::new());
+        (0..3).for_each(|_| a.record(Duration::from_nanos(5)));
+        (0..4).for_each(|_| b.record(Duration::from_nanos(5)));
+        (0..7).for_each(|_| b.record(Duration::from_nanos(9)));
+        a.merge(&b);
+        assert_eq!((a.total, a.buckets[5], a.buckets[9]), (14, 7, 7));
+        assert_eq!([0.5, 0.51].map(|q| a.quantile(q)), [5, 9].map(|n| Some(Duration::from_nanos(n))));
+    }
 }

@@ -327,4 +327,73 @@ mod tests {
             32 1 0:27 / /sys/fs/cgroup/unified rw,nosuid shared:1 - cgroup2 cgroup2 rw\n";
         assert_eq!(mount_point(mounts).as_deref(), Some(Path::new("/sys/fs/cgroup/unified")));
     }
+
+    /// A directory with the files that the kernel would show in a cgroup.
+    fn fake(files: &[(&str, &str)]) -> (tempfile::TempDir, PathBuf) {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("own");
+        fs::create_dir(&path).unwrap();
+        for (name, text) in files {
+            fs::write(path.join(name), text).unwrap();
+        }
+        (parent, path)
+    }
+
+    #[test]
+    fn the_files_of_a_cgroup_are_read() {
+        let (_parent, path) = fake(&[
+            (PROCS, "0\n12\n345\n"),
+            ("cpu.stat", "usage_usec 1000\nuser_usec 700\nsystem_usec 300\n"),
+            ("memory.peak", "4096\n"),
+        ]);
+        let cgroup = Cgroup::open(path.clone(), None).unwrap();
+        let mut members = Vec::new();
+        cgroup.members(&mut members).unwrap();
+        assert_eq!(members, [12, 345], "one of another pid namespace has no pid here");
+        let cpu = cgroup.cpu().unwrap();
+        assert_eq!((cpu.user, cpu.system), (Duration::from_micros(700), Duration::from_micros(300)));
+        assert_eq!(cgroup.memory_peak(), Some(4096));
+        fs::remove_file(path.join("memory.peak")).unwrap();
+        fs::write(path.join("cpu.stat"), "nothing of this kind\n").unwrap();
+        assert_eq!(
+            (cgroup.memory_peak(), cgroup.cpu().unwrap_err().kind()),
+            (None, io::ErrorKind::InvalidData)
+        );
+    }
+
+    #[test]
+    fn more_members_than_are_read_at_once_are_all_told() {
+        let pids: Vec<i32> = (1..=5000).collect();
+        let text: String = pids.iter().map(|pid| format!("{pid}\n")).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        let mut members = Vec::new();
+        read_pids(&file, &mut members).unwrap();
+        assert_eq!(members, pids);
+    }
+
+    #[test]
+    fn a_cgroup_is_locked_in_where_its_user_may_not_write() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let (parent, path) = fake(&[(PROCS, ""), ("cpu.stat", "")]);
+        let cgroup = Cgroup::open(path, None).unwrap();
+        for (mode, is_locked) in [(0o755, false), (0o200, false), (0o577, true), (0o055, true)] {
+            fs::set_permissions(parent.path(), fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(cgroup.is_in_a_locked_one(), is_locked, "{mode:o}");
+        }
+        fs::set_permissions(parent.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        if crate::privilege::tests::is_root("a_cgroup_is_locked_in_where_its_user_may_not_write") {
+            std::os::unix::fs::chown(parent.path(), Some(4242), None).unwrap();
+            assert!(cgroup.is_in_a_locked_one(), "it is another user's");
+        }
+    }
+
+    #[test]
+    fn why_there_is_none_is_told_in_words() {
+        let told = |errno: i32| reason(&io::Error::from_raw_os_error(errno));
+        assert_eq!(told(libc::EACCES), "not delegated to this user");
+        assert_eq!(told(libc::EROFS), "mounted read-only");
+        assert!(told(libc::ENOSPC).starts_with("No space left"));
+    }
 }

@@ -53,3 +53,48 @@ pub fn threads(pid: i32) -> impl Iterator<Item = i32> {
     let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_is_told_once_and_first_and_not_who_was_there_before() {
+        let sleep = || std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut all = [sleep(), sleep(), sleep()];
+        let [other, middle, root] = [0, 1, 2].map(|i| all[i].id() as i32);
+        let mut out = vec![-1];
+        of_child(Some(root), &[other], &mut out);
+        let count = |pid| out.iter().filter(|found| **found == pid).count();
+        assert_eq!((out[..2].to_vec(), count(root), count(middle), count(other)), (vec![-1, root], 1, 1, 0));
+        let mut reaped = Vec::new();
+        of_child(None, &[other, middle], &mut reaped);
+        assert!(reaped.contains(&root) && !reaped.contains(&middle));
+        for child in &mut all {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    #[test]
+    fn the_children_of_a_process_are_those_of_all_its_threads() {
+        assert!(is_supported(), "all kernels in use have it");
+        let own = std::process::id() as i32;
+        let (send, pid) = std::sync::mpsc::channel();
+        let (done, wait) = std::sync::mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+                send.send(child.id() as i32).unwrap();
+                let _ = wait.recv();
+                child.kill().unwrap();
+                child.wait().unwrap();
+            });
+            let child = pid.recv().unwrap();
+            let mut found = Vec::new();
+            children(own, &mut found);
+            assert!(found.contains(&child));
+            drop(done);
+        });
+    }
+}
