@@ -279,4 +279,47 @@ mod tests {
         }
         assert_eq!(split.of(4000, (100, 100)), (2000, 2000));
     }
+
+    #[test]
+    fn at_the_edge_witnesses_agree() {
+        // 2 ms and 5 of 1000.
+        for (cgroup, files, expected) in [
+            (1000, 993, Finding::Whole),
+            (1000, 992, Finding::NobodyWaited(8_000_000)),
+            (993, 1000, Finding::Whole),
+            (992, 1000, Finding::LeftCgroup(8_000_000)),
+        ] {
+            assert_eq!(cpu(Some([50, 50 + cgroup])).compare(&ms(files), 0), expected, "{cgroup} {files}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_of_one_mode_alone_stays_in_it() {
+        assert_eq!(Split::default().of(100, (0, 5)), (0, 100));
+        assert_eq!(Split::default().of(100, (5, 0)), (100, 0));
+    }
+
+    #[test]
+    fn what_the_cpus_have_lost_is_in_three_columns_of_proc_stat() {
+        let told = || {
+            let text = std::fs::read_to_string("/proc/stat").unwrap();
+            let line = text.lines().next().unwrap();
+            let fields: Vec<u32> =
+                line.split_ascii_whitespace().skip(1).map(|n| n.parse().unwrap()).collect();
+            tick() * (fields[5] + fields[6] + fields[7])
+        };
+        let (before, got, after) = (told(), lost().unwrap(), told());
+        assert!(before <= got && got <= after, "{before:?} {got:?} {after:?}");
+    }
+
+    #[test]
+    fn the_cgroup_knows_of_both_modes() {
+        let at = |user, system| CpuStat {
+            user: Duration::from_millis(user),
+            system: Duration::from_millis(system),
+        };
+        let both = Cpu { cgroup: Some([at(10, 20), at(40, 70)]), ..cpu(None) };
+        assert_eq!(both.in_cgroup(), Some((30_000_000, 50_000_000)));
+        assert_eq!(both.compare(&ms(30), 0), Finding::NobodyWaited(50_000_000));
+    }
 }

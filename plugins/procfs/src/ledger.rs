@@ -88,8 +88,7 @@ impl Ledger {
     /// By so much, in nanoseconds, the CPU time may be more than is told: the living give that of children that they have
     /// waited for in whole ticks of each mode.
     pub fn rounding(&self) -> u64 {
-        let parents = self.processes.iter().filter(|process| process.of_children().minor_faults > 0).count();
-        2 * nanos(tick()) * parents as u64
+        rounding(&self.processes)
     }
 
     /// Opens the processes that are new. Who has left the cgroup is looked for as often as is cheap, or `thoroughly`.
@@ -251,6 +250,11 @@ impl Ledger {
     }
 }
 
+fn rounding(processes: &[Process]) -> u64 {
+    let parents = processes.iter().filter(|process| process.of_children().minor_faults > 0).count();
+    2 * nanos(tick()) * parents as u64
+}
+
 /// Who is whose parent.
 struct Lineage {
     /// The parents of those that are gone, by pid.
@@ -375,5 +379,45 @@ mod tests {
         );
         let (_, untold) = divide(&SEEN, &grown, true);
         assert_eq!((untold.voluntary, untold.involuntary), (6, 6), "rusage tells of them");
+    }
+
+    /// This process, with another reading.
+    fn process(last: crate::process::Reading) -> Process {
+        let mut process = Process::open(std::process::id() as i32, &mut [0; 8192]).unwrap();
+        process.last = last;
+        process
+    }
+
+    #[test]
+    fn each_parent_that_has_waited_for_a_child_may_tell_a_tick_less_in_each_mode() {
+        let of = |children_minor_faults| {
+            process(crate::process::Reading { children_minor_faults, ..Default::default() })
+        };
+        let tick = nanos(tick());
+        assert_eq!(rounding(&[of(0)]), 0);
+        assert_eq!(rounding(&[of(1), of(0)]), 2 * tick);
+        assert_eq!(rounding(&[of(1), of(0), of(5), of(9)]), 6 * tick);
+    }
+
+    #[test]
+    fn the_ancestors_of_a_process_are_told_from_the_nearest_to_the_last_that_is_known() {
+        let own = std::process::id() as i32;
+        let mut processes: Vec<_> = (0..4).map(|_| process(Default::default())).collect();
+        let mut lineage = Lineage {
+            gone: HashMap::from([(i32::MAX, i32::MAX - 1), (i32::MAX - 1, own)]),
+            places: HashMap::from([(own, 0)]),
+            fresh: HashMap::new(),
+        };
+        let mut ancestors = |pid| lineage.ancestors(pid, &mut processes, &mut [0; 8192]);
+        assert_eq!(ancestors(i32::MAX), Some(vec![i32::MAX - 1, own]));
+        assert_eq!(ancestors(i32::MAX - 1), Some(vec![own]));
+        assert_eq!(processes[0].last.parent, std::os::unix::process::parent_id() as i32, "read once more");
+    }
+
+    #[test]
+    fn who_is_gone_is_told_from_who_cannot_be_read() {
+        let error = io::Error::from_raw_os_error;
+        assert!(is_gone(&error(libc::ESRCH)) && is_gone(&error(libc::ENOENT)));
+        assert!(!is_gone(&error(libc::EMFILE)) && !is_gone(&error(libc::EACCES)));
     }
 }

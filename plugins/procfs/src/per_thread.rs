@@ -205,3 +205,128 @@ fn counters(
     }
     Ok(counters.try_into().expect("one for each counter"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> i32 {
+        std::process::id() as i32
+    }
+
+    fn open(registry: &Registry, since_ticks: u64) -> Thread {
+        Thread::open(own(), own(), registry, since_ticks, &mut [0; 8192]).unwrap().unwrap()
+    }
+
+    /// When this process has started, in ticks.
+    fn start() -> u64 {
+        let text = std::fs::read("/proc/self/stat").unwrap();
+        Stat::parse(&text).unwrap().start_ticks
+    }
+
+    #[test]
+    fn what_a_thread_had_used_when_it_was_seen_first_counts_if_it_is_younger() {
+        let registry = Registry::new();
+        let marks = |since| open(&registry, since).counters.map(|(_, increase)| increase.mark());
+        assert_eq!(marks(start()), [0; COUNTERS]);
+        assert!(marks(start() + 1)[1] > 0, "it has had faults");
+    }
+
+    /// What a reading of a thread pushes: CPU time in nanoseconds, then the events; and what it says that it has told.
+    fn pushed(
+        thread: &mut Thread,
+        name: &str,
+        counters: [u64; COUNTERS],
+        most: u64,
+    ) -> ([f64; COUNTERS], u64, usize) {
+        let registry = Registry::new();
+        let mut out = Batch::new(std::sync::Arc::clone(&registry));
+        let reading = Reading { name: name.into(), start_ticks: 0, counters };
+        let told = thread.push(own(), reading, most, &registry, &mut out).unwrap();
+        let mut values: Vec<f64> = out.points().iter().map(|point| point.value).collect();
+        values[0] = (values[0] * 1e9).round();
+        (values.try_into().unwrap(), told, out.retired().len())
+    }
+
+    #[test]
+    fn another_threads_counters_are_held_to_what_the_process_has() {
+        let registry = Registry::new();
+        let mut thread = open(&registry, 0);
+        let name = thread.name.clone();
+        thread.counters = thread.counters.map(|(series, _)| (series, Increase::from(100)));
+        let all = u64::MAX;
+        assert_eq!(
+            pushed(&mut thread, &name, [150, 110, 120, 130, 140], all),
+            ([50.0, 10.0, 20.0, 30.0, 40.0], 50, 0)
+        );
+        assert_eq!(
+            pushed(&mut thread, &name, [200, 110, 120, 130, 140], 50),
+            ([50.0, 0.0, 0.0, 0.0, 0.0], 50, 0)
+        );
+        // More than there is: those of the thread whose place it has taken.
+        assert_eq!(
+            pushed(&mut thread, &name, [900, 500, 500, 500, 500], 60),
+            ([60.0, 0.0, 0.0, 0.0, 0.0], 60, 0)
+        );
+        assert_eq!(
+            pushed(&mut thread, &name, [910, 501, 502, 503, 504], all),
+            ([10.0, 1.0, 2.0, 3.0, 4.0], 10, 0)
+        );
+        // Less than there was.
+        assert_eq!(
+            pushed(&mut thread, &name, [920, 501, 502, 503, 2], all),
+            ([10.0, 0.0, 0.0, 0.0, 0.0], 10, 0)
+        );
+        assert_eq!(
+            pushed(&mut thread, &name, [925, 501, 502, 503, 4], all),
+            ([5.0, 0.0, 0.0, 0.0, 2.0], 5, 0)
+        );
+    }
+
+    #[test]
+    fn a_thread_with_a_new_name_goes_on_where_it_was() {
+        let registry = Registry::new();
+        let mut thread = open(&registry, 0);
+        let mut out = Batch::new(std::sync::Arc::clone(&registry));
+        thread.counters = thread.counters.map(|(series, _)| (series, Increase::from(100)));
+        let reading = Reading { name: "new".into(), start_ticks: 0, counters: [150, 100, 101, 100, 100] };
+        thread.push(own(), reading, u64::MAX, &registry, &mut out).unwrap();
+        assert_eq!(out.retired().len(), COUNTERS);
+        let named = |id| out.series(id).label_value("thread.name").map(str::to_owned);
+        assert!(out.points().iter().all(|point| named(point.series).as_deref() == Some("new")));
+        assert_eq!(out.points()[2].value, 1.0);
+    }
+
+    #[test]
+    fn without_schedstat_the_time_comes_in_ticks() {
+        let file = |name: &str| ProcFile::open(format!("/proc/self/task/{}/{name}", own())).unwrap();
+        let (stat, status) = (file("stat"), file("status"));
+        let ticks = || {
+            let text = std::fs::read(format!("/proc/self/task/{}/stat", own())).unwrap();
+            let stat = Stat::parse(&text).unwrap();
+            (stat.user_ticks, stat.system_ticks)
+        };
+        let (before, got, after) =
+            (ticks(), read(&stat, &status, None, &mut [0; 8192]).unwrap().counters[0], ticks());
+        let nanos = |(user, system): (u64, u64)| (user + system) * nanos(tick());
+        assert!((nanos(before)..=nanos(after)).contains(&got), "{before:?} {got} {after:?}");
+    }
+
+    #[test]
+    fn the_threads_of_a_process_have_no_more_together_than_it_has_since_the_run_began() {
+        let registry = Registry::new();
+        let processes = [Process::open(own(), &mut [0; 8192]).unwrap()];
+        let spent = |since: u64| {
+            let mut threads = PerThread::default();
+            let mut out = Batch::new(std::sync::Arc::clone(&registry));
+            for _ in 0..2 {
+                threads.push(&registry, &processes, since, &mut [0; 8192], &mut out).unwrap();
+            }
+            threads.spent[&own()]
+        };
+        let young = spent(start());
+        assert!(young.before == 0 && young.told > 0 && young.told <= cpu_nanos(own()).unwrap());
+        let old = spent(start() + 1);
+        assert!(old.before > 0 && old.before <= cpu_nanos(own()).unwrap());
+    }
+}

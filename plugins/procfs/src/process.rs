@@ -601,8 +601,12 @@ mod tests {
     #[test]
     fn a_reading_is_between_what_the_kernel_said_before_and_what_it_says_afterwards() {
         // Something of everything, of this process and of a child.
-        while stat()(14) + stat()(15) < 5 {}
-        let burn = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
+        let mut x = 1u64;
+        while stat()(14) < 3 || stat()(15) < 3 {
+            (0..100_000u64).for_each(|i| x = std::hint::black_box(x.wrapping_mul(i | 1)));
+        }
+        let burn = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; \
+            dd if=/dev/zero of=/dev/null bs=1M count=3000 2>/dev/null";
         assert!(std::process::Command::new("sh").args(["-c", burn]).status().unwrap().success());
         let mut process = Process::open(std::process::id() as i32, &mut [0; 8192]).unwrap();
         let clock = || cpu_nanos(std::process::id() as i32).unwrap();
@@ -625,6 +629,7 @@ mod tests {
         }
         assert!((cpu..=cpu_after).contains(&reading.cpu), "{cpu} {} {cpu_after}", reading.cpu);
         assert!(reading.children_user_ticks > 0 && reading.user_ticks > 0 && reading.alive);
+        assert!(reading.children_system_ticks > 0 && reading.system_ticks > 0, "{reading:?}");
     }
 
     #[test]
@@ -640,5 +645,43 @@ mod tests {
         let error = process.read(Wanted::STAT, &mut [0; 8192]).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ESRCH));
         assert!(Process::open(pid, &mut [0; 8192]).is_err());
+    }
+
+    #[test]
+    fn a_bounded_number_of_files_is_kept_open_and_all_can_be_read() {
+        let open = || ProcFile::open("/proc/self/stat".into()).unwrap();
+        let kept = |files: &[ProcFile]| files.iter().filter(|file| file.file.is_some()).count();
+        let files: Vec<_> = (0..600).map(|_| open()).collect();
+        // Other tests keep some.
+        assert!((300..=512).contains(&kept(&files)), "{}", kept(&files));
+        let last = files.last().unwrap();
+        assert!(last.file.is_none());
+        assert!(Stat::parse(last.read(&mut [0; 8192]).unwrap()).is_ok());
+        drop(files);
+        let again: Vec<_> = (0..100).map(|_| open()).collect();
+        assert_eq!(kept(&again), 100, "there is room again");
+    }
+
+    #[test]
+    fn an_io_file_that_cannot_be_opened_is_tried_again_a_few_times() {
+        let mut process = with(reading());
+        process.io_attempts = 3;
+        let read = |process: &mut Process| process.read(Wanted::ALL, &mut [0; 8192]).unwrap().io;
+        assert!(read(&mut process).is_some());
+        assert_eq!(process.io_attempts, 3, "it is open");
+        process.io = None;
+        assert!(read(&mut process).is_some() && process.io.is_some());
+        assert_eq!(process.io_attempts, 2);
+        // No more attempts: what was read last stands.
+        (process.io, process.io_attempts, process.last) = (None, 0, reading());
+        assert_eq!(read(&mut process), reading().io);
+        assert!(process.io.is_none() && process.io_attempts == 0);
+    }
+
+    #[test]
+    fn switches_add_up_each_for_itself() {
+        let mut sum = Switches { voluntary: 5, involuntary: 7 };
+        add(&mut sum, Switches { voluntary: 2, involuntary: 3 });
+        assert_eq!(sum, Switches { voluntary: 7, involuntary: 10 });
     }
 }

@@ -340,13 +340,13 @@ fn of_a_process_that_stands_still_everything_is_counted_but_what_it_used_at_the_
 #[test]
 fn what_is_costly_to_read_is_read_every_ten_milliseconds_alone() {
     let config = Config { interval: Interval::from_millis(5), per_process: true, ..Config::default() };
-    let mut app = Application::launch(&["burn=1", "usage", "go", "burn=1", "usage", "go"], &config);
+    let mut app = Application::launch(&["burn=1", "usage", "go", "touch=1", "usage", "go"], &config);
     let gate = Seen::of(app.pid).unwrap();
     let first = app.start();
     app.poll();
     assert_eq!(app.of_target(SWITCHES, "voluntary"), first.voluntary - gate.voluntary);
     let second = app.go_on();
-    assert!(second.voluntary > first.voluntary);
+    assert!(second.voluntary > first.voluntary && second.minor > first.minor);
     app.poll();
     assert_eq!(app.of_target(SWITCHES, "voluntary"), first.voluntary - gate.voluntary);
     assert_eq!(app.faults()[0], second.minor - gate.minor);
@@ -592,6 +592,8 @@ fn what_a_process_attached_to_had_used_before_is_not_counted_nor_what_its_childr
     assert_eq!(app.faults()[0], used(&now));
     assert_eq!(app.of_target(SWITCHES, "voluntary"), now.voluntary - before.voluntary);
     assert!((0.05..0.15).contains(&app.cpu()), "{}", app.cpu());
+    let io = ["read", "write"].map(|label| app.of_target(IO, label));
+    assert_eq!(io, [now.read - before.read, now.written - before.written]);
     assert_eq!(app.last(Consumer::Target, "process.count"), 2.0);
     assert_eq!(app.of_process(pid, FAULTS, "minor"), now.minor - before.minor);
     assert_eq!(app.of_process(old, FAULTS, "minor"), 0.0);
@@ -711,6 +713,65 @@ fn the_peak_of_a_small_process_is_not_that_of_this_process_before_it_was_the_app
     assert!((sample..10e6).contains(&peak.last), "{peak:?} {sample}");
     let peak = app.total(Consumer::Target, "process.memory.peak", "tree").unwrap();
     assert!((sample..10e6).contains(&peak.last), "{peak:?} {sample}");
+}
+
+#[test]
+fn of_a_child_that_has_ended_everything_is_read_as_long_as_it_can_be_and_it_counts_as_none() {
+    let config = Config { interval: Interval::from_millis(5), per_process: true, ..Config::default() };
+    let mut app = Application::launch(&["stay=10", "usage", "go"], &config);
+    app.start();
+    app.poll();
+    let [child] = children(app.pid)[..] else { panic!("one child") };
+    let alive = Seen::of(child).unwrap();
+    kill(child);
+    let ended = soon(|| Seen::of(child).filter(|seen| seen.state == 'Z'));
+    assert!(ended.voluntary > alive.voluntary);
+    // In this reading, what is costly is not due.
+    app.poll();
+    assert_eq!(app.of_process(child, SWITCHES, "voluntary"), ended.voluntary);
+    assert_eq!(app.last(Consumer::Target, "process.count"), 1.0);
+}
+
+#[test]
+fn who_is_younger_than_the_last_look_and_lives_on_is_counted_at_the_end() {
+    let mut app = Application::launch(&["burn=1", "usage", "go", "stay=30"], &config());
+    let gate = Seen::of(app.pid).unwrap();
+    app.start();
+    app.poll();
+    let used = app.finish();
+    let mut pids = Vec::new();
+    app.target.members(&mut pids);
+    let [child] = pids[..] else { panic!("one has stayed: {pids:?}") };
+    let of_child = Seen::standing(child);
+    assert_eq!(app.faults()[0], used.minor_faults as f64 - gate.minor + of_child.minor);
+    is_cpu(app.cpu(), used.cpu().as_secs_f64() - gate.cpu + of_child.cpu);
+    assert_eq!(app.last(Consumer::Process(child), "process.thread.count"), 1.0);
+}
+
+#[test]
+fn small_processes_have_their_memory_page_by_page_also_where_the_main_thread_is_over() {
+    let mut app = Application::launch(&["leader=6:3000"], &config());
+    app.target.open_gate().unwrap();
+    soon(|| {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", app.pid)).unwrap();
+        (state(&stat) == 'Z').then_some(())
+    });
+    let memory = soon(|| {
+        app.poll();
+        Some(app.last(Consumer::Target, "process.memory.usage")).filter(|memory| *memory > 6e6)
+    });
+    assert!(memory < 12e6, "{memory}");
+}
+
+#[test]
+fn memory_that_children_have_copied_counts_for_each_of_them() {
+    let mut app = Application::launch(&["copied=10:3000"], &config());
+    app.target.open_gate().unwrap();
+    let memory = soon(|| {
+        app.poll();
+        Some(app.last(Consumer::Target, "process.memory.usage")).filter(|memory| *memory > 58e6)
+    });
+    assert!(memory < 75e6, "{memory}");
 }
 
 #[test]
