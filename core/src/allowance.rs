@@ -74,4 +74,17 @@ mod tests {
         assert_eq!(readings(Duration::ZERO), 20);
         assert_eq!(readings(Duration::from_millis(20)), 2);
     }
+
+    #[test]
+    fn a_costly_reading_is_followed_by_none_for_so_many_times_as_long() {
+        let mut allowance = Allowance::new(Duration::ZERO, 100);
+        for _ in 0..2 {
+            let begun = thread_cpu();
+            while thread_cpu() < begun + Duration::from_millis(20) {}
+            allowance.end(begun);
+        }
+        let wait = allowance.not_before.since(RealClock.now());
+        assert!(wait > Duration::from_millis(1000), "{wait:?}");
+        assert_eq!(allowance.begin(), None);
+    }
 }

@@ -689,8 +689,39 @@ fn its_cgroup_has_all_of_it_is_removed_at_the_end_and_whoever_lives_on_goes_back
     assert!(!cgroup.exists());
     let now = fs::read_to_string(format!("/proc/{child}/cgroup")).unwrap();
     assert!(!now.contains(&name), "{now}");
+    let over =
+        run(async { tokio::time::timeout(Duration::from_millis(20), script.target.all_ended()).await });
+    assert!(over.is_err(), "they live on");
     kill(child);
     kill(leaver);
+}
+
+#[test]
+fn whoever_is_in_its_cgroup_is_waited_for_whoever_it_descends_from() {
+    let one = alone();
+    let mut guest = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    drop(one);
+    let mut script = Script::start("echo; read x");
+    script.line();
+    let has_cgroup = script.target.cgroup().is_ok();
+    if let Some(parent) = own_cgroup().filter(|_| has_cgroup) {
+        let cgroup = parent.join(format!("alumet-{}-0", std::process::id()));
+        fs::write(cgroup.join("cgroup.procs"), guest.id().to_string()).unwrap();
+        script.rest();
+        let is_over = || {
+            run(async {
+                tokio::time::timeout(Duration::from_millis(20), script.target.all_ended()).await.is_ok()
+            })
+        };
+        assert!(!is_over(), "somebody is in it");
+        guest.kill().unwrap();
+        soon(|| is_over().then_some(()));
+    } else {
+        skip("whoever is in its cgroup", "none can be made here");
+        guest.kill().unwrap();
+    }
+    drop(script);
+    let _ = guest.wait();
 }
 
 #[test]

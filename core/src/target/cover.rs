@@ -212,4 +212,19 @@ mod tests {
             assert!(!hidden, "nothing is known");
         }
     }
+
+    #[test]
+    fn who_waits_for_its_parent_is_not_visited() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id() as i32;
+        let state = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        while !state().contains(") Z ") {
+            std::thread::yield_now();
+        }
+        assert!(!lives(pid) && !has_threads(pid));
+        let cover = Cover::<i32, ()>::of_one(pid, Ok);
+        assert!(cover.opened.is_empty() && cover.refused.is_empty());
+        child.wait().unwrap();
+        assert!(lives(std::process::id() as i32) && has_threads(std::process::id() as i32));
+    }
 }

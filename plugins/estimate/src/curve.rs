@@ -24,6 +24,12 @@ mod tests {
         for (load, expected) in [(0.0, IDLE), (0.5, HALF), (1.0, FULL), (-1.0, IDLE), (7.0, FULL)] {
             assert!((power(load) - expected).abs() < 1e-12, "{load}");
         }
+        // In between it is straight.
+        for (load, expected) in
+            [(0.25, (IDLE + HALF) / 2.0), (0.1, IDLE + (HALF - IDLE) / 5.0), (0.75, (HALF + FULL) / 2.0)]
+        {
+            assert!((power(load) - expected).abs() < 1e-12, "{load}");
+        }
         let powers: Vec<_> = (0..=100).map(|i| power(f64::from(i) / 100.0)).collect();
         assert!(powers.windows(2).all(|pair| pair[0] < pair[1]));
     }

@@ -73,6 +73,7 @@ mod tests {
         assert_eq!(packages(2, 1, None), 2.0 / 128.0, "what does not say whether it is virtual");
         assert_eq!(packages(64, 1, None), 1.0, "without hyper-threading");
         assert_eq!(packages(128, 2, None), 2.0);
+        assert_eq!(packages(63, 1, None), 63.0 / 128.0, "fewer than a package without hyper-threading has");
         let by_threads = Figure { share: Share::Threads, ..figure };
         let board = Cpus { count: 64, packages: 1, is_virtual: Some(false), ..Cpus::default() };
         assert_eq!(by_threads.packages(&board), 0.5);

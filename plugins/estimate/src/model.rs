@@ -92,7 +92,9 @@ mod tests {
             "CPU load (curve over 280 W TDP, AMD EPYC 7763, 2 of 128 CPUs; −45 % … +80 %)"
         );
         assert_eq!((guest.band, guest.unknown), (Band::CPU, None));
-        assert_eq!(model(&processors(64, "flags : fpu\n"), &Config::default()).tdp, 280.0);
+        let one = model(&processors(64, "flags : fpu\n"), &Config::default());
+        assert_eq!(one.tdp, 280.0);
+        assert!(one.method.contains(", 1 package; "), "{}", one.method);
         let two = processors(64, "physical id : 0\n") + &processors(64, "physical id : 1\n");
         let two = model(&two, &Config::default());
         assert_eq!(two.tdp, 560.0);

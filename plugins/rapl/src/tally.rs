@@ -353,4 +353,34 @@ mod tests {
         // 400 W for 20 ms, told at once.
         assert_eq!(energy(tally.to(at(0, 8_000_000))), Some(8.0));
     }
+
+    #[test]
+    fn the_peak_is_the_largest_power_and_not_the_last() {
+        let mut tally = tally(Top::At(MAX));
+        tally.to(at(0, 0));
+        for (millis, microjoules) in [(100, 1_000_000), (200, 4_000_000), (300, 6_000_000)] {
+            tally.to(at(millis, microjoules));
+        }
+        assert!((tally.peak().unwrap().0 - 30.0).abs() < 1e-9, "{:?}", tally.peak());
+    }
+
+    #[test]
+    fn the_peak_of_a_run_too_short_for_one_is_its_mean() {
+        let mut tally = tally(Top::At(MAX));
+        assert_eq!(tally.peak(), None);
+        tally.to(at(0, 0));
+        assert_eq!(tally.peak(), None, "no time has passed");
+        tally.to(at(5, 200_000));
+        assert!((tally.peak().unwrap().0 - 40.0).abs() < 1e-9, "{:?}", tally.peak());
+    }
+
+    #[test]
+    fn losses_for_the_same_reason_add_up() {
+        let mut tally = tally(Top::At(MAX));
+        let ms = Duration::from_millis;
+        tally.lose(Loss::Reset, ms(100));
+        tally.lose(Loss::Wrapped, ms(7));
+        tally.lose(Loss::Reset, ms(30));
+        assert_eq!(tally.losses(), [(Loss::Reset, ms(130)), (Loss::Wrapped, ms(7))]);
+    }
 }
