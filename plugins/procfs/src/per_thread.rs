@@ -299,13 +299,20 @@ mod tests {
 
     #[test]
     fn without_schedstat_the_time_comes_in_ticks() {
-        let file = |name: &str| ProcFile::open(format!("/proc/self/task/{}/{name}", own())).unwrap();
+        let tid = nix::unistd::gettid();
+        let path = |name: &str| format!("/proc/self/task/{tid}/{name}");
+        let file = |name: &str| ProcFile::open(path(name)).unwrap();
         let (stat, status) = (file("stat"), file("status"));
         let ticks = || {
-            let text = std::fs::read(format!("/proc/self/task/{}/stat", own())).unwrap();
+            let text = std::fs::read(path("stat")).unwrap();
             let stat = Stat::parse(&text).unwrap();
             (stat.user_ticks, stat.system_ticks)
         };
+        // Some of both.
+        let mut x = 1u64;
+        while ticks().0 < 3 || ticks().1 < 2 {
+            (0..100_000u64).for_each(|i| x = std::hint::black_box(x.wrapping_mul(i | 1)));
+        }
         let (before, got, after) =
             (ticks(), read(&stat, &status, None, &mut [0; 8192]).unwrap().counters[0], ticks());
         let nanos = |(user, system): (u64, u64)| (user + system) * nanos(tick());

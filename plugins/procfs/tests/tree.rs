@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use alumet::target::{Command, Root, Usage};
 use alumet::{
-    Batch, Bound, Consumer, Gaps, Interval, Output, Registry, Series, Source, Target, Total, Totals,
+    Agent, Batch, Bound, Consumer, Gaps, Interval, Output, Registry, Series, Source, Target, Total, Totals,
 };
-use alumet_plugin_procfs::Config;
 use alumet_plugin_procfs::tree::Tree;
+use alumet_plugin_procfs::{Config, Procfs};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
@@ -608,7 +608,10 @@ fn what_a_process_attached_to_had_used_before_is_not_counted_nor_what_its_childr
     assert!(app.cpu() < 0.15, "{}", app.cpu());
     app.poll();
     assert_eq!(app.faults()[0], used(&after) - of_old.minor);
+    // A counter that has seen what was before is no witness.
+    app.target.note_counted(Duration::from_secs(3600));
     app.last_reading();
+    assert!(app.cpu() < 0.15, "{}", app.cpu());
     let (bound, reason) = app.bound(FAULTS, "minor");
     assert_eq!((bound, reason.as_str()), (Bound::AtLeast, "what ended unseen is missing"));
     let method = app.total(Consumer::Target, CPU, "user").unwrap().series.method.to_string();
@@ -658,11 +661,12 @@ fn a_process_that_becomes_another_program_goes_on_under_its_new_name() {
 
 #[test]
 fn of_a_process_alone_the_peak_is_what_the_kernel_says_and_it_is_exact() {
-    let mut app = Application::launch(&["touch=40", "usage", "go"], &config());
+    let mut app = Application::launch(&["touch=100", "usage", "go"], &config());
     app.start();
     app.poll();
     let used = app.finish();
-    assert!(used.peak_resident > 40_000_000);
+    // More than this process has had, which a child forked from it has too.
+    assert!(used.peak_resident > 100_000_000);
     for scope in ["largest_process", "tree"] {
         let peak = app.total(Consumer::Target, "process.memory.peak", scope).unwrap();
         assert_eq!((peak.last, peak.bound), (used.peak_resident as f64, Bound::Exact), "{scope}");
@@ -772,6 +776,161 @@ fn memory_that_children_have_copied_counts_for_each_of_them() {
         Some(app.last(Consumer::Target, "process.memory.usage")).filter(|memory| *memory > 58e6)
     });
     assert!(memory < 75e6, "{memory}");
+}
+
+#[test]
+fn threads_that_are_new_are_looked_at_at_once() {
+    let config = Config { interval: Interval::from_millis(5), ..Config::default() };
+    let mut app = Application::launch(&["burn=1", "usage", "go", "crew=2:1", "usage", "go"], &config);
+    let gate = Seen::of(app.pid).unwrap();
+    app.start();
+    app.poll();
+    app.go_on();
+    let voluntary = |tid: i32| {
+        let status = fs::read_to_string(format!("/proc/{}/task/{tid}/status", app.pid)).unwrap();
+        (status.contains("S (sleeping)"), number(&status, "voluntary_ctxt_switches"))
+    };
+    let all = soon(|| {
+        let each: Vec<_> = alumet::target::threads(app.pid).map(voluntary).collect();
+        each.iter().all(|(sleeps, _)| *sleeps).then(|| each.iter().map(|(_, n)| n).sum::<f64>())
+    });
+    // What is costly is due at the second of these readings, and threads that are known are not.
+    app.poll();
+    app.poll();
+    assert_eq!(app.of_target(SWITCHES, "voluntary"), all - gate.voluntary);
+}
+
+#[test]
+fn the_peak_of_several_is_at_least_that_of_the_largest_also_where_only_one_was_seen() {
+    let mut app = Application::launch(&["tear=100:1", "usage", "go"], &config());
+    app.start();
+    app.poll();
+    let used = app.finish();
+    assert!(used.peak_resident > 100_000_000);
+    let [largest, tree] = ["largest_process", "tree"]
+        .map(|scope| app.total(Consumer::Target, "process.memory.peak", scope).unwrap());
+    assert_eq!((largest.last, largest.bound), (used.peak_resident as f64, Bound::Exact));
+    assert_eq!((tree.last, tree.bound), (largest.last, Bound::AtLeast));
+}
+
+#[test]
+fn the_peak_of_a_process_that_nobody_has_seen_is_at_most_what_the_kernel_says() {
+    // That of a child that is forked from this process.
+    let memory = std::hint::black_box(vec![1u8; 40_000_000]);
+    let mut app = Application::launch(&["burn=0", "go"], &config());
+    app.target.open_gate().unwrap();
+    let used = app.finish();
+    drop(memory);
+    for scope in ["largest_process", "tree"] {
+        let peak = app.total(Consumer::Target, "process.memory.peak", scope).unwrap();
+        assert_eq!((peak.last, peak.bound), (used.peak_resident as f64, Bound::AtMost), "{scope}");
+    }
+}
+
+#[test]
+fn that_a_living_parent_tells_of_children_in_whole_ticks_is_no_loss() {
+    let script = "( \"$0\" burn=15; echo; exec sleep 60 ) & read x";
+    let mut app = Application::launch(&["sh", "-c", script, &workload()], &config());
+    app.start();
+    app.poll();
+    app.finish();
+    assert_eq!(app.bound(FAULTS, "minor"), (Bound::Exact, String::new()));
+}
+
+/// Runs something in a thread in which a system call fails in this way (seccomp(2)).
+fn refusing<T: Send>(call: libc::c_long, errno: libc::c_int, f: impl FnOnce() -> T + Send) -> T {
+    let step = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    let program = [
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
+        libc::sock_filter { jf: 1, ..step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, call as u32) },
+        step(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | errno as u32),
+        step(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
+    ];
+    let run = || {
+        let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };
+        let (yes, none) = (1 as libc::c_ulong, 0 as libc::c_ulong);
+        // SAFETY: the program outlives the calls, which copy it.
+        unsafe {
+            assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, yes, none, none, none), 0);
+            assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter), 0);
+        }
+        f()
+    };
+    std::thread::scope(|scope| scope.spawn(run).join().unwrap())
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn without_a_cgroup_the_cpu_time_is_at_least_what_was_seen_where_nobody_waits() {
+    refusing(libc::SYS_mkdir, libc::EROFS, || {
+        let mut app = Application::launch(&["ignore", "stay=30", "usage", "go"], &config());
+        assert!(app.target.cgroup().is_err());
+        let gate = Seen::of(app.pid).unwrap();
+        let now = app.start();
+        let [child] = children(app.pid)[..] else { panic!("one child") };
+        let of_child = Seen::standing(child);
+        app.poll();
+        let cpu = now.cpu - gate.cpu + of_child.cpu;
+        assert!((app.cpu() - cpu).abs() < 1e-6, "{} {cpu}", app.cpu());
+        kill(child);
+        app.finish();
+        let method = app.total(Consumer::Target, CPU, "user").unwrap().series.method.to_string();
+        assert_eq!((method.as_str(), app.bound(CPU, "user").0), ("/proc/PID and wait4", Bound::AtLeast));
+    });
+}
+
+#[test]
+fn without_a_task_clock_the_cpu_time_of_a_process_attached_to_is_at_least_what_was_seen() {
+    refusing(libc::SYS_perf_event_open, libc::EPERM, || {
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let (their_stdin, stdin) = std::io::pipe().unwrap();
+        let (stdout, their_stdout) = std::io::pipe().unwrap();
+        let mut command = std::process::Command::new(workload());
+        command
+            .args(["burn=20", "usage", "go", "burn=30", "usage", "go"])
+            .stdin(their_stdin)
+            .stdout(their_stdout);
+        let child = command.spawn().unwrap();
+        drop(command);
+        let pid = child.id() as i32;
+        let mut stdout = BufReader::new(stdout);
+        stdout.read_line(&mut String::new()).unwrap();
+        let before = Seen::standing(pid);
+        let target = Target::attach(vec![Root::hold(pid).unwrap()]);
+        let mut app = Application::of(target, &config(), (stdin, stdout.into_inner()), Some(child), one);
+        let now = app.go_on();
+        app.poll();
+        assert!((app.cpu() - (now.cpu - before.cpu)).abs() < 1e-6, "{}", app.cpu());
+        app.last_reading();
+        assert_eq!(app.bound(CPU, "user"), (Bound::AtLeast, "what ended unseen is missing".to_owned()));
+    });
+}
+
+#[test]
+fn nothing_is_missing_of_what_can_be_followed_and_read() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let missing = |prepare: &dyn Fn(&mut Agent)| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut agent = Agent::new();
+            prepare(&mut agent);
+            agent.plugin::<Procfs>(Config::default()).unwrap();
+            agent.setup().output("nowhere", |_: &Batch| Ok(()));
+            agent.start().await.unwrap().finish().await.missing
+        })
+    };
+    let of_tree = |missing: Vec<alumet::Missing>| {
+        let what = missing.into_iter().map(|gap| gap.what);
+        what.filter(|what| what.contains("children") || what.contains("I/O")).collect::<Vec<_>>()
+    };
+    let launched = missing(&|agent| drop(agent.launch(&Command::new(["true"])).map(Arc::clone).unwrap()));
+    assert_eq!(of_tree(launched), [""; 0]);
+    let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    let root = || Root::hold(child.id() as i32).unwrap();
+    let attached = missing(&|agent| drop(Arc::clone(agent.attach(vec![root()]))));
+    assert_eq!(of_tree(attached), [""; 0]);
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]
