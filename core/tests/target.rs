@@ -78,7 +78,10 @@ impl Script {
     }
 
     fn of(words: &[&str], change: impl FnOnce(&mut Command)) -> Self {
-        let one = alone();
+        Self::beside(alone(), words, change)
+    }
+
+    fn beside(one: MutexGuard<'static, ()>, words: &[&str], change: impl FnOnce(&mut Command)) -> Self {
         let (their_stdin, stdin) = std::io::pipe().unwrap();
         let (stdout, their_stdout) = std::io::pipe().unwrap();
         let mut command = Command::new(words.iter().copied());
@@ -284,8 +287,8 @@ fn all_have_ended_when_the_last_of_the_tree_has() {
 fn children_that_were_there_before_are_none_of_it() {
     let one = alone();
     let mut before = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-    drop(one);
-    let mut script = Script::start("echo; read x");
+    let mut script = Script::beside(one, &["sh", "-c", "echo; read x"], |_| {});
+    script.target.open_gate().unwrap();
     script.line();
     assert_eq!(members(&script.target), [script.target.pid()]);
     let waits =
@@ -480,7 +483,8 @@ fn who_is_not_root_becomes_nobody_else() {
     }
     let mut command = Command::new(["true"]);
     assert!(matches!(command.user("0").unwrap_err(), LaunchError::NotPermitted(_)));
-    command.user(&nix::unistd::Uid::effective().to_string()).unwrap();
+    let (uid, gid) = (nix::unistd::Uid::effective(), nix::unistd::Gid::effective());
+    command.user(&format!("{uid}:{gid}")).unwrap();
 }
 
 #[test]
@@ -700,8 +704,8 @@ fn its_cgroup_has_all_of_it_is_removed_at_the_end_and_whoever_lives_on_goes_back
 fn whoever_is_in_its_cgroup_is_waited_for_whoever_it_descends_from() {
     let one = alone();
     let mut guest = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-    drop(one);
-    let mut script = Script::start("echo; read x");
+    let mut script = Script::beside(one, &["sh", "-c", "echo; read x"], |_| {});
+    script.target.open_gate().unwrap();
     script.line();
     let has_cgroup = script.target.cgroup().is_ok();
     if let Some(parent) = own_cgroup().filter(|_| has_cgroup) {
@@ -718,7 +722,7 @@ fn whoever_is_in_its_cgroup_is_waited_for_whoever_it_descends_from() {
         soon(|| is_over().then_some(()));
     } else {
         skip("whoever is in its cgroup", "none can be made here");
-        guest.kill().unwrap();
+        kill(guest.id() as i32);
     }
     drop(script);
     let _ = guest.wait();
