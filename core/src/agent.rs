@@ -372,7 +372,7 @@ pub struct OwnCost {
 impl OwnCost {
     fn since(cpu_before: Duration) -> Self {
         // The peak in rusage survives exec: it may be that of whoever has started this process.
-        let status = std::fs::read("/proc/self/status").unwrap_or_default();
+        let status = crate::sysfs::read_real("/proc/self/status").unwrap_or_default();
         let peak = crate::process::peak_resident(&status);
         Self {
             cpu: process_cpu().saturating_sub(cpu_before),

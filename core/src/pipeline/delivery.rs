@@ -189,6 +189,11 @@ impl Delivery {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether there is nobody to deliver to.
+    pub(super) fn is_for_nobody(&self) -> bool {
+        self.board().lanes.is_empty()
+    }
+
     /// Puts a batch on the board; gives it back if there is no room.
     pub(super) fn put(&self, batch: Arc<Batch>) -> Result<(), Arc<Batch>> {
         let mut board = self.board();

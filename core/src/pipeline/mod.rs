@@ -215,10 +215,12 @@ impl Pipeline {
         let samplers = self.samplers().len();
         let ended = self.common.delivery.end_after(samplers, end);
         self.ask(Request::Finish(end)).await;
-        if samplers == 0 {
-            self.common.delivery.help();
+        if !self.common.delivery.is_for_nobody() {
+            if samplers == 0 {
+                self.common.delivery.help();
+            }
+            self.until(ended).await;
         }
-        self.until(ended).await;
         self.common.standby.end();
     }
 

@@ -258,7 +258,7 @@ fn read_pids(file: &File, out: &mut Vec<i32>) -> io::Result<()> {
 
 /// The directory of the cgroup v2 that a process is in.
 pub(super) fn of_process(pid: i32) -> Result<PathBuf, String> {
-    let read = |path: &str| fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
+    let read = |path: &str| crate::sysfs::read_real_text(path).map_err(|error| format!("{path}: {error}"));
     let path = own_path(&read(&format!("/proc/{pid}/cgroup"))?).ok_or("no cgroup v2 on this machine")?;
     // The usual places first: to list all mounts takes the kernel longer than everything else in here.
     let usual = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(PathBuf::from);

@@ -237,7 +237,7 @@ impl Launched {
 /// Whether a process that has ended has had no children: a child has faults, if only of its stack, and whoever waits for it
 /// gets them. Of those that nobody waits for because their parent ignores their end, nothing is known.
 fn was_childless(pid: i32) -> bool {
-    let read = |file| std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let read = |file| crate::sysfs::read_real(format!("/proc/{pid}/{file}")).unwrap_or_default();
     let has_faults = |stat: &Stat<'_>| stat.children_minor_faults + stat.children_major_faults > 0;
     Stat::parse(&read("stat")).is_ok_and(|stat| !has_faults(&stat))
         && !ignores_signal(&read("status"), libc::SIGCHLD)

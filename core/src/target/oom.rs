@@ -5,7 +5,6 @@
 //! Documentation/admin-guide/cgroup-v2.rst), and for the whole machine (`/proc/vmstat`).
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::cgroup;
@@ -89,13 +88,14 @@ impl Watch {
 
 /// The number behind `oom_kill` in a file of such lines.
 fn count(file: &Path) -> Option<u64> {
-    let text = fs::read_to_string(file).ok()?;
+    let text = crate::sysfs::read_real_text(file).ok()?;
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn write(path: &Path, kills: u64) {
         fs::create_dir_all(path).unwrap();

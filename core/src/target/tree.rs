@@ -36,7 +36,8 @@ pub(super) fn is_supported() -> bool {
 /// The children of all threads of a process that may have gone already.
 pub(super) fn children(pid: i32, out: &mut Vec<i32>) {
     let mut of_thread = |tid: i32| {
-        let text = fs::read_to_string(format!("/proc/{pid}/task/{tid}/children")).unwrap_or_default();
+        let text =
+            crate::sysfs::read_real_text(format!("/proc/{pid}/task/{tid}/children")).unwrap_or_default();
         out.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
     };
     // The link count of this directory is 2 + the number of threads (proc_task_getattr in fs/proc/base.c): most

@@ -158,7 +158,7 @@ impl Cpu {
 /// The time that the CPUs have spent on interrupts, or that a hypervisor has taken away (proc_stat(5)). In the real `/proc`,
 /// as all that is read of the application.
 fn lost() -> Option<Duration> {
-    let text = std::fs::read_to_string("/proc/stat").ok()?;
+    let text = alumet::sysfs::read_real_text("/proc/stat").ok()?;
     let mut times = text.lines().next()?.strip_prefix("cpu ")?.split_ascii_whitespace().skip(5);
     let mut lost = 0u32;
     for _ in ["irq", "softirq", "steal"] {

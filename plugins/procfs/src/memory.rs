@@ -15,6 +15,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alumet::sysfs::read_real;
 use alumet::process::{Rollup, peak_resident};
 use alumet::target::{Target, threads};
 use alumet::{Allowance, Batch, Bound, Consumer, Contradiction, Registry, Series, SeriesId};
@@ -131,7 +132,7 @@ impl Memory {
 
     /// The process stands at the gate: its memory is alumet's.
     pub fn at_gate(&mut self) {
-        let status = fs::read(format!("/proc/{}/status", self.target.pid())).unwrap_or_default();
+        let status = read_real(format!("/proc/{}/status", self.target.pid())).unwrap_or_default();
         self.gate = peak_resident(&status).unwrap_or(0);
     }
 
@@ -269,7 +270,7 @@ impl Memory {
             // The kernel's own mark may be from before the run.
             return sampled(self.peaks.process, "/proc/PID, largest sample");
         }
-        let status = |mark: &Mark| fs::read(format!("/proc/{}/status", mark.pid)).ok();
+        let status = |mark: &Mark| read_real(format!("/proc/{}/status", mark.pid)).ok();
         let living = self.now.iter().filter_map(|mark| peak_resident(&status(mark)?));
         let reaped = self.target.reaped().peak_resident;
         let mark = living.max().unwrap_or(0);

@@ -52,7 +52,7 @@ impl Drop for Leaf {
         let _ = fs::write(parent.join(CONTROLS), "-memory");
         // More than once: those that lived on may create others.
         for _ in 0..8 {
-            let members = fs::read_to_string(self.0.join(PROCS)).unwrap_or_default();
+            let members = crate::sysfs::read_real_text(self.0.join(PROCS)).unwrap_or_default();
             for pid in members.lines() {
                 let _ = fs::write(parent.join(PROCS), pid);
             }
@@ -76,7 +76,7 @@ fn is_of_this_process_alone(path: &Path) -> bool {
     // The root has no type, and threads of a threaded one cannot have the controller.
     let is_domain = fs::read_to_string(path.join("cgroup.type")).is_ok_and(|kind| kind.trim() == "domain");
     // A process of another pid namespace reads as 0, and counts.
-    let members = fs::read_to_string(path.join(PROCS)).unwrap_or_default();
+    let members = crate::sysfs::read_real_text(path.join(PROCS)).unwrap_or_default();
     is_own
         && is_domain
         && members.trim() == std::process::id().to_string()

@@ -39,6 +39,7 @@ pub struct Pmu {
     pub name: String,
     /// Its number, for `perf_event_attr::type`.
     pub type_: u32,
+    is_core: bool,
     dir: PathBuf,
 }
 
@@ -60,7 +61,8 @@ impl Pmu {
         for name in list(dir)? {
             let dir = dir.join(&name);
             if let Some(type_) = read(&dir.join("type"), |text| text.parse().ok())? {
-                pmus.push(Self { name, type_, dir });
+                let is_core = name == "cpu" || dir.join("cpus").exists();
+                pmus.push(Self { name, type_, is_core, dir });
             }
         }
         pmus.sort_by(|a, b| (a.type_, &a.name).cmp(&(b.type_, &b.name)));
@@ -70,7 +72,7 @@ impl Pmu {
     /// Whether it belongs to the cores of some or all CPUs, and so counts for a process. Where there are, or could be,
     /// several types of cores, a file tells the CPUs.
     pub fn is_core(&self) -> bool {
-        self.name == "cpu" || self.dir.join("cpus").exists()
+        self.is_core
     }
 
     /// Whether `name` stands for this PMU as one of many of its kind: `imc` and `uncore_imc` for `uncore_imc_0`.
@@ -262,7 +264,7 @@ mod tests {
     use super::*;
 
     fn pmu(name: &str) -> Pmu {
-        Pmu { name: name.into(), type_: 0, dir: "/nowhere".into() }
+        Pmu { name: name.into(), type_: 0, is_core: false, dir: "/nowhere".into() }
     }
 
     fn set(format: &str, value: u64) -> Option<Attr> {
