@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """What alumet costs, in one run on this machine, beside perf stat, hyperfine and GNU time.
 
-    cargo build --release && python3 benches/overhead.py [--quick] [target/release/alumet]
+    cargo build --release && python3 benches/overhead.py [--quick] [target/release/alumet [another alumet]]
 
-Prints Markdown. Every round runs the command bare and under each tool, in random order, so that a machine whose speed
+Prints Markdown. Another alumet, of an earlier version, is measured beside it. Every round runs the command bare and under each tool, in random order, so that a machine whose speed
 drifts is the same for all; "added" and "ratio" compare with the bare command of the same round.
 Tools that are not installed are left out and named. Needs Python and rustc; perf, hyperfine and GNU time come from
 Debian's packages linux-perf, hyperfine and time.
@@ -23,7 +23,7 @@ import time
 QUICK = "--quick" in sys.argv
 PLACES = [a for a in sys.argv[1:] if not a.startswith("-")]
 HERE = os.path.dirname(os.path.abspath(__file__))
-ALUMET = os.path.abspath(PLACES[0] if PLACES else os.path.join(HERE, "../target/release/alumet"))
+ALUMET, *BEFORE = [os.path.abspath(place) for place in PLACES or [os.path.join(HERE, "../target/release/alumet")]]
 TMP = tempfile.mkdtemp(prefix="alumet-bench-")
 NULL = subprocess.DEVNULL
 
@@ -38,6 +38,9 @@ def tools():
         "alumet exec -q": [ALUMET, "exec", "-q", "--"],
         "alumet exec": [ALUMET, "exec", "--"],
     }
+    for before in BEFORE:
+        found["before: alumet exec -q"] = [before, "exec", "-q", "--"]
+        found["before: alumet exec"] = [before, "exec", "--"]
     for name, front in {
         "perf stat": ["perf", "stat", "-o", "/dev/null", "--"],
         "hyperfine -N": ["hyperfine", "-N", "-r1", "-w0", "--style=none"],
@@ -50,12 +53,19 @@ def tools():
     return found
 
 
-def wall(front, command):
-    """Seconds from start to end of one run. Hyperfine takes its command as one word."""
+def cost(front, command):
+    """Seconds from start to end of one run, and of CPU time. Hyperfine takes its command as one word."""
     words = front + ([" ".join(quote(w) for w in command)] if front[:1] == ["hyperfine"] else command)
+    null = os.open("/dev/null", os.O_RDWR)
+    streams = [(os.POSIX_SPAWN_DUP2, null, stream) for stream in range(3)]
     start = time.perf_counter()
-    subprocess.run(words, stdout=NULL, stderr=NULL, stdin=NULL, check=True)
-    return time.perf_counter() - start
+    pid = os.posix_spawnp(words[0], words, os.environ, file_actions=streams)
+    _, status, usage = os.wait4(pid, 0)
+    wall = time.perf_counter() - start
+    os.close(null)
+    if status:
+        sys.exit(f"{words} has failed")
+    return wall, usage.ru_utime + usage.ru_stime
 
 
 def quote(word):
@@ -68,18 +78,22 @@ def added(title, command, rounds):
         order = list(TOOLS.items())
         random.shuffle(order)
         for name, front in order:
-            t = wall(front, command)
+            t = cost(front, command)
             if i:  # the first round warms up
                 times[name].append(t)
-    bare = statistics.median(times["bare"])
-    print(f"| {title}: {bare * 1e3:.1f} ms bare, {rounds} rounds | added, median [quartiles] | ratio to bare |")
-    print("|---|---:|---:|")
+    bare = statistics.median(wall for wall, _ in times["bare"])
+    print(f"| {title}: {bare * 1e3:.1f} ms bare, {rounds} rounds | added, median [quartiles] | ratio to bare "
+          "| CPU time added |")
+    print("|---|---:|---:|---:|")
     for name, of_tool in times.items():
         if name == "bare":
             continue
-        low, gain, high = statistics.quantiles([a - b for a, b in zip(of_tool, times["bare"])], n=4)
-        ratio = statistics.median(a / b for a, b in zip(of_tool, times["bare"]))
-        print(f"| {name} | {gain * 1e3:+.2f} ms [{low * 1e3:+.2f}, {high * 1e3:+.2f}] | {ratio:.3f} |")
+        pairs = list(zip(of_tool, times["bare"]))
+        low, gain, high = statistics.quantiles([a - b for (a, _), (b, _) in pairs], n=4)
+        ratio = statistics.median(a / b for (a, _), (b, _) in pairs)
+        cpu = statistics.median(a - b for (_, a), (_, b) in pairs)
+        print(f"| {name} | {gain * 1e3:+.2f} ms [{low * 1e3:+.2f}, {high * 1e3:+.2f}] | {ratio:.3f} "
+              f"| {cpu * 1e3:+.2f} ms |")
     print()
 
 
@@ -101,14 +115,32 @@ def stop_latency(rounds):
           f"action, {rounds} runs.\n")
 
 
-def profile(arguments, command):
+def profile(arguments, command, alumet=ALUMET, seconds=0):
+    """What a run says of itself, and of a run of so many seconds how often it was woken in the second half of it."""
     path = os.path.join(TMP, "profile.json")
-    subprocess.run([ALUMET, "exec", "-q", "--json", path, *arguments, "--", *command], check=True,
-                   stdout=NULL, stderr=NULL)
+    process = subprocess.Popen([alumet, "exec", "-q", "--json", path, *arguments, "--", *command],
+                               stdout=NULL, stderr=NULL)
+    waits = []
+    for _ in range(2 if seconds else 0):
+        time.sleep(seconds / 2 - 0.1)
+        waits.append((time.perf_counter(), waits_of(process.pid)))
+    if process.wait():
+        sys.exit("alumet has failed")
     with open(path) as file:
         run = json.load(file)["runs"][0]
     os.unlink(path)
+    if waits:
+        run["woken_per_s"] = (waits[1][1] - waits[0][1]) / (waits[1][0] - waits[0][0])
     return run
+
+
+def waits_of(pid):
+    """How often the threads of a process have given up the CPU to wait."""
+    total = 0
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{tid}/status") as status:
+            total += next(int(line.split()[1]) for line in status if line.startswith("voluntary_ctxt_switches"))
+    return total
 
 
 def bare_loop(interval_us, seconds):
@@ -129,10 +161,12 @@ def bare_loop(interval_us, seconds):
 
 def sampling(seconds):
     print(f"| sampling for {seconds} s, all default sources, with CSV | alumet, of one core | bare loop | ratio "
-          "| ticks | missed | late p99 |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
-    base = profile([], ["true"])["self"]["cpu_s"]
+          "| wake-ups a tick | ticks | missed | late p99 |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    bases = {alumet: statistics.median(profile([], ["true"], alumet)["self"]["cpu_s"] for _ in range(11))
+             for alumet in [ALUMET, *BEFORE]}
     for name, options, micros in [
+        ("1 Hz", ["-i", "1s"], 1_000_000),
         ("default (200 ms)", [], 200_000),
         ("10 Hz", ["-i", "100ms"], 100_000),
         ("1 kHz", ["-i", "1ms"], 1_000),
@@ -140,14 +174,18 @@ def sampling(seconds):
         ("10 kHz", ["-i", "100us"], 100),
         ("10 kHz, no events", ["-i", "100us", "--without", "perf"], 100),
     ]:
-        csv = os.path.join(TMP, "series.csv")
-        run = profile(["-o", csv, *options], ["sleep", str(seconds)])
-        os.unlink(csv)
-        own = run["self"]
-        share = (own["cpu_s"] - base) / run["wall_s"]
         bare = bare_loop(micros, seconds)
-        print(f"| {name} | {share:.2%} | {bare:.2%} | {share / bare:.2f} | {own['ticks']} | {own['missed']} "
-              f"| {own['late_p99_us']:.0f} µs |")
+        for alumet, base in bases.items():
+            csv = os.path.join(TMP, "series.csv")
+            run = profile(["-o", csv, *options], ["sleep", str(seconds)], alumet, seconds)
+            os.unlink(csv)
+            own = run["self"]
+            share = (own["cpu_s"] - base) / run["wall_s"]
+            woken = run["woken_per_s"] * micros / 1e6
+            title = name if alumet == ALUMET else f"before: {name}"
+            print(f"| {title} | {share:.2%} | {bare:.2%} | {share / bare:.2f} | {woken:.2f} | {own['ticks']} "
+                  f"| {own['missed']} | {own['late_p99_us']:.0f} µs |")
+    base = bases[ALUMET]
     print(f"\nStarting and ending cost {base * 1e3:.1f} ms of CPU time a run, which is not in the table.\n")
 
 
