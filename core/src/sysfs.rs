@@ -115,7 +115,10 @@ mod tests {
             std::fs::write(&path, "x".repeat(length)).unwrap();
             assert_eq!(read_real(&path).unwrap().len(), length);
         }
-        assert_eq!(read_real_text("/proc/self/stat").unwrap().split(' ').next(), Some(&*std::process::id().to_string()));
+        assert_eq!(
+            read_real_text("/proc/self/stat").unwrap().split(' ').next(),
+            Some(&*std::process::id().to_string())
+        );
     }
 
     #[test]

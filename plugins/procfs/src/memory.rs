@@ -15,8 +15,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alumet::sysfs::read_real;
 use alumet::process::{Rollup, peak_resident};
+use alumet::sysfs::read_real;
 use alumet::target::{Target, threads};
 use alumet::{Allowance, Batch, Bound, Consumer, Contradiction, Registry, Series, SeriesId};
 
