@@ -207,6 +207,10 @@ impl Agent {
             };
             Box::new(reap) as Box<_>
         });
+        // For nobody, nothing is watched.
+        if let Some(target) = self.target.as_ref().filter(|_| !self.parts.outputs.is_empty()) {
+            target.watch_oom_kills();
+        }
         let settings = Settings { overflow: self.overflow, hang_after: self.hang_after, chores };
         let pipeline =
             Pipeline::new(self.parts, settings, Arc::clone(&self.clock), Arc::clone(&self.registry))?;

@@ -3,7 +3,7 @@
 //! One thread waits on one timer (timerfd_create(2)), which samplers set ahead of time and move on before it fires: that
 //! wakes nobody. It is started at the first tick, so that a short run has none.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -14,8 +14,8 @@ use super::sampler::Sampler;
 use crate::time::{Clock, RealClock, Time};
 
 pub(super) struct Standby {
-    /// Without a timer, what hangs is noticed at the end of the run only.
-    timer: Option<TimerFd>,
+    /// Made at the first tick. Without one, what hangs is noticed at the end of the run only.
+    timer: OnceLock<Option<TimerFd>>,
     state: Mutex<State>,
     /// A poll that takes longer hangs.
     hang_after: Duration,
@@ -39,8 +39,12 @@ impl State {
 
 impl Standby {
     pub(super) fn new(hang_after: Duration) -> Arc<Self> {
-        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC).ok();
-        Arc::new(Self { timer, state: Mutex::default(), hang_after })
+        Arc::new(Self { timer: OnceLock::new(), state: Mutex::default(), hang_after })
+    }
+
+    fn timer(&self) -> Option<&TimerFd> {
+        let make = || TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC).ok();
+        self.timer.get_or_init(make).as_ref()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -105,7 +109,7 @@ impl Standby {
 
     fn set_timer(&self, state: &mut State, to: Option<Time>) {
         state.set = to;
-        let Some(timer) = &self.timer else { return };
+        let Some(timer) = self.timer() else { return };
         // Cannot fail with these arguments (timerfd_settime(2)); zero would disarm it.
         let _ = match to {
             Some(to) => {
@@ -117,7 +121,7 @@ impl Standby {
     }
 
     fn watch(&self) {
-        let Some(timer) = &self.timer else { return };
+        let Some(timer) = self.timer() else { return };
         loop {
             match timer.wait() {
                 Ok(()) | Err(Errno::EINTR) => {}

@@ -48,7 +48,8 @@ const MOMENT: Duration = Duration::from_millis(1);
 pub struct Target {
     display: String,
     way: Way,
-    oom: Option<oom::Watch>,
+    /// Empty until it is watched.
+    oom: OnceLock<Option<oom::Watch>>,
     exit_seen: OnceLock<Time>,
     /// `None` unless it is waited for; then the time, once it has come.
     all_ended: Mutex<Option<Option<Time>>>,
@@ -113,17 +114,10 @@ impl Target {
     }
 
     fn new(display: String, way: Way) -> Self {
-        let oom = match &way {
-            Way::Launched(launched) => match &launched.cgroup {
-                Ok(cgroup) => oom::Watch::own(cgroup.path()),
-                Err(_) => oom::Watch::of_process(launched.pid),
-            },
-            Way::Attached(attached) => oom::Watch::of_process(attached.roots()[0].pid()),
-        };
         Self {
             display,
             way,
-            oom,
+            oom: OnceLock::new(),
             exit_seen: OnceLock::new(),
             all_ended: Mutex::default(),
             counted: AtomicU64::new(0),
@@ -325,10 +319,21 @@ impl Target {
         Duration::from_nanos(self.counted.load(Ordering::Relaxed))
     }
 
-    /// What the kernel has killed so far for want of memory, as near to the application as it counts. To be asked before
-    /// [`Self::leave`].
+    /// From now on, what the kernel kills for want of memory is counted.
+    pub fn watch_oom_kills(&self) {
+        self.oom.get_or_init(|| match &self.way {
+            Way::Launched(launched) => match &launched.cgroup {
+                Ok(cgroup) => oom::Watch::own(cgroup.path()),
+                Err(_) => oom::Watch::of_process(launched.pid),
+            },
+            Way::Attached(attached) => oom::Watch::of_process(attached.roots()[0].pid()),
+        });
+    }
+
+    /// What the kernel has killed for want of memory since it is [watched](Self::watch_oom_kills), as near to the application
+    /// as it counts. To be asked before [`Self::leave`].
     pub fn oom_kills(&self) -> Option<OomKills> {
-        self.oom.as_ref().and_then(oom::Watch::kills)
+        self.oom.get()?.as_ref().and_then(oom::Watch::kills)
     }
 
     /// The usage of everything that was reaped so far.
