@@ -181,7 +181,8 @@ def sampling(seconds):
             os.unlink(csv)
             own = run["self"]
             share = (own["cpu_s"] - base) / run["wall_s"]
-            woken = run["woken_per_s"] * micros / 1e6
+            # Sources of other intervals than the shortest tick as well.
+            woken = run["woken_per_s"] * run["wall_s"] / max(1, own["ticks"] + own["missed"])
             title = name if alumet == ALUMET else f"before: {name}"
             print(f"| {title} | {share:.2%} | {bare:.2%} | {share / bare:.2f} | {woken:.2f} | {own['ticks']} "
                   f"| {own['missed']} | {own['late_p99_us']:.0f} µs |")

@@ -17,6 +17,7 @@ use alumet::Allowance;
 use alumet::process::{Switches, tick};
 use alumet::target::Target;
 
+use crate::births::Births;
 use crate::counters::Counters;
 use crate::kernel::{nanos, ticks_since_boot};
 use crate::process::{Process, Wanted, add};
@@ -31,6 +32,7 @@ pub struct Ledger {
     known: HashSet<i32>,
     /// Who has left the cgroup is found by looking from parent to child alone, which takes longer than one file.
     walk: Allowance,
+    births: Births,
     /// Processes that are older than this, in clock ticks since boot, have used something before the run; 0 if none has.
     since_ticks: u64,
     /// What the process at the gate had used: that is alumet's, and not the application's.
@@ -55,6 +57,7 @@ impl Ledger {
             known: HashSet::new(),
             // For a walk through a thousand processes, 2 % of a core.
             walk: Allowance::new(Duration::from_millis(1), 50),
+            births: Births::new(),
             since_ticks,
             gate: Counters::default(),
             told: Counters::default(),
@@ -91,10 +94,14 @@ impl Ledger {
         rounding(&self.processes)
     }
 
-    /// Opens the processes that are new. Who has left the cgroup is looked for as often as is cheap, or `thoroughly`.
+    /// Opens the processes that are new. Who has left the cgroup is looked for as often as is cheap and somebody was born, or
+    /// `thoroughly`.
     pub fn look(&mut self, thoroughly: bool, buffer: &mut [u8]) {
         self.pids.clear();
+        let is_needless = self.births.are_none() && !thoroughly;
         match self.walk.begin() {
+            // Its cgroup is one file, and shows who was moved into it.
+            _ if is_needless => self.target.cgroup_members(&mut self.pids),
             Some(begun) => {
                 self.target.members(&mut self.pids);
                 self.walk.end(begun);

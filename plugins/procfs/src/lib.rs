@@ -5,6 +5,7 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+mod births;
 mod clock;
 mod counters;
 mod cpu;
