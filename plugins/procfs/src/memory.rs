@@ -9,6 +9,7 @@
 //! Page cache is in it as far as it is mapped: what is in the cache of files that are read depends on what was in it before.
 //! The mark of the cgroup, which has all of it, and the kernel's own memory, stands apart.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -70,23 +71,22 @@ struct Peaks {
     process: u64,
     /// Whether the last sum of all was none.
     is_steady: bool,
-    /// The most that the resident sizes came to at a sum.
-    resident: u64,
+    /// The most that a sum could have been.
+    bound: u64,
 }
 
 impl Peaks {
-    /// How long a reading can wait while the resident sizes come to `resident`, in what the last one took. What processes
-    /// have together is no more than that: up to the peak it cannot be a new one. And if it was none the last time, only
-    /// pages that they no longer share can make it one.
-    fn pause(&self, resident: u64) -> u32 {
-        let is_as_before = self.is_steady && resident <= self.resident + self.resident / 50;
-        if resident <= self.tree || is_as_before { STEADY } else { GROWING }
+    /// How long a reading can wait, in what the last one took, while the sum is at most `bound`: up to the peak it cannot be a
+    /// new one, and if it was none the last time, it is hardly one while it can be no more than then.
+    fn pause(&self, bound: u64) -> u32 {
+        let is_as_before = self.is_steady && bound <= self.bound + self.bound / 50;
+        if bound <= self.tree || is_as_before { STEADY } else { GROWING }
     }
 
-    /// The sum was this while the resident sizes came to that.
-    fn compare(&mut self, sum: u64, resident: u64) {
+    /// The sum was this, while it could have been `bound`.
+    fn compare(&mut self, sum: u64, bound: u64) {
         self.is_steady = sum <= self.tree + self.tree / 100;
-        self.resident = self.resident.max(resident);
+        self.bound = self.bound.max(bound);
     }
 }
 
@@ -173,14 +173,30 @@ impl Memory {
             return Some(self.summed.1);
         }
         let otherwise = is_alone.then_some(largest);
-        let pause = self.peaks.pause(all);
+        let bound = self.bound(all);
+        let pause = self.peaks.pause(bound);
         let Some(begun) = self.allowance.begin_after(pause) else { return otherwise };
         let sum = self.sum(buffer);
         self.allowance.end(begun);
-        self.peaks.compare(sum, all);
+        self.peaks.compare(sum, bound);
         self.summed.0.clone_from(&self.now);
         self.summed.1 = sum.max(otherwise.unwrap_or(0));
         Some(self.summed.1)
+    }
+
+    /// The most that all that live can have together, whose resident sizes come to `all`: what they had at the last sum, what
+    /// those that are new since have resident, and a page for each fault, by which alone somebody gets what he did not have
+    /// or no longer shares what he had.
+    fn bound(&self, all: u64) -> u64 {
+        let before: HashMap<i32, &Mark> = self.summed.0.iter().map(|mark| (mark.pid, mark)).collect();
+        let more = |mark: &Mark| match before.get(&mark.pid) {
+            Some(before) => {
+                let pages = mark.faults.saturating_sub(before.faults);
+                mark.resident.saturating_sub(before.resident) + pages * page_size()
+            }
+            None => mark.resident,
+        };
+        all.min(self.summed.1 + self.now.iter().map(more).sum::<u64>())
     }
 
     /// What all that live have together.
@@ -443,13 +459,14 @@ mod tests {
     #[test]
     fn what_can_hardly_be_a_new_peak_is_read_more_seldom() {
         let mut peaks = Peaks::default();
-        let mut read = |sum: u64, resident: u64| {
-            let pause = peaks.pause(resident * MB);
-            peaks.compare(sum * MB, resident * MB);
+        let mut read = |sum: u64, bound: u64| {
+            let pause = peaks.pause(bound * MB);
+            peaks.compare(sum * MB, bound * MB);
             peaks.tree = peaks.tree.max(sum * MB);
             pause
         };
         assert_eq!([read(20, 120), read(70, 120), read(120, 120)], [GROWING; 3], "copies of what was shared");
+        assert_eq!([read(120, 120), read(120, 121)], [STEADY; 2], "nobody has copied more");
         assert_eq!([read(60, 110), read(119, 120)], [STEADY; 2], "no more than the peak");
         assert_eq!([read(100, 200), read(100, 202)], [GROWING, STEADY], "shared, as it was");
         assert_eq!(read(150, 230), GROWING);
