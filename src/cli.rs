@@ -77,7 +77,14 @@ pub struct Exec {
     pub parameter_scan: Vec<String>,
 
     /// Step of --parameter-scan
-    #[arg(short = 'D', long, value_name = "STEP", default_value = "1", help_heading = "Repeated runs")]
+    #[arg(
+        short = 'D',
+        long,
+        value_name = "STEP",
+        default_value = "1",
+        requires = "parameter_scan",
+        help_heading = "Repeated runs"
+    )]
     pub parameter_step_size: String,
 
     #[command(flatten)]

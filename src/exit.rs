@@ -124,7 +124,25 @@ impl From<LaunchError> for Failure {
             | LaunchError::NoGroup(_) => USAGE,
             LaunchError::NotPermitted(_) | LaunchError::NotBecome { .. } | LaunchError::Fork(_) => FAILED,
         };
-        let is_out = matches!(&error, LaunchError::Fork(error) if descriptors::are_none_left(error));
-        Self { status, message: format!("{error}{}", descriptors::advice(is_out)) }
+        let advice = match &error {
+            LaunchError::NotFound { program } => not_found(program),
+            LaunchError::Fork(error) => descriptors::advice(descriptors::are_none_left(error)),
+            _ => "",
+        };
+        Self { status, message: format!("{error}{advice}") }
+    }
+}
+
+/// What is likely wrong with a program that is none.
+fn not_found(program: &str) -> &'static str {
+    let is_assignment = program.split_once('=').is_some_and(|(name, _)| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    });
+    match program {
+        program if program.trim().contains(char::is_whitespace) => {
+            "; it is one word: leave its quotes out, or let a shell read it with -S sh"
+        }
+        _ if is_assignment => "; `env` in front of it sets a variable",
+        _ => "",
     }
 }

@@ -1,7 +1,7 @@
 //! How the command line says an application is launched: the words of the command, the user, the streams, and one run of
 //! it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::cli::Launching;
 use crate::config::Flag;
 use crate::exit::{FAILED, Failure};
 use crate::measure::Measurement;
+use crate::shell_syntax;
 use crate::signals::Signals;
 use crate::supervise::{Ending, Limits, until_end};
 
@@ -30,6 +31,25 @@ impl Launching {
             flags.push(Flag::on("", "wait_all", "--wait-all"));
         }
         flags
+    }
+
+    /// Refuses words that are for a shell where there is none. `-S none` says that they are not.
+    ///
+    /// # Errors
+    /// Which word, and what to do.
+    pub fn check_words(&self, words: &[OsString]) -> Result<(), Failure> {
+        if self.shell.is_some() { Ok(()) } else { shell_syntax::check_words(words) }
+    }
+
+    /// The same for a command that was typed as one text.
+    ///
+    /// # Errors
+    /// Which word, and what to do.
+    pub fn check_line(&self, text: &OsStr) -> Result<(), Failure> {
+        match text.to_str() {
+            Some(line) if self.shell.is_none() => shell_syntax::check_line(line),
+            _ => Ok(()),
+        }
     }
 
     /// The command of these words, through a shell if that was asked for.

@@ -28,6 +28,7 @@ mod quantity;
 mod repeat;
 mod sensors;
 mod service_manager;
+mod shell_syntax;
 mod signals;
 mod statistics;
 mod summary;

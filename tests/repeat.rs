@@ -362,8 +362,40 @@ fn parameters_are_put_into_the_command_in_all_combinations() {
         (&["-P", "n", "2", "1"], "from 2 to 1 in steps of 1 are no numbers"),
         (&["-P", "n", "0", "1e12"], "are no numbers"),
     ] {
-        Alumet::new([&["exec"], options, &["true"]].concat()).run().refuses(2, says);
+        Alumet::new([&["exec"], options, &["echo", "{n}"]].concat()).run().refuses(2, says);
     }
+}
+
+#[test]
+fn a_parameter_that_is_nowhere_is_refused_and_one_that_prepare_takes_is_not() {
+    let lists = ["exec", "-L", "n", "1,2", "-L", "m", "3"];
+    let mut run = Alumet::new([&lists[..], &["--json", "p.json", "echo", "{n} {M}"]].concat());
+    run.run().refuses(2, "the parameter `m` changes nothing: there is no {m} in the command");
+    assert!(!run.path("p.json").exists());
+    Alumet::new(["exec", "-q", "-L", "n", "1,2", "--prepare", "echo {n}", "true"]).run().status(0);
+    Alumet::new(["exec", "-D", "2", "true"]).run().refuses(2, "--parameter-scan");
+}
+
+#[test]
+fn shell_syntax_without_a_shell_is_refused_before_anything_runs_and_names_what_helps() {
+    for words in [
+        &["exec", "touch", "ran", "|", "cat"][..],
+        &["exec", "-r", "2", "touch", "ran", ">", "log"],
+        &["check", "--baseline-cmd", "true", "--", "touch", "ran", "2>&1"],
+        &["check", "--baseline-cmd", "touch ran; true", "--", "true"],
+        &["compare", "touch ran", "true | true"],
+        &["compare", "touch ran", "$HOME/x"],
+    ] {
+        let mut run = Alumet::new(words);
+        run.run().refuses(2, "is for a shell, and none is here to read it: -S sh runs the command through");
+        assert!(!run.path("ran").exists());
+    }
+    let done = Alumet::new(["exec", "-S", "none", "echo", "a", "|", "cat"]).run().status(0);
+    assert_eq!(done.stdout, "a | cat\n");
+    Alumet::new(["exec", "find", ".", "-exec", "true", ";"]).run().status(0);
+    Alumet::new(["exec", "A=1", "true"])
+        .run()
+        .refuses(127, "A=1: not found; `env` in front of it sets a variable");
 }
 
 #[test]
@@ -383,7 +415,9 @@ fn a_shell_understands_what_a_command_does_not() {
     Alumet::new(["exec", "-S", "'", "--", "true"]).run().refuses(2, "--shell: `'`: a quote is not closed");
     Alumet::new(["exec", "-S", "", "--", "true"]).run().refuses(2, "--shell: it is empty");
     Alumet::new(["exec", "--shell", "--", "true"]).run().refuses(2, "--shell");
-    Alumet::new(["exec", "--", "echo a | tr a b"]).run().refuses(127, "not found");
+    Alumet::new(["exec", "--", "echo a | tr a b"])
+        .run()
+        .refuses(127, "echo a | tr a b: not found; it is one word");
 }
 
 /// Orphans of one run go on in the next, and are none of its own, also where there is no cgroup to tell them apart.

@@ -11,6 +11,10 @@ use crate::measure::block_on;
 use crate::signals;
 
 pub fn run(arguments: &Check) -> Result<Status, Failure> {
+    arguments.launching.check_words(&arguments.command)?;
+    if let Some(line) = &arguments.baseline_cmd {
+        arguments.launching.check_line(line.as_ref())?;
+    }
     let read: Vec<&Path> = arguments.baseline.iter().map(PathBuf::as_path).collect();
     let claims = written::claims(&arguments.comparing, &arguments.repeating, 1, &read)?;
     let settled = arguments.comparing.settle(&arguments.repeating, 1)?;

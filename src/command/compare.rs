@@ -18,6 +18,8 @@ enum Version {
 }
 
 pub fn run(arguments: &Compare) -> Result<Status, Failure> {
+    let lines = arguments.versions.iter().filter(|word| !is_profile(Path::new(word)));
+    lines.into_iter().try_for_each(|line| arguments.launching.check_line(line))?;
     let files = arguments.versions.iter().map(Path::new).filter(|word| word.is_file()).collect::<Vec<_>>();
     let comparisons = arguments.versions.len() - 1;
     let claims = written::claims(&arguments.comparing, &arguments.repeating, comparisons, &files)?;

@@ -37,6 +37,7 @@ impl Exec {
 }
 
 pub fn run(arguments: &Exec) -> Result<Status, Failure> {
+    arguments.launching.check_words(&arguments.command)?;
     let measurement = Measurement::new(&arguments.settings, &arguments.outputs, arguments.launching.flags())?;
     let inherited = signals::block()?;
     if arguments.is_repeated() {

@@ -1,5 +1,7 @@
 //! Values that are put in the place of names in a command, as hyperfine has them: `{NAME}`.
 
+use std::ffi::OsStr;
+
 use crate::cli::Exec;
 use crate::exit::Failure;
 use crate::profile::Parameters;
@@ -32,6 +34,18 @@ pub fn combinations(arguments: &Exec) -> Result<Vec<Parameters>, Failure> {
             combinations.iter().flat_map(|known| values.iter().map(|value| with(known, value))).collect();
         if combinations.len() > MOST {
             return Err(Failure::usage(format!("more than {MOST} combinations of parameters")));
+        }
+    }
+    for name in combinations.iter().flat_map(|parameters| parameters.keys()) {
+        let place = format!("{{{name}}}");
+        let is_there =
+            |word: &OsStr| word.as_encoded_bytes().windows(place.len()).any(|part| part == place.as_bytes());
+        if !arguments.command.iter().any(|word| is_there(word))
+            && !arguments.repeating.prepare.as_ref().is_some_and(|prepare| is_there(prepare.as_ref()))
+        {
+            return Err(Failure::usage(format!(
+                "the parameter `{name}` changes nothing: there is no {place} in the command"
+            )));
         }
     }
     Ok(combinations)
