@@ -44,7 +44,12 @@ pub const CPU_MODE: &str = "cpu.mode";
 pub fn is_busy_time(series: &Series) -> bool {
     series.metric.name == SYSTEM_CPU_TIME.name
         && series.consumer == Consumer::Machine
-        && matches!(series.label_value(CPU_MODE), Some("user" | "nice" | "system" | "interrupt"))
+        && series.label_value(CPU_MODE).is_some_and(is_busy_mode)
+}
+
+/// Whether a CPU in this mode works for a program of this machine, or for the kernel.
+pub fn is_busy_mode(mode: &str) -> bool {
+    matches!(mode, "user" | "nice" | "system" | "interrupt")
 }
 
 #[cfg(test)]

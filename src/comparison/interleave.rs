@@ -82,6 +82,7 @@ pub async fn make(
         for (side, done) in result.sides.iter_mut().zip(made) {
             side.accepted_failures += usize::from(done.is_accepted_failure());
             side.runs.add(done.readings);
+            side.runs.add_meantime(&done.measured.run.wall, &done.measured.run.metrics);
             note_missing(&mut result.missing, done.measured.missing);
         }
         if is_decided(&result)? {

@@ -13,9 +13,8 @@ use super::judge::Gates;
 use super::words::threshold;
 use super::{Comparison, Design, Row};
 use crate::quantity::{Quantity, Unfit};
+use crate::repeat::peculiarities::{MATTERS, drift_of, outliers_of};
 use crate::statistics::gate::Rule;
-use crate::statistics::{drift, outliers};
-use crate::units::percent;
 
 /// ` (no RAPL in this virtual machine)`, if that is known.
 pub fn why(quantity: &Quantity, missing: &[Missing]) -> String {
@@ -114,7 +113,10 @@ pub fn remarks(
         for side in [0, 1].into_iter().filter(|_| row.decides) {
             let runs: Vec<_> = column.kept(side).collect();
             let values = &column.values()[side];
-            remarks.extend(peculiarities(column.quantity.label(), &titles[side], values, &runs));
+            let label = column.quantity.label();
+            // Half of what is allowed would be a good part of it; without a threshold every count matters.
+            let matters = MATTERS.min(gates.threshold(&column.quantity) / 2.0);
+            remarks.extend(peculiarities(label, &titles[side], values, &runs, matters));
         }
     }
     remarks
@@ -127,25 +129,17 @@ pub fn numbers(places: impl ExactSizeIterator<Item = usize>) -> String {
     format!("{}{more}", first.join(", "))
 }
 
-/// Outliers and drift in these runs of one version.
-fn peculiarities(label: &str, title: &str, values: &[f64], runs: &[usize]) -> Vec<String> {
+/// Outliers and drift in these runs of one version, of what matters at least.
+fn peculiarities(label: &str, title: &str, values: &[f64], runs: &[usize], matters: f64) -> Vec<String> {
     let mut remarks = Vec::new();
-    let flagged = outliers::flagged(values);
+    let flagged = outliers_of(values, matters);
     if !flagged.is_empty() {
         let numbers = numbers(flagged.iter().map(|outlier| runs[outlier.run]));
         let runs = format!("{} {numbers}", if flagged.len() == 1 { "run" } else { "runs" });
         remarks.push(format!("{label} of {title}: far from the others, and kept: {runs}"));
     }
-    remarks.extend(drift_of(label, title, values));
+    remarks.extend(drift_of(label, title, values, matters));
     remarks
-}
-
-/// A drift in the runs of one version.
-pub fn drift_of(label: &str, title: &str, values: &[f64]) -> Option<String> {
-    let drift = drift::notice(values).ok()??;
-    let way = if drift.change > 0.0 { "more" } else { "less" };
-    let by = percent(drift.change.abs());
-    Some(format!("{label} of {title}: the second half of the runs costs {by} {way} than the first"))
 }
 
 #[cfg(test)]

@@ -196,6 +196,7 @@ impl Profile<'_> {
         }
         let of = |quantity: &Quantity| Some((quantity.clone(), quantity.of_run(&run.wall, &run.metrics)?));
         self.side.runs.add(self.quantities.iter().filter_map(of).collect());
+        self.side.runs.add_meantime(&run.wall, &run.metrics);
         self.side.left_behind += usize::from(!run.survivors.is_empty());
         self.side.accepted_failures += usize::from(!exit.is_success());
         Ok(())

@@ -1,10 +1,11 @@
 //! One command run again and again: [`Runner`] makes a run, [`series`] many of them. [`parameters`] fills in what varies,
 //! [`auxiliary`] executes what is to happen around the runs, [`drain`] takes output that nobody wants to see, [`progress`] draws how far it is, [`readings`] keeps what was
-//! read, and [`table`] says what the runs came to.
+//! read, [`peculiarities`] are what nobody should overlook in it, and [`table`] says what the runs came to.
 
 pub mod auxiliary;
 mod drain;
 pub mod parameters;
+pub mod peculiarities;
 pub mod progress;
 pub mod readings;
 pub mod series;

@@ -4,7 +4,9 @@
 //! in the run.
 
 use alumet::Bound;
+use alumet::conventions::{CPU_MODE, SYSTEM_CPU_TIME, is_busy_mode};
 
+use crate::profile::{MetricTotal, Wall};
 use crate::quantity::{Quantity, Reading, Unfit};
 
 /// What runs have read.
@@ -12,6 +14,20 @@ use crate::quantity::{Quantity, Reading, Unfit};
 pub struct Readings {
     runs: usize,
     columns: Vec<Column>,
+    pub meantime: Meantime,
+}
+
+/// CPU time of all runs together, in seconds. The machine's comes in ticks: of many runs its sum is exact enough.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Meantime {
+    /// Of what was run.
+    pub own: f64,
+    /// Of whatever has run on this machine.
+    pub busy: f64,
+    /// In which another machine had the CPUs.
+    pub stolen: f64,
+    /// All that the CPUs had to give.
+    pub all: f64,
 }
 
 /// One quantity in all runs that have it.
@@ -59,6 +75,21 @@ impl Readings {
                 self.columns.len() - 1
             });
             self.columns[place].add(reading);
+        }
+    }
+
+    /// Adds what the machine's CPUs did during a run, if that is known.
+    pub fn add_meantime(&mut self, wall: &Wall, metrics: &[MetricTotal]) {
+        let Some(own) = Quantity::Cpu.of_run(wall, metrics) else { return };
+        self.meantime.own += own.value;
+        for metric in metrics.iter().filter(|metric| metric.key.is(&SYSTEM_CPU_TIME.name, "machine")) {
+            let time = metric.amount.value();
+            self.meantime.all += time;
+            match metric.key.label(CPU_MODE) {
+                Some(mode) if is_busy_mode(mode) => self.meantime.busy += time,
+                Some("steal") => self.meantime.stolen += time,
+                _ => {}
+            }
         }
     }
 

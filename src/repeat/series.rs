@@ -81,6 +81,7 @@ impl Series {
         self.accepted_failures += usize::from(done.is_accepted_failure());
         self.left_behind += usize::from(!done.measured.run.survivors.is_empty());
         self.readings.add(done.readings);
+        self.readings.add_meantime(&done.measured.run.wall, &done.measured.run.metrics);
         note_missing(&mut self.missing, done.measured.missing);
         for trouble in done.measured.trouble {
             if !self.trouble.contains(&trouble) {

@@ -2,14 +2,13 @@
 
 use comfy_table::{CellAlignment, ColumnConstraint, Table, presets};
 
+use super::peculiarities::{MATTERS, drift_of, others, outliers_of, spread};
 use super::readings::Column;
 use super::series::Series;
-use crate::comparison::remarks::drift_of;
 use crate::page::{FAINT, Page, WARNING};
 use crate::profile::Parameters;
 use crate::quantity::{Quantity, Unfit, marked};
 use crate::statistics::describe::describe;
-use crate::statistics::outliers;
 use crate::summary::what_and_why;
 use crate::terminal::{Look, shortened};
 use crate::units::GLUE;
@@ -38,9 +37,11 @@ pub fn render(title: &str, parameters: &Parameters, series: &Series, warmups: us
         page.text.push('\n');
     }
     for column in &columns {
-        let drift = drift_of(column.quantity.label(), title.trim(), &column.values);
+        let drift = drift_of(column.quantity.label(), title.trim(), &column.values, MATTERS);
         drift.iter().for_each(|text| page.remark(text, WARNING));
     }
+    let apart = spread(&series.readings).into_iter().chain(others(&series.readings.meantime));
+    apart.for_each(|text| page.remark(&text, WARNING));
     if series.readings.column(&Quantity::Time).is_some_and(|time| time.values.iter().all(|s| *s < 0.005)) {
         page.remark("the runs are shorter than 5 ms: what starts a process is a large part of them", FAINT);
     }
@@ -120,7 +121,7 @@ fn table(columns: &[&Column]) -> String {
 
 /// `1 outlier (run 4)`.
 fn flagged(values: &[f64]) -> String {
-    let outliers = outliers::flagged(values);
+    let outliers = outliers_of(values, MATTERS);
     let runs: Vec<_> = outliers.iter().take(3).map(|outlier| (outlier.run + 1).to_string()).collect();
     let more = if outliers.len() > 3 { ", …" } else { "" };
     match outliers.len() {
