@@ -1,4 +1,5 @@
-//! Runs versions in turn: A B, B A, A B, ... What changes over time, heat or a neighbour, hits all of them alike.
+//! Runs versions in turn: A B, B A, A B, ..., in an order that is balanced for any number of them ([`turns`]). What changes
+//! over time, heat or a neighbour, hits all of them alike.
 
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use crate::measure::Measurement;
 use crate::repeat::progress::Progress;
 use crate::repeat::series::{Stop, note_missing};
 use crate::repeat::{Done, Runner, Session};
+use crate::statistics::turns;
 
 /// How many pairs (or rounds, of more than two versions).
 #[derive(Debug, Clone, Copy)]
@@ -97,19 +99,16 @@ pub async fn make(
     Ok(result)
 }
 
-/// Runs each version once, every other round in reverse. Returns why there are no such runs, if one fails or somebody
-/// interrupts.
+/// Runs each version once. Returns why there are no such runs, if one fails or somebody interrupts.
 async fn one_of_each(
     runners: &[Runner<'_>],
     round: usize,
     pair: Option<usize>,
     measurement: &Measurement<'_>,
 ) -> Result<Result<Vec<Done>, Stop>, Failure> {
-    let mut order: Vec<usize> = (0..runners.len()).collect();
-    if round % 2 == 1 {
-        order.reverse();
-    }
-    let mut made = Vec::new();
+    // A warm-up takes no turn away from the rounds that count.
+    let order = turns::order(runners.len(), pair.map_or(round, |pair| pair - 1));
+    let mut made: Vec<Option<Done>> = runners.iter().map(|_| None).collect();
     for i in order {
         let done = match runners[i].run(measurement, None, false).await? {
             Ok(done) => done,
@@ -122,10 +121,7 @@ async fn one_of_each(
         if let Some(stop) = done.stop(measurement, &which).or_else(|| done.leaves_work(&which)) {
             return Ok(Err(stop));
         }
-        made.push(done);
+        made[i] = Some(done);
     }
-    if round % 2 == 1 {
-        made.reverse();
-    }
-    Ok(Ok(made))
+    Ok(Ok(made.into_iter().flatten().collect()))
 }

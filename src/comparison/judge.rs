@@ -11,7 +11,7 @@ use crate::quantity::{Quantity, Unfit};
 use crate::repeat::readings::Way;
 use crate::repeat::table;
 use crate::statistics::decision::{Decision, Verdict};
-use crate::statistics::gate::{Metrics, Rule};
+use crate::statistics::gate::{self, Metrics, Rule};
 
 /// What decides, and by which thresholds.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,7 +78,9 @@ pub fn compare(
         rows.iter().filter(|row| is_it(row)).filter_map(Row::decision).collect()
     };
     let (mut decisions, mut guards) = (of(&rows, |row| row.decides), of(&rows, |row| row.guards));
-    let mut verdict = whole.together(&mut decisions, &mut guards);
+    whole.correct(&mut decisions.iter_mut().collect::<Vec<_>>(), &mut guards.iter_mut().collect::<Vec<_>>());
+    let of = |decisions: &[Decision]| decisions.iter().map(|one| one.verdict).collect::<Vec<_>>();
+    let mut verdict = gate::verdict(&of(&decisions), &of(&guards));
     // Where nobody saw whether it got worse, nothing passes.
     let is_open = rows.iter().any(|row| (row.decides || row.guards) && row.decision().is_none());
     if is_open && verdict == Verdict::Pass {

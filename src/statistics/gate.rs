@@ -16,7 +16,7 @@
 //! their `dᵢ` symmetric (for two samples: if they differ by a shift alone). The second condition of a regression
 //! makes its error much rarer still, as long as `Δ` is known better than the threshold.
 //!
-//! With several metrics, any regression fails and all must pass: see [`Rule::together`].
+//! With several metrics, any regression fails and all must pass, and several versions are one family: see [`Rule::correct`].
 
 use super::decision::{Decision, Finding, Verdict, rejects};
 use super::sample::{self, Invalid};
@@ -179,12 +179,26 @@ impl Rule {
     }
 
     /// One verdict on several metrics of the same runs, whose decisions were made by this rule: some decide, others stand
-    /// guard beside them.
+    /// guard beside them. See [`Rule::correct`] and [`verdict`].
+    #[cfg(test)]
+    pub fn together(self, deciding: &mut [Decision], guards: &mut [Decision]) -> Verdict {
+        let of =
+            |decisions: &[Decision]| decisions.iter().map(|decision| decision.verdict).collect::<Vec<_>>();
+        self.correct(
+            &mut deciding.iter_mut().collect::<Vec<_>>(),
+            &mut guards.iter_mut().collect::<Vec<_>>(),
+        );
+        verdict(&of(deciding), &of(guards))
+    }
+
+    /// Judges decisions anew as one family: of all metrics on which verdicts rest, of all versions that are compared to the
+    /// same one, and of what stands guard beside them. All were made by this rule.
     ///
-    /// "Worse" and "better" are claims about some metric, and the more metrics there are, the more chances for a
-    /// false one: so `p_worse` and `p_better` are replaced by Holm's adjusted ones over all metrics, and the words
-    /// judged anew. The probability of any false regression stays at most α, however the metrics depend on each
-    /// other. k metrics need `2⁻ⁿ ≤ α / k`: two take 6 pairs, three to six take 7.
+    /// "Worse" and "better" are claims about some metric of some version, and the more of these there are, the more chances
+    /// for a false one: so `p_worse` and `p_better` are replaced by Holm's adjusted ones over all of them, and the words
+    /// judged anew. The probability of any false regression stays at most α, and that of any false improvement, however the
+    /// metrics depend on each other, and the versions, which share the runs of the first. k claims need `2⁻ⁿ ≤ α / k`: two
+    /// take 6 pairs, three to six take 7.
     ///
     /// A guard need not be shown to be as good as before, but what is shown to be worse passes nothing. It makes a
     /// regression if it is worse by more than the threshold beyond doubt: the test rejects "at most the threshold more"
@@ -193,22 +207,27 @@ impl Rule {
     ///
     /// "Pass" is a claim about all metrics that decide, and false if a single one is over the threshold; that one passes
     /// with at most α. So no adjustment is due (intersection-union: Berger, "Multiparameter hypothesis testing and
-    /// acceptance sampling", 1982). Only with fewer runs than could find a regression, nothing passes either.
-    pub fn together(self, deciding: &mut [Decision], guards: &mut [Decision]) -> Verdict {
+    /// acceptance sampling", 1982), nor for "no difference", which claims none. Only with fewer runs than could find a
+    /// regression, nothing passes either.
+    pub fn correct(self, deciding: &mut [&mut Decision], guards: &mut [&mut Decision]) {
         let metrics = Metrics { deciding: deciding.len(), guards: guards.len() };
-        let adjusted = |decisions: &[Decision], share: f64, p: fn(&Decision) -> f64| {
-            let adjusted = holm::adjusted(&decisions.iter().map(p).collect::<Vec<_>>());
+        let adjusted = |decisions: &[&mut Decision], share: f64, p: fn(&Decision) -> f64| {
+            let adjusted = holm::adjusted(&decisions.iter().map(|decision| p(decision)).collect::<Vec<_>>());
             adjusted.into_iter().map(move |p| (p / share).min(1.0)).collect::<Vec<_>>()
         };
         let share = metrics.share();
         let worse = adjusted(deciding, share, |decision| decision.p_worse);
         let better = adjusted(deciding, share, |decision| decision.p_better);
         for ((decision, p_worse), p_better) in deciding.iter_mut().zip(worse).zip(better) {
-            *decision = self.judged(Decision { p_worse, p_better, ..*decision }, metrics);
+            **decision = self.judged(Decision { p_worse, p_better, ..**decision }, metrics);
         }
+        // Its word is one claim among those of the other versions, too.
+        let claims = Metrics { deciding: guards.len(), guards: 0 };
+        let worse = adjusted(guards, 1.0, |guard| guard.p_worse);
+        let better = adjusted(guards, 1.0, |guard| guard.p_better);
         let over = adjusted(guards, GUARDS, |guard| guard.p_over);
-        for (guard, p_over) in guards.iter_mut().zip(over) {
-            guard.p_over = p_over;
+        for (((guard, p_worse), p_better), p_over) in guards.iter_mut().zip(worse).zip(better).zip(over) {
+            **guard = self.judged(Decision { p_worse, p_better, p_over, ..**guard }, claims);
             let is_sure = guard.finding == Finding::Worse && rejects(p_over, self.alpha);
             guard.verdict = match guard.finding {
                 Finding::Worse if is_sure => Verdict::Regression,
@@ -216,18 +235,22 @@ impl Rule {
                 _ => Verdict::Pass,
             };
         }
-        let both = || deciding.iter().chain(guards.iter());
-        if both().any(|decision| decision.verdict == Verdict::Regression) {
-            Verdict::Regression
-        } else if !deciding.is_empty() && both().all(|decision| decision.verdict == Verdict::Pass) {
-            Verdict::Pass
-        } else {
-            Verdict::Inconclusive
-        }
     }
 }
 
-/// How many metrics there are to judge.
+/// The verdict on one version: any regression fails, and all must pass.
+pub fn verdict(deciding: &[Verdict], guards: &[Verdict]) -> Verdict {
+    let both = || deciding.iter().chain(guards);
+    if both().any(|verdict| *verdict == Verdict::Regression) {
+        Verdict::Regression
+    } else if !deciding.is_empty() && both().all(|verdict| *verdict == Verdict::Pass) {
+        Verdict::Pass
+    } else {
+        Verdict::Inconclusive
+    }
+}
+
+/// How many metrics there are to judge, of all versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metrics {
     /// On which the verdict rests.

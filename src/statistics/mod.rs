@@ -5,7 +5,8 @@
 //!
 //! `describe`, `outliers` and `drift` look at one version. `signed_rank` (pairs) and `rank_sum` (two samples) test,
 //! `hodges_lehmann` says how much, `bootstrap` gives the interval of a ratio of means. `gate` turns them into a
-//! `decision`, with `holm` for several metrics and `sequential` for looking before all runs are done. `rates` holds
+//! `decision`, with `holm` for several metrics and versions and `sequential` for looking before all runs are done; `turns` is
+//! the order in which versions run. `rates` holds
 //! the gate to the errors that were promised, `reference` the rest to an independent implementation.
 
 pub mod bootstrap;
@@ -23,6 +24,7 @@ mod selection;
 pub mod sequential;
 pub mod signed_rank;
 pub mod tails;
+pub mod turns;
 
 #[cfg(test)]
 mod rates;

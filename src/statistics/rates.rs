@@ -7,7 +7,7 @@
 use super::decision::{Decision, Finding, Verdict};
 use super::gate::Rule;
 use super::sequential::Plan;
-use super::simulation::{Session, Two, adaptive, gate, rate, stored};
+use super::simulation::{Session, Two, adaptive, gate, rate, stored, versions};
 use super::{drift, hodges_lehmann, signed_rank};
 
 const SESSIONS: u32 = 2500;
@@ -321,5 +321,69 @@ fn with_time_on_guard_a_stored_baseline_and_early_looks_err_no_more_often() {
         at_most(0.02, adaptive([0.0, 0.0]));
         at_least(0.99, adaptive([0.0, 0.10]));
         at_least(0.99, adaptive([0.05, 0.0]));
+    }
+}
+
+/// Of so many versions that cost the same, the share of sessions in which any differs by this word.
+fn any_of_equal(rule: Rule, session: Session, others: usize, is_family: bool, words: &[Finding]) -> f64 {
+    let equal = vec![0.0; others];
+    rate(2000, 1, |noise| {
+        let decisions = versions(rule, session, &equal, is_family, noise).unwrap();
+        decisions.iter().any(|decision| words.contains(&decision.finding))
+    })
+}
+
+const EITHER: [Finding; 2] = [Finding::Worse, Finding::Better];
+
+#[test]
+fn of_equal_versions_any_is_called_different_in_at_most_5_percent_however_many_there_are() {
+    for others in [1, 3, 9] {
+        at_most(0.05, any_of_equal(Rule::default(), USUAL, others, true, &EITHER));
+        at_most(0.055, any_of_equal(Rule::default(), WILD, others, true, &EITHER));
+    }
+    at_most(0.05, any_of_equal(Rule::default(), CORRELATED, 3, true, &EITHER));
+    // The control: each of nine for itself.
+    at_least(0.06, any_of_equal(Rule::default(), USUAL, 9, false, &EITHER));
+}
+
+/// Without a threshold nothing but the tests keeps false claims away.
+#[test]
+fn without_a_threshold_any_of_equal_versions_is_called_worse_in_at_most_5_percent_and_so_is_better() {
+    let rule = Rule::new(0.0, 0.05).unwrap();
+    for others in [3, 9] {
+        for session in [USUAL, WILD] {
+            at_most(0.06, any_of_equal(rule, session, others, true, &[Finding::Worse]));
+            at_most(0.06, any_of_equal(rule, session, others, true, &[Finding::Better]));
+        }
+    }
+    at_least(0.15, any_of_equal(rule, USUAL, 9, false, &[Finding::Worse]));
+}
+
+#[test]
+fn a_version_among_many_that_costs_5_percent_more_is_found_and_equal_ones_beside_it_are_not_blamed() {
+    for others in [1, 3, 7] {
+        let mut effects = vec![0.0; others];
+        effects[others / 2] = 0.05;
+        let mut blamed = 0;
+        let found = rate(1000, 1, |noise| {
+            let decisions = versions(Rule::default(), USUAL, &effects, true, noise).unwrap();
+            let is_worse = |at: usize| decisions[at].finding == Finding::Worse;
+            blamed += usize::from((0..others).any(|at| at != others / 2 && is_worse(at)));
+            is_worse(others / 2)
+        });
+        at_least(0.95, found);
+        assert!(blamed <= 30, "{blamed} of 1000");
+    }
+}
+
+#[test]
+fn of_many_versions_one_that_is_at_the_threshold_passes_no_more_often_than_alone() {
+    for others in [1, 3, 7] {
+        let effects = vec![0.02; others];
+        let passes = rate(1000, 1, |noise| {
+            versions(Rule::default(), USUAL, &effects, true, noise).unwrap()[others - 1].verdict
+                == Verdict::Pass
+        });
+        at_most(0.07, passes);
     }
 }

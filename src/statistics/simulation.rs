@@ -8,6 +8,7 @@ use crate::statistics::decision::{Decision, Verdict};
 use crate::statistics::gate::Rule;
 use crate::statistics::sample::Invalid;
 use crate::statistics::sequential::Plan;
+use crate::statistics::turns;
 
 /// Normally distributed numbers from a seed.
 #[derive(Debug)]
@@ -72,6 +73,17 @@ impl Session {
         let runs = self.runs(level, 2 * self.pairs, noise);
         let of = |b: bool| (0..runs.len()).filter(move |run| is_b(*run) == b).map(|run| runs[run]);
         (of(false).collect(), of(true).collect())
+    }
+
+    /// Rounds of several versions in turn: the first at 100, each other differs by its effect.
+    pub fn in_turn(self, effects: &[f64], noise: &mut Noise) -> Vec<Vec<f64>> {
+        let versions = effects.len() + 1;
+        let turns: Vec<usize> = (0..self.pairs).flat_map(|round| turns::order(versions, round)).collect();
+        let level =
+            |run: usize| 100.0 * (1.0 + turns[run].checked_sub(1).map_or(0.0, |other| effects[other]));
+        let runs = self.runs(level, turns.len(), noise);
+        let of = |version: usize| turns.iter().zip(&runs).filter(move |(turn, _)| **turn == version);
+        (0..versions).map(|version| of(version).map(|(_, run)| *run).collect()).collect()
     }
 
     /// All runs of the one, then all of the other: what the gate does not allow, as a control.
@@ -199,6 +211,23 @@ pub fn rate(repetitions: u32, seed: u64, mut happens: impl FnMut(&mut Noise) -> 
 pub fn gate(session: Session, effect: f64, noise: &mut Noise) -> Result<Decision, Invalid> {
     let (a, b) = session.interleaved(effect, noise);
     Rule::default().paired(&a, &b)
+}
+
+/// The decisions on several versions, each against the first, as one family or each for itself.
+pub fn versions(
+    rule: Rule,
+    session: Session,
+    effects: &[f64],
+    is_family: bool,
+    noise: &mut Noise,
+) -> Result<Vec<Decision>, Invalid> {
+    let runs = session.in_turn(effects, noise);
+    let mut decisions =
+        runs[1..].iter().map(|other| rule.paired(&runs[0], other)).collect::<Result<Vec<_>, _>>()?;
+    if is_family {
+        rule.correct(&mut decisions.iter_mut().collect::<Vec<_>>(), &mut []);
+    }
+    Ok(decisions)
 }
 
 /// The decision on a session against an earlier one, from which it differs by chance besides the effect.
