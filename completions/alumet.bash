@@ -144,7 +144,7 @@ _alumet() {
             return 0
             ;;
         alumet__subcmd__check)
-            opts="-e -q -w -S -i -h --baseline --baseline-cmd --pairs --threshold --alpha --metric --gate --adaptive --max-time --inconclusive --require-measured --event --json --markdown --junit --openmetrics --quiet --warmup --prepare --cleanup --show-output --app-output --timeout --wait-all --user --shell --idle --ignore-failure --interval --plugins --without --set --config --sysfs --procfs --help"
+            opts="-e -q -w -S -i -h --baseline --baseline-cmd --pairs --threshold --alpha --metric --gate --adaptive --max-time --inconclusive --require-measured --event --json --markdown --csv --junit --openmetrics --quiet --warmup --prepare --cleanup --show-output --app-output --timeout --wait-all --user --shell --idle --ignore-failure --interval --plugins --without --set --config --sysfs --procfs --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -199,6 +199,10 @@ _alumet() {
                     return 0
                     ;;
                 --markdown)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --csv)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -305,12 +309,20 @@ _alumet() {
             return 0
             ;;
         alumet__subcmd__compare)
-            opts="-e -q -w -S -i -h --pairs --threshold --alpha --metric --gate --adaptive --max-time --inconclusive --require-measured --event --json --markdown --junit --openmetrics --quiet --warmup --prepare --cleanup --show-output --app-output --timeout --wait-all --user --shell --idle --ignore-failure --interval --plugins --without --set --config --sysfs --procfs --help"
+            opts="-n -e -q -L -P -D -w -S -i -h --name --pairs --threshold --alpha --metric --gate --adaptive --max-time --inconclusive --require-measured --event --json --markdown --csv --junit --openmetrics --quiet --parameter-list --parameter-scan --parameter-step-size --warmup --prepare --cleanup --show-output --app-output --timeout --wait-all --user --shell --idle --ignore-failure --interval --plugins --without --set --config --sysfs --procfs --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --pairs)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -355,11 +367,39 @@ _alumet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --csv)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --junit)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --openmetrics)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --parameter-list)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -L)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --parameter-scan)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --parameter-step-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -554,7 +594,7 @@ _alumet() {
             return 0
             ;;
         alumet__subcmd__exec)
-            opts="-r -L -P -D -w -S -e -o -q -v -i -h --runs --min-time --parameter-list --parameter-scan --parameter-step-size --warmup --prepare --cleanup --show-output --app-output --timeout --wait-all --user --shell --idle --ignore-failure --event --output --json --carbon --price --per-process --per-thread --top --quiet --verbose --interval --plugins --without --set --config --sysfs --procfs --help"
+            opts="-r -L -P -D -w -S -e -o -q -v -i -h --runs --min-time --parameter-list --parameter-scan --parameter-step-size --markdown --csv --junit --openmetrics --warmup --prepare --cleanup --show-output --app-output --timeout --wait-all --user --shell --idle --ignore-failure --event --output --json --carbon --price --per-process --per-thread --top --quiet --verbose --interval --plugins --without --set --config --sysfs --procfs --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -593,6 +633,22 @@ _alumet() {
                     return 0
                     ;;
                 -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --markdown)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --csv)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --junit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --openmetrics)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

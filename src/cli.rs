@@ -68,24 +68,11 @@ pub struct Exec {
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = "Repeated runs")]
     pub min_time: Option<String>,
 
-    /// Run the command for each of these comma-separated values of {NAME} in it; can be repeated
-    #[arg(short = 'L', long, num_args = 2, value_names = ["NAME", "VALUES"], help_heading = "Repeated runs")]
-    pub parameter_list: Vec<String>,
+    #[command(flatten)]
+    pub varying: Varying,
 
-    /// Run the command for each number from MIN to MAX as {NAME} in it; can be repeated
-    #[arg(short = 'P', long, num_args = 3, value_names = ["NAME", "MIN", "MAX"], allow_negative_numbers = true, help_heading = "Repeated runs")]
-    pub parameter_scan: Vec<String>,
-
-    /// Step of --parameter-scan
-    #[arg(
-        short = 'D',
-        long,
-        value_name = "STEP",
-        default_value = "1",
-        requires = "parameter_scan",
-        help_heading = "Repeated runs"
-    )]
-    pub parameter_step_size: String,
+    #[command(flatten)]
+    pub tables: Tables,
 
     #[command(flatten)]
     pub repeating: Repeating,
@@ -130,6 +117,49 @@ pub struct Launching {
     /// Accept failures (or only these statuses): go on, and end with 0
     #[arg(long, value_name = "STATUSES", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub ignore_failure: Option<String>,
+}
+
+/// Where what several runs came to is written to.
+#[derive(Debug, Args)]
+pub struct Tables {
+    /// Write a table for a pull request to FILE, as Markdown
+    #[arg(long, value_name = "FILE", help_heading = "Tables")]
+    pub markdown: Option<PathBuf>,
+
+    /// Write a row for each version and quantity to FILE, as CSV
+    #[arg(long, value_name = "FILE", help_heading = "Tables")]
+    pub csv: Option<PathBuf>,
+
+    /// Write the verdict to FILE, as JUnit XML
+    #[arg(long, value_name = "FILE", help_heading = "Tables")]
+    pub junit: Option<PathBuf>,
+
+    /// Write the metrics to FILE, as OpenMetrics (GitLab's metrics report)
+    #[arg(long, value_name = "FILE", help_heading = "Tables")]
+    pub openmetrics: Option<PathBuf>,
+}
+
+/// What varies from run to run.
+#[derive(Debug, Args)]
+pub struct Varying {
+    /// Run the command for each of these comma-separated values of {NAME} in it; can be repeated
+    #[arg(short = 'L', long, num_args = 2, value_names = ["NAME", "VALUES"], help_heading = "Repeated runs")]
+    pub parameter_list: Vec<String>,
+
+    /// Run the command for each number from MIN to MAX as {NAME} in it; can be repeated
+    #[arg(short = 'P', long, num_args = 3, value_names = ["NAME", "MIN", "MAX"], allow_negative_numbers = true, help_heading = "Repeated runs")]
+    pub parameter_scan: Vec<String>,
+
+    /// Step of --parameter-scan
+    #[arg(
+        short = 'D',
+        long,
+        value_name = "STEP",
+        default_value = "1",
+        requires = "parameter_scan",
+        help_heading = "Repeated runs"
+    )]
+    pub parameter_step_size: String,
 }
 
 /// What happens around each of several runs.
@@ -202,11 +232,18 @@ impl From<OsString> for AppOutput {
 )]
 pub struct Compare {
     /// Commands, each as one word, or profiles
-    #[arg(required = true, num_args = 2.., value_name = "VERSION")]
+    #[arg(required = true, num_args = 1.., value_name = "VERSION")]
     pub versions: Vec<OsString>,
+
+    /// What a version is called; once for each, in their order
+    #[arg(short, long, value_name = "NAME", help_heading = "Comparison")]
+    pub name: Vec<String>,
 
     #[command(flatten)]
     pub comparing: Comparing,
+
+    #[command(flatten)]
+    pub varying: Varying,
 
     #[command(flatten)]
     pub repeating: Repeating,
@@ -314,17 +351,8 @@ pub struct Comparing {
     #[arg(long, value_name = "FILE", help_heading = "Comparison")]
     pub json: Option<PathBuf>,
 
-    /// Write a table for a pull request to FILE, as Markdown
-    #[arg(long, value_name = "FILE", help_heading = "Comparison")]
-    pub markdown: Option<PathBuf>,
-
-    /// Write the verdict to FILE, as JUnit XML
-    #[arg(long, value_name = "FILE", help_heading = "Comparison")]
-    pub junit: Option<PathBuf>,
-
-    /// Write the metrics to FILE, as OpenMetrics (GitLab's metrics report)
-    #[arg(long, value_name = "FILE", help_heading = "Comparison")]
-    pub openmetrics: Option<PathBuf>,
+    #[command(flatten)]
+    pub tables: Tables,
 
     /// Print nothing but errors
     #[arg(short, long, help_heading = "Comparison")]

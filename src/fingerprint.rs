@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::units::{GLUE, bytes};
 
 /// The machine. What cannot be found out is absent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
     pub cpu_model: Option<String>,
     /// Online CPUs.

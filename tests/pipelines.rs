@@ -31,7 +31,7 @@ fn written(run: &Alumet, done: &Done) {
         ("comment.md", "| "),
         ("alumet.xml", "<testsuite"),
         ("metrics.txt", "# EOF"),
-        ("alumet.json", "alumet.comparison/1"),
+        ("alumet.json", "alumet.comparison/2"),
     ] {
         let text = run.read(&format!("reports/{file}"));
         assert!(text.contains(says), "{file}: {text}\n{done:?}");

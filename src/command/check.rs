@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::Check;
-use crate::comparison::session::{Bench, Typed, configuration};
+use crate::comparison::session::{Asked, Bench, Typed, configuration};
 use crate::comparison::stored;
-use crate::comparison::written;
+use crate::comparison::written::{self, Voice};
 use crate::exit::{Failure, Status};
 use crate::measure::block_on;
 use crate::signals;
@@ -16,7 +16,7 @@ pub fn run(arguments: &Check) -> Result<Status, Failure> {
         arguments.launching.check_line(line.as_ref())?;
     }
     let read: Vec<&Path> = arguments.baseline.iter().map(PathBuf::as_path).collect();
-    let claims = written::claims(&arguments.comparing, &arguments.repeating, 1, &read)?;
+    let claims = written::claims(&arguments.comparing, &arguments.repeating, &read)?;
     let settled = arguments.comparing.settle(&arguments.repeating, 1)?;
     let config = configuration(&arguments.settings, &arguments.launching, true)?;
     let bench = Bench {
@@ -27,8 +27,8 @@ pub fn run(arguments: &Check) -> Result<Status, Failure> {
         is_gate: true,
         claims,
     };
-    let change = Typed::Words(arguments.command.clone());
-    let (comparisons, interrupted) = match (&arguments.baseline, &arguments.baseline_cmd) {
+    let change = Asked::plain(Typed::Words(arguments.command.clone()));
+    let (versions, interrupted) = match (&arguments.baseline, &arguments.baseline_cmd) {
         (Some(path), _) => {
             if arguments.comparing.adaptive {
                 return Err(Failure::usage("--adaptive needs --baseline-cmd: stored runs are no pairs"));
@@ -36,12 +36,12 @@ pub fn run(arguments: &Check) -> Result<Status, Failure> {
             let events = super::exec::events(&arguments.comparing.outputs().event);
             let baseline = stored::read(path, &events, &config.general.ignore_failure)?;
             let inherited = signals::block()?;
-            let run = bench.against(&baseline, &change, &arguments.settings, &inherited);
-            let (comparison, interrupted) = block_on(run)?;
-            (vec![comparison], interrupted)
+            let run = bench.beside(&baseline, &change, &arguments.settings, &inherited);
+            let (made, interrupted) = block_on(run)?;
+            (bench.against(&baseline, &[made])?, interrupted)
         }
         (None, Some(line)) => {
-            let versions = [Typed::Line(line.into()), change];
+            let versions = [Asked::plain(Typed::Line(line.into())), change];
             let inherited = signals::block()?;
             block_on(bench.interleaved(&versions, &arguments.settings, &inherited))?
         }
@@ -51,5 +51,5 @@ pub fn run(arguments: &Check) -> Result<Status, Failure> {
             ));
         }
     };
-    written::write(&comparisons, &arguments.comparing, interrupted)
+    written::write(&versions, &arguments.comparing, Voice::Gate, interrupted)
 }

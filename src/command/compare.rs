@@ -1,42 +1,70 @@
 //! `alumet compare`: versions against the first of them.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use crate::cli::Compare;
-use crate::comparison::session::{Bench, Typed, configuration, profiles};
+use crate::comparison::session::{Asked, Bench, Made, Typed, configuration};
 use crate::comparison::stored::{self, Stored};
-use crate::comparison::written;
+use crate::comparison::versions::Versions;
+use crate::comparison::written::{self, Voice};
 use crate::exit::{Failure, Status};
 use crate::measure::block_on;
+use crate::repeat::parameters::in_words;
 use crate::signals;
 
 /// What was named.
 enum Version {
-    Command(OsString),
+    Command(Asked),
     Profile(Box<Stored>),
 }
 
 pub fn run(arguments: &Compare) -> Result<Status, Failure> {
     let lines = arguments.versions.iter().filter(|word| !is_profile(Path::new(word)));
     lines.into_iter().try_for_each(|line| arguments.launching.check_line(line))?;
+    if arguments.name.len() > arguments.versions.len() {
+        let (names, versions) = (arguments.name.len(), arguments.versions.len());
+        return Err(Failure::usage(format!("there are {names} names for {versions} versions")));
+    }
+    let texts = arguments.versions.iter().map(OsString::as_os_str);
+    let prepare = arguments.repeating.prepare.as_ref().map(OsStr::new);
+    let combinations = arguments.varying.combinations(texts.chain(prepare))?;
+    let comparisons = (arguments.versions.len() * combinations.len()).saturating_sub(1);
+    if comparisons == 0 {
+        return Err(Failure::usage(
+            "there is one version and nothing to compare it to: name another, or let a parameter vary with -L",
+        ));
+    }
     let files = arguments.versions.iter().map(Path::new).filter(|word| word.is_file()).collect::<Vec<_>>();
-    let comparisons = arguments.versions.len() - 1;
-    let claims = written::claims(&arguments.comparing, &arguments.repeating, comparisons, &files)?;
+    let claims = written::claims(&arguments.comparing, &arguments.repeating, &files)?;
     let settled = arguments.comparing.settle(&arguments.repeating, comparisons)?;
     let config = configuration(&arguments.settings, &arguments.launching, false)?;
     let events = super::exec::events(&arguments.comparing.outputs().event);
-    let version = |word: &OsString| -> Result<Version, Failure> {
-        match is_profile(Path::new(word)) {
-            true => Ok(Version::Profile(Box::new(stored::read(
-                Path::new(word),
-                &events,
-                &config.general.ignore_failure,
-            )?))),
-            false => Ok(Version::Command(word.clone())),
+    let mut versions = Vec::new();
+    for (place, word) in arguments.versions.iter().enumerate() {
+        let name = arguments.name.get(place);
+        if is_profile(Path::new(word)) {
+            if arguments.varying.is_asked() {
+                return Err(Failure::usage("-L and -P are for commands: the runs of a profile are made"));
+            }
+            let mut stored = stored::read(Path::new(word), &events, &config.general.ignore_failure)?;
+            stored.side.title = name.cloned().unwrap_or(stored.side.title);
+            versions.push(Version::Profile(Box::new(stored)));
+            continue;
         }
-    };
-    let versions = arguments.versions.iter().map(version).collect::<Result<Vec<_>, _>>()?;
+        for parameters in &combinations {
+            let values = (!parameters.is_empty()).then(|| in_words(parameters));
+            let name = match (name, values) {
+                (Some(name), Some(values)) => Some(format!("{name}, {values}")),
+                // Of one command, they say it all.
+                (None, values) if arguments.versions.len() == 1 => values,
+                (name, _) => name.cloned(),
+            };
+            let (typed, parameters) = (Typed::Line(word.clone()), parameters.clone());
+            versions.push(Version::Command(Asked { name, typed, parameters }));
+        }
+    }
+    tell_apart(&mut versions);
     let has_profiles = versions.iter().any(|version| matches!(version, Version::Profile(_)));
     if arguments.comparing.adaptive && has_profiles {
         return Err(Failure::usage("--adaptive is for commands: stored runs are no pairs"));
@@ -49,47 +77,73 @@ pub fn run(arguments: &Compare) -> Result<Status, Failure> {
         is_gate: false,
         claims,
     };
-    let commands: Vec<_> = versions
-        .iter()
-        .filter_map(|version| match version {
-            Version::Command(line) => Some(Typed::Line(line.clone())),
-            Version::Profile(_) => None,
-        })
-        .collect();
-    let (comparisons, interrupted) = match &versions[..] {
-        all if commands.len() == all.len() => {
-            let inherited = signals::block()?;
-            block_on(bench.interleaved(&commands, &arguments.settings, &inherited))?
+    let (versions, interrupted) = compared(&bench, versions, arguments)?;
+    written::write(&versions, &arguments.comparing, Voice::Person, interrupted)
+}
+
+impl Version {
+    /// What it is called.
+    fn name(&self) -> String {
+        match self {
+            Self::Command(asked) => asked.name.clone().unwrap_or_else(|| asked.text()),
+            Self::Profile(stored) => stored.side.title.clone(),
         }
-        [Version::Profile(baseline), others @ ..] => {
-            let inherited = signals::block()?;
-            let mut comparisons = Vec::new();
-            let mut interrupted = None;
-            for other in others {
-                let comparison = match other {
-                    Version::Profile(change) => profiles(baseline, change, &bench.settled)?,
-                    Version::Command(line) => {
-                        let version = Typed::Line(line.clone());
-                        let run = bench.against(baseline, &version, &arguments.settings, &inherited);
-                        let (comparison, ended) = block_on(run)?;
-                        interrupted = ended;
-                        comparison
-                    }
-                };
-                comparisons.push(comparison);
-                if interrupted.is_some() {
-                    break;
-                }
-            }
-            (comparisons, interrupted)
+    }
+}
+
+/// Gives what is called like one before it a number.
+fn tell_apart(versions: &mut [Version]) {
+    let names: Vec<String> = versions.iter().map(Version::name).collect();
+    for (at, version) in versions.iter_mut().enumerate() {
+        let before = names[..at].iter().filter(|name| **name == names[at]).count();
+        if before == 0 {
+            continue;
         }
-        _ => {
-            return Err(Failure::usage(
-                "a command cannot be the baseline of a profile: name the profile first, or compare commands",
-            ));
+        let name = format!("{} ({})", names[at], before + 1);
+        match version {
+            Version::Command(asked) => asked.name = Some(name),
+            Version::Profile(stored) => stored.side.title = name,
+        }
+    }
+}
+
+fn compared(
+    bench: &Bench<'_>,
+    versions: Vec<Version>,
+    arguments: &Compare,
+) -> Result<(Versions, Option<Status>), Failure> {
+    let inherited = signals::block()?;
+    let mut versions = versions.into_iter();
+    let baseline = match versions.next() {
+        Some(Version::Profile(baseline)) => baseline,
+        first => {
+            let commands = first.into_iter().chain(versions).map(|version| match version {
+                Version::Command(asked) => Ok(asked),
+                Version::Profile(_) => Err(Failure::usage(
+                    "a command cannot be the baseline of a profile: name the profile first, or compare commands",
+                )),
+            });
+            let commands = commands.collect::<Result<Vec<_>, _>>()?;
+            return block_on(bench.interleaved(&commands, &arguments.settings, &inherited));
         }
     };
-    written::write(&comparisons, &arguments.comparing, interrupted)
+    let (mut others, mut interrupted) = (Vec::new(), None);
+    for version in versions {
+        let made = match version {
+            Version::Profile(change) => Made::stored(&baseline, *change)?,
+            Version::Command(asked) => {
+                let run = bench.beside(&baseline, &asked, &arguments.settings, &inherited);
+                let (made, ended) = block_on(run)?;
+                interrupted = ended;
+                made
+            }
+        };
+        others.push(made);
+        if interrupted.is_some() {
+            break;
+        }
+    }
+    Ok((bench.against(&baseline, &others)?, interrupted))
 }
 
 /// A file that cannot be executed and looks like JSON.

@@ -1,20 +1,24 @@
 //! `alumet exec`: launches an application, measures it, reports, and ends with its status. Once, or again and again.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use alumet::target::Inherited;
 use anyhow::Context;
 
 use crate::cli::{AppOutput, Exec};
+use crate::comparison::judge::side_by_side;
+use crate::comparison::written::Voice;
+use crate::comparison::{Side, overview};
 use crate::config::{IgnoreFailure, Timeout};
 use crate::exit::{FAILED, Failure, SUCCESS, Status, TIMEOUT};
 use crate::files::{Claims, Kind, cannot_write};
+use crate::fingerprint::Fingerprint;
 use crate::launching;
 use crate::measure::{Measurement, Outcome, block_on, write_profile};
 use crate::profile::{Parameters, Run, Runs};
 use crate::quantity::Quantity;
-use crate::repeat::parameters::{combinations, fill};
+use crate::repeat::parameters::{fill, filled, in_words};
 use crate::repeat::series::{self, Plan, Stop, note_missing};
 use crate::repeat::{Runner, Session, Streams, auxiliary, table};
 use crate::signals::{self, Signals};
@@ -31,17 +35,24 @@ impl Exec {
             || self.repeating.warmup.is_some()
             || self.repeating.prepare.is_some()
             || self.repeating.cleanup.is_some()
-            || !self.parameter_list.is_empty()
-            || !self.parameter_scan.is_empty()
+            || self.varying.is_asked()
     }
 }
 
 pub fn run(arguments: &Exec) -> Result<Status, Failure> {
     arguments.launching.check_words(&arguments.command)?;
+    let texts = arguments.command.iter().map(OsString::as_os_str);
+    let prepare = arguments.repeating.prepare.as_ref().map(OsStr::new);
+    let combinations = arguments.varying.combinations(texts.chain(prepare))?;
+    if !arguments.is_repeated() && arguments.tables.is_asked() {
+        return Err(Failure::usage(
+            "--markdown, --csv, --junit and --openmetrics are for several runs: say how many with -r",
+        ));
+    }
     let measurement = Measurement::new(&arguments.settings, &arguments.outputs, arguments.launching.flags())?;
     let inherited = signals::block()?;
     if arguments.is_repeated() {
-        return block_on(repeat(arguments, measurement, inherited));
+        return block_on(repeat(arguments, &combinations, measurement, inherited));
     }
     if arguments.repeating.app_output.is_some() {
         return Err(Failure::usage("--app-output is for repeated runs: redirect the output of a single one"));
@@ -85,6 +96,7 @@ fn words(arguments: &Exec) -> Vec<String> {
 
 async fn repeat(
     arguments: &Exec,
+    combinations: &[Parameters],
     mut measurement: Measurement<'_>,
     inherited: Inherited,
 ) -> Result<Status, Failure> {
@@ -97,14 +109,17 @@ async fn repeat(
     }
     within("--runs", runs)?;
     within("--warmup", arguments.repeating.warmup.unwrap_or(0))?;
-    let combinations = combinations(arguments)?;
     let commands = combinations
         .iter()
-        .map(|parameters| arguments.launching.command(&filled(&arguments.command, parameters), &inherited))
+        .map(|parameters| {
+            let words: Vec<_> = arguments.command.iter().map(|word| filled(word, parameters)).collect();
+            arguments.launching.command(&words, &inherited)
+        })
         .collect::<Result<Vec<_>, _>>()?;
     let app_output = arguments.repeating.app_output.as_ref().and_then(AppOutput::file);
     let mut claims = Claims::default();
     claims.write("--app-output", Kind::AppOutput, app_output);
+    arguments.tables.claim(&mut claims);
     for command in &commands {
         command.check()?;
         claims.execute(&command.arguments()[0]);
@@ -134,6 +149,7 @@ async fn repeat(
     };
     let mut runs = json.map(Runs::beside).transpose().map_err(|error| no_profile(&error))?;
     let (mut missing, mut sources, mut stopped) = (Vec::new(), Vec::new(), None);
+    let mut sides: Vec<Side> = Vec::new();
     for (i, (parameters, mut command)) in combinations.iter().zip(commands).enumerate() {
         session.streams.give(&mut command)?;
         let prepare = arguments.repeating.prepare.as_ref().map(|prepare| fill(prepare, parameters));
@@ -160,6 +176,16 @@ async fn repeat(
             _ => {}
         }
         plan.done += series.readings.len();
+        if !series.readings.is_empty() {
+            let title = if parameters.is_empty() { runner.title.clone() } else { in_words(parameters) };
+            sides.push(Side {
+                title,
+                command: runner.title.clone(),
+                parameters: parameters.clone(),
+                runs: std::mem::take(&mut series.readings),
+                ..Side::default()
+            });
+        }
         note_missing(&mut missing, series.missing);
         (sources, stopped) = (series.sources, series.stopped);
         if stopped.is_some() {
@@ -184,24 +210,20 @@ async fn repeat(
         None => {}
     }
     let status = stopped.as_ref().map_or(SUCCESS, Stop::status);
+    let mut written = true;
+    if sides.len() > 1 || !sides.is_empty() && arguments.tables.is_asked() {
+        let versions = side_by_side(&sides, Fingerprint::of(&measurement.config.host()))?;
+        if sides.len() > 1 && !quiet {
+            say(&overview::render(&versions, Look::of_stderr()));
+        }
+        written = arguments.tables.write(&versions, Voice::Person, false);
+    }
     if let Some((path, runs)) = json.zip(runs).filter(|(_, runs)| !runs.is_empty())
         && !write_profile(path, &measurement.config, words(arguments), &sources, &missing, runs)
     {
-        return Ok(FAILED);
+        written = false;
     }
-    Ok(status)
-}
-
-/// The words with these parameters in them.
-fn filled(words: &[OsString], parameters: &Parameters) -> Vec<OsString> {
-    match parameters.is_empty() {
-        true => words.to_vec(),
-        false => words
-            .iter()
-            // What is no text has no names in it.
-            .map(|word| word.to_str().map_or_else(|| word.clone(), |text| fill(text, parameters).into()))
-            .collect(),
-    }
+    Ok(if written { status } else { FAILED })
 }
 
 /// More runs than this are a mistake.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use alumet::file::reason;
 
-use super::{Comparison, markdown, words};
+use super::{Comparison, words};
 use crate::statistics::decision::Verdict;
 use crate::terminal::is_on;
 use crate::units::GLUE;
@@ -27,15 +27,15 @@ impl Environment<'_> {
         self.actions.is_some_and(is_on)
     }
 
-    /// Appends to the step's summary, if this is a run by GitHub Actions.
+    /// Appends this to the step's summary, apart from what other tools have written, if this is a run by GitHub Actions.
     ///
     /// # Errors
     /// It could not be written. That is for a warning: the verdict stands.
-    pub fn summarise(self, comparisons: &[Comparison]) -> io::Result<()> {
+    pub fn summarise(self, markdown: &str) -> io::Result<()> {
         // A runner without a summary sets no file.
         let path = self.summary.filter(|path| self.is_actions() && !path.as_os_str().is_empty());
         let Some(path) = path else { return Ok(()) };
-        append(path, &comparisons.iter().map(summary).collect::<String>()).map_err(|error| {
+        append(path, &format!("### alumet\n\n{markdown}\n")).map_err(|error| {
             let why = format!("cannot write the step's summary to {}: {}", path.display(), reason(&error));
             io::Error::new(error.kind(), why)
         })
@@ -60,11 +60,6 @@ pub fn annotation(comparison: &Comparison, inconclusive_fails: bool) -> String {
     let title = format!("{} of {}", words::verdict(comparison.verdict), words::plain(&comparison.change));
     let message = words::because(comparison);
     format!("::{level} title={}::{}\n", property(&title), data(&message)).replace(GLUE, " ")
-}
-
-/// The Markdown to append, apart from what other tools have written.
-pub fn summary(comparison: &Comparison) -> String {
-    format!("### alumet\n\n{}\n", markdown::render(comparison))
 }
 
 fn append(path: &Path, text: &str) -> io::Result<()> {
@@ -136,7 +131,7 @@ mod tests {
         let pass = [comparison(Verdict::Pass)];
         for actions in [None, Some(""), Some("false"), Some("0")] {
             let environment = Environment { actions, summary: Some(&path) };
-            environment.summarise(&pass).unwrap();
+            environment.summarise("table").unwrap();
             assert!(environment.annotations(&pass, false).is_empty() && !path.exists());
         }
     }
@@ -148,18 +143,17 @@ mod tests {
         std::fs::write(&path, "before\n").unwrap();
         let environment = Environment { actions: Some("true"), summary: Some(&path) };
         let pass = [comparison(Verdict::Pass)];
-        environment.summarise(&pass).unwrap();
-        let expected = format!("before\n### alumet\n\n{}\n", markdown::render(&pass[0]));
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+        environment.summarise("| table |\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "before\n### alumet\n\n| table |\n\n");
         assert_eq!(environment.annotations(&pass, false), annotation(&pass[0], false));
-        Environment { summary: Some(Path::new("")), ..environment }.summarise(&pass).unwrap();
+        Environment { summary: Some(Path::new("")), ..environment }.summarise("table").unwrap();
     }
 
     #[test]
     fn a_summary_that_cannot_be_written_is_said() {
         let directory = tempfile::tempdir().unwrap();
         let environment = Environment { actions: Some("true"), summary: Some(directory.path()) };
-        let error = environment.summarise(&[comparison(Verdict::Pass)]).unwrap_err();
+        let error = environment.summarise("table").unwrap_err();
         assert!(error.to_string().starts_with("cannot write the step's summary to /"), "{error}");
     }
 }

@@ -1,14 +1,13 @@
-//! The comparison for programs: one JSON document, of more than two versions a list. Its schema is
-//! `docs/src/comparison.schema.json`.
+//! The comparison for programs: one JSON document. Its schema is `docs/src/comparison.schema.json`.
 
 use std::io;
 
 use serde::Serialize;
 
-use super::Comparison;
+use super::versions::Versions;
 
-/// The name of the format.
-pub const SCHEMA: &str = "alumet.comparison/1";
+/// The name of the format. The first had one comparison, or a list of them, without the versions by themselves.
+pub const SCHEMA: &str = "alumet.comparison/2";
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -16,16 +15,13 @@ struct Document<'a> {
     /// The version that writes it.
     alumet: &'static str,
     #[serde(flatten)]
-    comparison: &'a Comparison,
+    versions: &'a Versions,
 }
 
 /// The document.
-pub fn render(comparisons: &[Comparison]) -> io::Result<Vec<u8>> {
-    let document = |comparison| Document { schema: SCHEMA, alumet: env!("CARGO_PKG_VERSION"), comparison };
-    let mut text = match comparisons {
-        [comparison] => serde_json::to_vec_pretty(&document(comparison))?,
-        several => serde_json::to_vec_pretty(&several.iter().map(document).collect::<Vec<_>>())?,
-    };
+pub fn render(versions: &Versions) -> io::Result<Vec<u8>> {
+    let document = Document { schema: SCHEMA, alumet: env!("CARGO_PKG_VERSION"), versions };
+    let mut text = serde_json::to_vec_pretty(&document)?;
     text.push(b'\n');
     Ok(text)
 }
@@ -34,15 +30,19 @@ pub fn render(comparisons: &[Comparison]) -> io::Result<Vec<u8>> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::samples::{HOSTILE, bounded, comparison, several, unguarded};
-    use super::super::{Design, Ended};
+    use super::super::samples::{HOSTILE, bounded, comparison, several, three, unguarded, versions};
+    use super::super::{Comparison, Design, Ended};
     use super::*;
     use crate::statistics::decision::Verdict;
 
-    fn document(comparison: &Comparison) -> Value {
-        let text = render(std::slice::from_ref(comparison)).unwrap();
+    fn whole(versions: &Versions) -> Value {
+        let text = render(versions).unwrap();
         assert!(text.ends_with(b"}\n"));
         serde_json::from_slice(&text).unwrap()
+    }
+
+    fn document(comparison: &Comparison) -> Value {
+        whole(&versions(vec![comparison.clone()]))
     }
 
     fn verdicts() -> [Comparison; 3] {
@@ -69,15 +69,27 @@ mod tests {
         for comparison in verdicts().iter().chain([&hostile, &empty]) {
             assert_eq!(complaints(&document(comparison)), [""; 0], "{comparison:?}");
         }
-        assert_eq!(document(&hostile)["change"], HOSTILE);
+        assert_eq!(document(&hostile)["comparisons"][0]["change"], HOSTILE);
+        assert_eq!(document(&hostile)["versions"][1]["name"], HOSTILE);
     }
 
     #[test]
-    fn of_three_versions_there_is_a_list_of_two_that_is_valid_too() {
-        let all: Value = serde_json::from_slice(&render(&verdicts()).unwrap()).unwrap();
+    fn of_three_versions_there_are_two_comparisons_and_the_worst_verdict() {
+        let mut three = three();
+        three.all[0].parameters.insert("n".into(), "1".into());
+        let all = whole(&three);
         assert_eq!(complaints(&all), [""; 0]);
-        assert_eq!(all[2]["verdict"], "inconclusive");
-        assert!(!complaints(&json!([all[0]])).is_empty() && !complaints(&json!([all[0], {}])).is_empty());
+        assert_eq!(
+            (all["versions"].as_array().unwrap().len(), all["comparisons"].as_array().unwrap().len()),
+            (3, 2)
+        );
+        assert_eq!(
+            (&all["verdict"], &all["comparisons"][1]["change"]),
+            (&json!("regression"), &json!("beta"))
+        );
+        assert_eq!(all["versions"][0]["parameters"], json!({"n": "1"}));
+        let one = Versions { verdict: None, comparisons: Vec::new(), ..three };
+        assert_eq!(complaints(&whole(&one)), [""; 0]);
     }
 
     #[test]
@@ -87,38 +99,45 @@ mod tests {
             (&document["schema"], &document["alumet"]),
             (&json!(SCHEMA), &json!(env!("CARGO_PKG_VERSION")))
         );
-        assert_eq!(document["verdict"], "regression");
+        let one = &document["comparisons"][0];
+        assert_eq!((&one["verdict"], &document["verdict"]), (&json!("regression"), &json!("regression")));
         assert_eq!(
-            document["design"],
-            json!({"kind": "interleaved", "pairs": 10, "warmups": 1, "adaptive": false})
+            one["design"],
+            json!({"kind": "interleaved", "versions": 2, "pairs": 10, "warmups": 1, "adaptive": false})
         );
-        let row = &document["rows"][0];
+        let version = &document["versions"][1]["quantities"][0];
+        assert_eq!((&version["metric"], &version["median"]), (&json!("energy"), &json!(12.1)));
+        let row = &one["rows"][0];
         assert_eq!((&row["metric"], &row["decides"]), (&json!("energy"), &json!(true)));
         assert_eq!(row["decision"]["change"], json!(0.069));
-        assert_eq!(document["rows"][2]["not_judged"], "some runs lack it");
+        assert_eq!(one["rows"][2]["not_judged"], "some runs lack it");
     }
 
     #[test]
     fn a_bound_is_told_of_either_version_and_valid() {
         let document = document(&bounded());
         assert_eq!(complaints(&document), [""; 0]);
-        let memory = &document["rows"][2];
+        let memory = &document["comparisons"][0]["rows"][2];
         assert_eq!(
             (&memory["baseline"]["bound"], &memory["change"]["bound"]),
             (&json!("at_least"), &json!("at_most"))
         );
-        assert_eq!(document["rows"][0]["baseline"].get("bound"), None, "what is exact says nothing");
+        assert_eq!(
+            document["comparisons"][0]["rows"][0]["baseline"].get("bound"),
+            None,
+            "what is exact says nothing"
+        );
         let mut neither = bounded();
         neither.rows[2].change.bound = None;
         assert_eq!(complaints(&self::document(&neither)), [""; 0]);
-        assert_eq!(self::document(&neither)["rows"][2]["change"]["bound"], Value::Null);
+        assert_eq!(self::document(&neither)["comparisons"][0]["rows"][2]["change"]["bound"], Value::Null);
     }
 
     #[test]
     fn a_guard_that_is_not_judged_is_told_and_valid() {
         let document = document(&unguarded());
         assert_eq!(complaints(&document), [""; 0]);
-        let time = &document["rows"][1];
+        let time = &document["comparisons"][0]["rows"][1];
         assert_eq!((&time["guards"], &document["verdict"]), (&json!(true), &json!("inconclusive")));
         assert!(time["not_judged"].is_string() && time.get("decision").is_none());
     }
@@ -132,20 +151,22 @@ mod tests {
             complaints(&document).len()
         };
         for (pointer, value) in [
-            ("/schema", json!("alumet.comparison/2")),
+            ("/schema", json!("alumet.comparison/1")),
             ("/verdict", json!("maybe")),
-            ("/design/kind", json!("stored")),
-            ("/rows/0/provenance", json!("guessed")),
-            ("/rows/0/decision/p_worse", json!(1.5)),
-            ("/rows/0/decision/change", json!(-1.5)),
-            ("/rows/0/decision/interval/low", Value::Null),
-            ("/rows/0/baseline/n", json!(0)),
-            ("/rows/2/not_judged", json!("")),
+            ("/versions/0/name", json!(1)),
+            ("/versions/1/quantities/0/n", json!(0)),
+            ("/comparisons/0/design/kind", json!("stored")),
+            ("/comparisons/0/rows/0/provenance", json!("guessed")),
+            ("/comparisons/0/rows/0/decision/p_worse", json!(1.5)),
+            ("/comparisons/0/rows/0/decision/change", json!(-1.5)),
+            ("/comparisons/0/rows/0/decision/interval/low", Value::Null),
+            ("/comparisons/0/rows/0/baseline/n", json!(0)),
+            ("/comparisons/0/rows/2/not_judged", json!("")),
         ] {
             assert!(changed(pointer, value) > 0, "{pointer}");
         }
         let mut both = whole.clone();
-        both["rows"][0]["not_judged"] = json!("why");
+        both["comparisons"][0]["rows"][0]["not_judged"] = json!("why");
         assert!(!complaints(&both).is_empty());
         let mut unknown = whole.clone();
         unknown["surprise"] = json!(1);

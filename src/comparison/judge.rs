@@ -1,14 +1,18 @@
-//! From the runs of two versions to what may be said of them.
+//! From the runs of versions to what may be said of them.
+
+use std::collections::BTreeMap;
 
 use alumet::Missing;
 
 use super::column::{Column, columns};
-use super::remarks::{remarks, why};
+use super::remarks::{remarks, told_apart, why};
+use super::versions::{Version, Versions, worst};
 use super::{Comparison, Design, Ended, Judged, Row, Side};
 use crate::exit::Failure;
 use crate::fingerprint::Fingerprint;
 use crate::quantity::{Quantity, Unfit};
-use crate::repeat::readings::Way;
+use crate::repeat::peculiarities::{others as others_of, spread};
+use crate::repeat::readings::{Meantime, Way};
 use crate::repeat::table;
 use crate::statistics::decision::{Decision, Verdict};
 use crate::statistics::gate::{self, Metrics, Rule};
@@ -28,9 +32,11 @@ pub struct Gates {
 const GUARD: Quantity = Quantity::Time;
 
 impl Gates {
-    /// How many quantities decide and stand guard, if all that is to is measured.
-    pub fn metrics(&self) -> Metrics {
-        Metrics { deciding: self.named.len().max(1), guards: usize::from(self.named.is_empty()) }
+    /// How many quantities decide and stand guard, of so many versions that are compared to the first, if all that is to
+    /// is measured.
+    pub fn metrics(&self, comparisons: usize) -> Metrics {
+        let (deciding, guards) = (self.named.len().max(1), usize::from(self.named.is_empty()));
+        Metrics { deciding: comparisons * deciding, guards: comparisons * guards }
     }
 
     pub fn threshold(&self, quantity: &Quantity) -> f64 {
@@ -49,80 +55,160 @@ pub struct Circumstances<'a> {
     pub missing: &'a [Missing],
 }
 
-/// Compares two versions at this error rate.
+/// A version that is to be compared, and what is known besides its runs.
+#[derive(Debug, Clone)]
+pub struct Other<'a> {
+    pub side: &'a Side,
+    pub circumstances: Circumstances<'a>,
+}
+
+/// Compares versions to the first at this error rate, which is that of all of them together.
 ///
 /// # Errors
 /// There is nothing valid to compare.
 pub fn compare(
     baseline: &Side,
-    change: &Side,
+    others: &[Other<'_>],
     gates: &Gates,
     alpha: f64,
-    circumstances: Circumstances<'_>,
-) -> Result<Comparison, Failure> {
-    nothing_left_behind([baseline, change])?;
-    let is_stored = matches!(circumstances.design, Design::Stored { .. });
+) -> Result<Versions, Failure> {
     let whole = rule(gates.threshold, alpha)?;
-    let columns = columns(baseline, change, whole, gates.metrics(), is_stored);
-    let deciding = deciding(&columns, [baseline, change], gates, is_stored, circumstances.missing)?;
-    let mut rows = Vec::new();
-    for column in &columns {
-        let rule = rule(gates.threshold(&column.quantity), alpha)?;
-        let decides = deciding.contains(&column.quantity);
-        rows.extend(column.row(rule, is_stored, decides)?);
+    let metrics = gates.metrics(others.len());
+    let mut all = Vec::new();
+    for Other { side: change, circumstances } in others {
+        nothing_left_behind([baseline, change])?;
+        let is_stored = !circumstances.design.is_paired();
+        let columns = columns(baseline, change, whole, metrics, is_stored);
+        let deciding = deciding(&columns, [baseline, change], gates, is_stored, circumstances.missing)?;
+        let mut rows = Vec::new();
+        for column in &columns {
+            let rule = rule(gates.threshold(&column.quantity), alpha)?;
+            let decides = deciding.contains(&column.quantity);
+            rows.extend(column.row(rule, is_stored, decides)?);
+        }
+        for row in rows.iter_mut().filter(|row| gates.named.is_empty() && !row.decides) {
+            row.guards = row.quantity == GUARD;
+        }
+        all.push((columns, rows));
     }
-    for row in rows.iter_mut().filter(|row| gates.named.is_empty() && !row.decides) {
-        row.guards = row.quantity == GUARD;
+    let error = whole.error_of(correct(whole, all.iter_mut().map(|(_, rows)| rows)));
+    let mut meantime = Meantime::default();
+    let sides = std::iter::once(baseline).chain(others.iter().map(|other| other.side));
+    sides.clone().for_each(|side| meantime += side.runs.meantime);
+    let mut comparisons = Vec::new();
+    for (other, (columns, rows)) in others.iter().zip(all) {
+        let Other { side: change, circumstances } = other;
+        let mut comparison = Comparison {
+            baseline: baseline.title.clone(),
+            change: change.title.clone(),
+            design: circumstances.design.clone(),
+            ended: circumstances.ended,
+            host: circumstances.host.clone(),
+            rows,
+            verdict: Verdict::Inconclusive,
+            needed: None,
+            remarks: Vec::new(),
+        };
+        comparison.decide();
+        let decisions: Vec<Decision> = comparison.deciding().filter_map(Row::decision).collect();
+        comparison.needed = match circumstances.design {
+            _ if decisions.iter().all(|decision| decision.is_possible(error)) => None,
+            Design::Stored { baseline_runs, .. } => Some(whole.fewest_runs(baseline_runs, metrics)),
+            Design::Interleaved { .. } | Design::InBlocks { .. } => Some(whole.fewest_pairs(metrics)),
+        };
+        comparison.remarks = remarks(&comparison, &columns, gates, circumstances.missing);
+        comparison.remarks.extend(others_of(&meantime));
+        let titles = told_apart(&comparison);
+        for (side, title) in [baseline, change].into_iter().zip(&titles) {
+            comparison.remarks.extend(spread(&side.runs).map(|spread| format!("{title}: {spread}")));
+        }
+        for (side, title) in
+            [baseline, change].into_iter().zip(&titles).filter(|(side, _)| side.accepted_failures > 0)
+        {
+            let accepted = table::accepted(side.accepted_failures, side.runs.len());
+            comparison.remarks.push(format!("{title}: {accepted}"));
+        }
+        comparisons.push(comparison);
     }
-    let of = |rows: &[Row], is_it: fn(&Row) -> bool| -> Vec<Decision> {
-        rows.iter().filter(|row| is_it(row)).filter_map(Row::decision).collect()
-    };
-    let (mut decisions, mut guards) = (of(&rows, |row| row.decides), of(&rows, |row| row.guards));
-    whole.correct(&mut decisions.iter_mut().collect::<Vec<_>>(), &mut guards.iter_mut().collect::<Vec<_>>());
-    let of = |decisions: &[Decision]| decisions.iter().map(|one| one.verdict).collect::<Vec<_>>();
-    let mut verdict = gate::verdict(&of(&decisions), &of(&guards));
-    // Where nobody saw whether it got worse, nothing passes.
-    let is_open = rows.iter().any(|row| (row.decides || row.guards) && row.decision().is_none());
-    if is_open && verdict == Verdict::Pass {
-        verdict = Verdict::Inconclusive;
+    let host = others.first().map(|other| other.circumstances.host.clone()).unwrap_or_default();
+    let verdict = Some(worst(&comparisons));
+    Ok(Versions { host, all: sides.map(Version::of).collect(), comparisons, verdict })
+}
+
+/// Puts versions side by side whose runs were made one after the other, and judges nothing: what drifts looks like a
+/// difference, as between sessions, so no smaller one is called so than between these.
+///
+/// # Errors
+/// Something of one version is no number.
+pub fn side_by_side(sides: &[Side], host: Fingerprint) -> Result<Versions, Failure> {
+    let rule = Rule::default();
+    let mut comparisons = Vec::new();
+    let others = sides.get(1..).unwrap_or_default();
+    for change in others {
+        let baseline = &sides[0];
+        let metrics = Metrics { deciding: others.len(), guards: 0 };
+        let columns = columns(baseline, change, rule, metrics, true);
+        let rows = columns.iter().map(|column| column.row(rule, true, false));
+        comparisons.push(Comparison {
+            baseline: baseline.title.clone(),
+            change: change.title.clone(),
+            design: Design::InBlocks { runs: baseline.runs.len().min(change.runs.len()) },
+            ended: Ended::Complete,
+            host: host.clone(),
+            rows: rows.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect(),
+            verdict: Verdict::Inconclusive,
+            needed: None,
+            remarks: Vec::new(),
+        });
     }
-    if circumstances.ended == Ended::Interrupted {
-        verdict = Verdict::Inconclusive;
-        decisions.iter_mut().chain(&mut guards).for_each(|decision| decision.verdict = verdict);
+    correct(rule, comparisons.iter_mut().map(|comparison| &mut comparison.rows));
+    Ok(Versions { host, all: sides.iter().map(Version::of).collect(), comparisons, verdict: None })
+}
+
+/// Judges the rows of all versions anew: those on which verdicts rest as one family, and of whatever else is shown those of
+/// each quantity. Returns how many the former are.
+fn correct<'r>(rule: Rule, versions: impl Iterator<Item = &'r mut Vec<Row>>) -> Metrics {
+    let (mut deciding, mut guards) = (Vec::new(), Vec::new());
+    let mut others: BTreeMap<&Quantity, Vec<&mut Decision>> = BTreeMap::new();
+    for Row { quantity, judged, decides, guards: guards_it, .. } in versions.flatten() {
+        let Judged::Decision(decision) = judged else { continue };
+        match (*decides, *guards_it) {
+            (true, _) => deciding.push(decision),
+            (false, true) => guards.push(decision),
+            (false, false) => others.entry(quantity).or_default().push(decision),
+        }
     }
-    let metrics = Metrics { deciding: decisions.len(), guards: guards.len() };
-    let error = whole.error_of(metrics);
-    let needed = match circumstances.design {
-        _ if decisions.iter().all(|decision| decision.is_possible(error)) => None,
-        Design::Interleaved { .. } => Some(whole.fewest_pairs(gates.metrics())),
-        Design::Stored { baseline_runs, .. } => Some(whole.fewest_runs(baseline_runs, gates.metrics())),
-    };
-    let mut put = |is_it: fn(&Row) -> bool, decisions: Vec<Decision>| {
-        let judged = rows.iter_mut().filter(|row| is_it(row) && row.decision().is_some());
-        judged
-            .map(|row| &mut row.judged)
-            .zip(decisions)
-            .for_each(|(judged, decision)| *judged = Judged::Decision(decision));
-    };
-    put(|row| row.decides, decisions);
-    put(|row| row.guards, guards);
-    let mut comparison = Comparison {
-        baseline: baseline.title.clone(),
-        change: change.title.clone(),
-        design: circumstances.design,
-        ended: circumstances.ended,
-        host: circumstances.host,
-        rows,
-        verdict,
-        needed,
-        remarks: Vec::new(),
-    };
-    comparison.remarks = remarks(&comparison, &columns, gates, circumstances.missing);
-    for side in [baseline, change].into_iter().filter(|side| side.accepted_failures > 0) {
-        let accepted = table::accepted(side.accepted_failures, side.runs.len());
-        comparison.remarks.push(format!("{}: {accepted}", side.title));
+    rule.correct(&mut deciding, &mut guards);
+    others.into_values().for_each(|mut family| rule.correct(&mut family, &mut []));
+    Metrics { deciding: deciding.len(), guards: guards.len() }
+}
+
+impl Comparison {
+    /// The verdict that the rows deserve.
+    fn decide(&mut self) {
+        if self.ended == Ended::Interrupted {
+            for row in self.rows.iter_mut().filter(|row| row.decides || row.guards) {
+                if let Judged::Decision(decision) = &mut row.judged {
+                    decision.verdict = Verdict::Inconclusive;
+                }
+            }
+            return;
+        }
+        let of = |is_it: fn(&Row) -> bool| -> Vec<Verdict> {
+            self.rows
+                .iter()
+                .filter(|row| is_it(row))
+                .filter_map(Row::decision)
+                .map(|one| one.verdict)
+                .collect()
+        };
+        self.verdict = gate::verdict(&of(|row| row.decides), &of(|row| row.guards));
+        // Where nobody saw whether it got worse, nothing passes.
+        let is_open = self.rows.iter().any(|row| (row.decides || row.guards) && row.decision().is_none());
+        if is_open && self.verdict == Verdict::Pass {
+            self.verdict = Verdict::Inconclusive;
+        }
     }
-    Ok(comparison)
 }
 
 impl Row {
@@ -268,6 +354,17 @@ mod tests {
         Gates { named: Vec::new(), threshold: 0.02, require_measured: false }
     }
 
+    fn one(
+        a: &Side,
+        b: &Side,
+        gates: &Gates,
+        circumstances: Circumstances<'_>,
+    ) -> Result<Comparison, Failure> {
+        let mut versions = compare(a, &[Other { side: b, circumstances }], gates, 0.05)?;
+        assert_eq!(versions.verdict, Some(versions.comparisons[0].verdict));
+        Ok(versions.comparisons.remove(0))
+    }
+
     fn judged(a: &Side, b: &Side, gates: &Gates) -> Result<Comparison, Failure> {
         let missing = [Missing {
             plugin: "rapl".into(),
@@ -275,9 +372,10 @@ mod tests {
             reason: "no RAPL here".into(),
             ..Missing::default()
         }];
-        let design = Design::Interleaved { pairs: 10, warmups: 1, adaptive: false };
+        let design = Design::Interleaved { versions: 2, pairs: 10, warmups: 1, adaptive: false };
         let ended = Ended::Complete;
-        compare(a, b, gates, 0.05, Circumstances { design, ended, host: host(), missing: &missing })
+        let circumstances = Circumstances { design, ended, host: host(), missing: &missing };
+        one(a, b, gates, circumstances)
     }
 
     fn measured(energy: f64, cpu: f64) -> impl Fn(f64) -> Vec<(Quantity, Reading)> {
@@ -402,7 +500,7 @@ mod tests {
     fn judged_stored(a: &Side, b: &Side, gates: &Gates) -> Result<Comparison, Failure> {
         let design = Design::Stored { baseline_runs: 10, runs: 10 };
         let circumstances = Circumstances { design, ended: Ended::Complete, host: host(), missing: &[] };
-        compare(a, b, gates, 0.05, circumstances)
+        one(a, b, gates, circumstances)
     }
 
     #[test]

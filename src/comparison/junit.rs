@@ -8,19 +8,22 @@
 //! Writing it takes an escape for five characters and the removal of those that XML 1.0 has no way to write; no crate
 //! does both without a clock or a generator of identifiers in tow.
 
+use super::versions::{Known, Version, Versions};
 use super::{Comparison, Described, Row, words};
-use crate::quantity::Quantity;
+use crate::quantity::{Quantity, marked};
 use crate::statistics::decision::Verdict;
 use crate::units::GLUE;
 
-/// The document. What cannot be told is skipped, or fails if that is wanted.
-pub fn render(comparison: &Comparison, inconclusive_fails: bool) -> String {
-    let cases: Vec<Case> = comparison
-        .rows
-        .iter()
-        .filter(|row| row.decides || row.guards)
-        .map(|row| Case::of(comparison, row, inconclusive_fails))
-        .collect();
+/// The document. What cannot be told is skipped, or fails if that is wanted. Of runs that nobody judged there is a test case
+/// for each version, which passes.
+pub fn render(versions: &Versions, inconclusive_fails: bool) -> String {
+    let judged = versions.comparisons.iter().filter(|_| versions.verdict.is_some()).flat_map(|comparison| {
+        let rows = comparison.rows.iter().filter(|row| row.decides || row.guards);
+        rows.map(|row| Case::of(comparison, row, inconclusive_fails))
+    });
+    let shown =
+        versions.all.iter().filter(|_| versions.verdict.is_none()).map(|one| Case::shown(one, versions));
+    let cases: Vec<Case> = judged.chain(shown).collect();
     let number = |outcome| cases.iter().filter(|case| case.outcome == outcome).count();
     let counts = format!(
         "name=\"alumet\" tests=\"{}\" failures=\"{}\" errors=\"0\"",
@@ -28,14 +31,13 @@ pub fn render(comparison: &Comparison, inconclusive_fails: bool) -> String {
         number(Outcome::Failed)
     );
     let skipped = number(Outcome::Skipped);
-    let time = comparison.rows.iter().find(|row| row.quantity == Quantity::Time);
-    let time = time.map(|row| row.change.numbers.mean);
-    let of_all = attribute_of_time(time.map(|time| time * cases.len() as f64));
+    let of_all = cases.iter().map(|case| case.time).sum::<Option<f64>>().filter(|_| !cases.is_empty());
+    let of_all = attribute_of_time(of_all);
     let mut text = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {counts}{of_all}>\n  \
          <testsuite {counts} skipped=\"{skipped}\"{of_all}>\n"
     );
-    cases.iter().for_each(|case| text.push_str(&case.element(&comparison.change, time)));
+    cases.iter().for_each(|case| text.push_str(&case.element()));
     text.push_str("  </testsuite>\n</testsuites>\n");
     text
 }
@@ -48,9 +50,13 @@ enum Outcome {
 }
 
 struct Case {
+    /// The version.
+    class: String,
     name: String,
     outcome: Outcome,
     verdict: Verdict,
+    /// How long a run takes, in seconds.
+    time: Option<f64>,
     /// Why it fails or is skipped.
     message: String,
     /// All the numbers.
@@ -70,15 +76,39 @@ impl Case {
         let advice = words::advice(comparison).filter(|_| verdict == Verdict::Inconclusive);
         let message: Vec<_> = std::iter::once(reason).chain(advice).collect();
         Self {
+            class: words::plain(&comparison.change),
             name: words::plain(row.quantity.name()),
             outcome,
             verdict,
+            time: comparison
+                .rows
+                .iter()
+                .find(|row| row.quantity == Quantity::Time)
+                .map(|row| row.change.numbers.mean),
             message: plain(&message.join("; ")),
             output: plain(&output(comparison, row)),
         }
     }
 
-    fn element(&self, class: &str, time: Option<f64>) -> String {
+    /// The runs of a version, which nobody judged.
+    fn shown(version: &Version, versions: &Versions) -> Self {
+        let quantity = |known: &Known| {
+            let value = known.quantity.in_words(known.described.numbers.median);
+            format!("{}: {}", known.quantity, marked(&known.provenance, known.described.bound, &value))
+        };
+        let lines = version.quantities.iter().map(quantity).chain([words::machine(&versions.host)]);
+        Self {
+            class: words::plain(&version.command),
+            name: words::plain(&version.name),
+            outcome: Outcome::Passed,
+            verdict: Verdict::Pass,
+            time: version.quantity(&Quantity::Time).map(|time| time.described.numbers.mean),
+            message: String::new(),
+            output: plain(&lines.collect::<Vec<_>>().join("\n")),
+        }
+    }
+
+    fn element(&self) -> String {
         let (message, output) = (attribute(&self.message), escaped(&self.output));
         let kind = words::verdict(self.verdict);
         let outcome = match self.outcome {
@@ -91,9 +121,9 @@ impl Case {
         format!(
             "    <testcase classname=\"{}\" name=\"{}\"{}>\n{outcome}      <system-out>{output}</system-out>\n    \
              </testcase>\n",
-            attribute(&words::plain(class)),
+            attribute(&self.class),
             attribute(&self.name),
-            attribute_of_time(time)
+            attribute_of_time(self.time)
         )
     }
 }
@@ -162,8 +192,12 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::Ended;
-    use super::super::samples::{HOSTILE, comparison, several, slower, unguarded};
+    use super::super::samples::{HOSTILE, comparison, several, slower, three, unguarded, versions};
     use super::*;
+
+    fn junit(comparison: &Comparison, inconclusive_fails: bool) -> String {
+        render(&versions(vec![comparison.clone()]), inconclusive_fails)
+    }
 
     #[test]
     fn a_regression_is_a_failure_with_its_numbers() {
@@ -188,20 +222,20 @@ attributed by m
 10 pairs in ABBA order, 1 warm-up each
 AMD EPYC 9254, Linux 6.8, governor performance
 Energy of ./new --fast: far from the others, and kept: run 4";
-        assert_eq!(render(&comparison(Verdict::Regression), false), expected.replace("NUMBERS", numbers));
+        assert_eq!(junit(&comparison(Verdict::Regression), false), expected.replace("NUMBERS", numbers));
     }
 
     #[test]
     fn a_guard_is_a_test_case_that_fails_if_it_is_worse_and_passes_unless_it_is_shown_to_be() {
-        let text = render(&slower(0.002), false);
+        let text = junit(&slower(0.002), false);
         assert!(text.contains("tests=\"2\" failures=\"1\" errors=\"0\" skipped=\"0\""), "{text}");
         let failure = "name=\"time\" time=\"4.001000\">\n      <failure type=\"REGRESSION\" message=\"time is 40.0 % higher, beyond doubt more";
         assert!(text.contains(failure), "{text}");
-        let doubtful = render(&slower(0.08), false);
+        let doubtful = junit(&slower(0.08), false);
         assert!(doubtful.contains("failures=\"0\" errors=\"0\" skipped=\"1\""), "{doubtful}");
         let mut quiet = comparison(Verdict::Pass);
         quiet.rows[1].guards = true;
-        let text = render(&quiet, true);
+        let text = junit(&quiet, true);
         assert!(text.contains("tests=\"2\" failures=\"0\" errors=\"0\" skipped=\"0\""), "{text}");
         assert!(text.contains("time is not shown to be more than 2 % higher"), "{text}");
     }
@@ -209,12 +243,12 @@ Energy of ./new --fast: far from the others, and kept: run 4";
     #[test]
     fn what_cannot_be_told_is_skipped_or_fails_as_wanted() {
         let unclear = comparison(Verdict::Inconclusive);
-        let skipped = render(&unclear, false);
+        let skipped = junit(&unclear, false);
         let message = "message=\"energy changed by +0.9 % [−1.1, +2.9], which neither shows nor excludes more than \
                        2 %; about 80 pairs, a quieter machine or a wider threshold would tell\"";
         assert!(skipped.contains("tests=\"1\" failures=\"0\" errors=\"0\" skipped=\"1\""), "{skipped}");
         assert!(skipped.contains(&format!("<skipped {message}/>")), "{skipped}");
-        let failed = render(&unclear, true);
+        let failed = junit(&unclear, true);
         assert!(failed.contains("tests=\"1\" failures=\"1\" errors=\"0\" skipped=\"0\""), "{failed}");
         assert!(failed.contains(&format!("<failure type=\"INCONCLUSIVE\" {message}>")), "{failed}");
     }
@@ -222,23 +256,23 @@ Energy of ./new --fast: far from the others, and kept: run 4";
     #[test]
     fn what_could_decide_nothing_fails_whatever_is_wanted() {
         let interrupted = Comparison { ended: Ended::Interrupted, ..comparison(Verdict::Inconclusive) };
-        let text = render(&interrupted, false);
+        let text = junit(&interrupted, false);
         let message = "message=\"interrupted after 10 pairs, which is no verdict\"";
         assert!(text.contains(&format!("<failure type=\"INCONCLUSIVE\" {message}>")), "{text}");
         let few = Comparison { needed: Some(11), ..comparison(Verdict::Inconclusive) };
-        let text = render(&few, false);
+        let text = junit(&few, false);
         assert!(text.contains("<failure") && text.contains("at least 11 pairs are needed"), "{text}");
     }
 
     #[test]
     fn each_metric_that_decides_is_a_case_and_no_other() {
-        let text = render(&several(), true);
+        let text = junit(&several(), true);
         let names = text.lines().filter_map(|line| line.split(" name=\"").nth(1)?.split('"').next());
         assert_eq!(names.skip(2).collect::<Vec<_>>(), ["energy", "cpu"]);
         assert!(text.contains("tests=\"2\" failures=\"1\""), "{text}");
-        let pass = render(&comparison(Verdict::Pass), true);
+        let pass = junit(&comparison(Verdict::Pass), true);
         assert!(!pass.contains("<failure") && !pass.contains("<skipped"), "{pass}");
-        let none = render(&Comparison { rows: Vec::new(), ..several() }, true);
+        let none = junit(&Comparison { rows: Vec::new(), ..several() }, true);
         assert!(
             none.contains("<testsuite name=\"alumet\" tests=\"0\"") && !none.contains("<testcase"),
             "{none}"
@@ -258,7 +292,7 @@ Energy of ./new --fast: far from the others, and kept: run 4";
             }
         };
         for comparison in [several(), unguarded(), comparison(Verdict::Pass), slower(0.002)] {
-            let text = render(&comparison, false);
+            let text = junit(&comparison, false);
             let tags = text.split('<').skip(2).filter(|tag| !tag.starts_with('/'));
             for tag in tags.map(|tag| tag.split('>').next().unwrap()) {
                 let (element, attributes) = tag.split_once(' ').unwrap_or((tag, ""));
@@ -285,13 +319,13 @@ Energy of ./new --fast: far from the others, and kept: run 4";
 
     #[test]
     fn a_guard_that_cannot_stand_is_skipped_with_its_reason_or_fails() {
-        let skipped = render(&unguarded(), false);
+        let skipped = junit(&unguarded(), false);
         assert!(skipped.contains("tests=\"2\" failures=\"0\" errors=\"0\" skipped=\"1\""), "{skipped}");
         assert!(
             skipped.contains("<skipped message=\"time stands no guard: it is at most so much"),
             "{skipped}"
         );
-        assert!(render(&unguarded(), true).contains("failures=\"1\""));
+        assert!(junit(&unguarded(), true).contains("failures=\"1\""));
     }
 
     #[test]
@@ -299,10 +333,26 @@ Energy of ./new --fast: far from the others, and kept: run 4";
         let mut hostile = comparison(Verdict::Regression);
         (hostile.baseline, hostile.change) = (HOSTILE.into(), HOSTILE.into());
         hostile.rows[0].quantity = Quantity::Event("a\"<b>".into());
-        let text = render(&hostile, false);
+        let text = junit(&hostile, false);
         let class = "classname=\"sh -c &apos;&lt;b&gt;|`x` ::error::\u{fffd}[31m]]&gt;&amp;&quot;%,*_@me #1\u{fffd}\
                      &apos;\" name=\"a&quot;&lt;b&gt;\"";
         assert!(text.contains(class), "{text}");
         assert!(!text.contains("<b>") && !text.contains("]]>") && !text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
+    fn every_version_has_its_cases_and_runs_that_nobody_judged_pass() {
+        let text = render(&three(), false);
+        // New: energy. Beta: CPU, and time on guard.
+        assert!(text.contains("tests=\"3\" failures=\"2\""), "{text}");
+        for case in ["classname=\"new\" name=\"energy\"", "classname=\"beta\" name=\"time\""] {
+            assert!(text.contains(&format!("{case}>\n      <failure")), "{case}: {text}");
+        }
+        let text = render(&Versions { verdict: None, ..three() }, true);
+        assert!(text.contains("tests=\"3\" failures=\"0\" errors=\"0\" skipped=\"0\""), "{text}");
+        assert!(
+            text.contains("<testcase classname=\"old\" name=\"old\">\n      <system-out>energy: 11.3 J\n"),
+            "{text}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! The table for a comment in a pull request: GitHub Flavored Markdown, which GitLab reads as well.
+//! A gate's table for a comment in a pull request: GitHub Flavored Markdown, which GitLab reads as well.
 //!
 //! Text that is not ours is written with numeric character references: what they stand for is never taken as markup
 //! (GitHub Flavored Markdown Spec, 6.2 "Entity and numeric character references").
@@ -59,7 +59,7 @@ fn line(row: &Row) -> String {
 }
 
 /// A title as code. Not between backticks, within which nothing can be escaped.
-fn code(title: &str) -> String {
+pub fn code(title: &str) -> String {
     let cut: String = title.chars().take(TITLE).collect();
     let more = if cut.len() < title.len() { "…" } else { "" };
     format!("<code>{}{more}</code>", escaped(&words::plain(&cut)))
@@ -67,7 +67,7 @@ fn code(title: &str) -> String {
 
 /// Outside of code, `@name` would be a mention and `#1` a reference, which are found after markup has been resolved: an
 /// empty comment parts them.
-fn prose(text: &str) -> String {
+pub fn prose(text: &str) -> String {
     escaped(text).replace("&#64;", "&#64;<!-- -->").replace("&#35;", "&#35;<!-- -->")
 }
 

@@ -1,26 +1,32 @@
-//! Two versions of a program against each other: what their runs came to, and what may be said of it.
+//! Versions of a program: what their runs came to, and what may be said of each against the first.
 //!
 //! [`settle`] reads the arguments; [`interleave`] runs versions in turn and [`stored`] reads runs that were kept, as
-//! [`session`] says; [`judge`] makes a [`Comparison`] of two [`Side`]s, quantity by quantity ([`column`]), with
-//! [`remarks`]. Everything that a person or a pipeline reads is made from one: [`table`] for the terminal, [`markdown`] for
-//! a pull request, [`junit`], [`github`] and [`openmetrics`] for pipelines, [`json`] for programs, all in the same
-//! [`words`]; [`written`] puts it where it belongs.
+//! [`session`] says; [`judge`] makes of [`Side`]s [`Versions`](versions::Versions), which hold a [`Comparison`] of each to the
+//! first, quantity by quantity ([`column`]), with [`remarks`]. Everything that a person or a pipeline reads is made from
+//! these. `compare` speaks a person's words ([`grid`]): [`overview`] for the terminal, [`sheet`] for a pull request. `check` has those of
+//! a gate: [`table`] and [`markdown`]. [`junit`], [`github`] and [`openmetrics`] are for pipelines, [`json`] and [`csv`] for
+//! programs; all in the same [`words`]. [`written`] puts it where it belongs.
 
 mod column;
+pub mod csv;
 pub mod github;
+mod grid;
 pub mod interleave;
 pub mod json;
 pub mod judge;
 pub mod junit;
 pub mod markdown;
 pub mod openmetrics;
+pub mod overview;
 pub mod remarks;
 #[cfg(test)]
 mod samples;
 pub mod session;
 pub mod settle;
+pub mod sheet;
 pub mod stored;
 pub mod table;
+pub mod versions;
 mod words;
 pub mod written;
 
@@ -28,6 +34,7 @@ use alumet::Bound;
 use serde::Serialize;
 
 use crate::fingerprint::Fingerprint;
+use crate::profile::Parameters;
 use crate::quantity::{Quantity, is_exact};
 use crate::repeat::readings::Readings;
 use crate::statistics::decision::Verdict;
@@ -37,8 +44,12 @@ use crate::statistics::interval::Interval;
 /// One version with its runs.
 #[derive(Debug, Clone, Default)]
 pub struct Side {
-    /// The command as it was typed, or the name of the profile.
+    /// What it is called: by its name, else by its command or profile.
     pub title: String,
+    /// The command as it was typed, or the name of the profile.
+    pub command: String,
+    /// What was put in the places of names in the command.
+    pub parameters: Parameters,
     pub runs: Readings,
     /// In how many stored runs processes lived on; where runs are made, the first such ends them.
     pub left_behind: usize,
@@ -50,8 +61,9 @@ pub struct Side {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Design {
-    /// Runs of both versions in turn (A B, B A, ...), so that what drifts hits both.
+    /// Runs of all versions in turn (A B, B A, ...), so that what drifts hits them alike.
     Interleaved {
+        versions: usize,
         pairs: usize,
         warmups: usize,
         /// Whether the runs ended as soon as there was a verdict.
@@ -59,14 +71,21 @@ pub enum Design {
     },
     /// Runs of now, or of a second file, against those in a file.
     Stored { baseline_runs: usize, runs: usize },
+    /// All runs of one version, then all of the next, as of the values of a parameter: nobody judges them.
+    InBlocks { runs: usize },
 }
 
 impl Design {
+    /// Whether runs belong together because they were made next to each other.
+    pub fn is_paired(&self) -> bool {
+        matches!(self, Self::Interleaved { .. })
+    }
+
     /// How many pairs, or runs of now, and what they are called.
     pub fn size(&self) -> (usize, &'static str) {
         match self {
             Self::Interleaved { pairs, .. } => (*pairs, "pairs"),
-            Self::Stored { runs, .. } => (*runs, "runs"),
+            Self::Stored { runs, .. } | Self::InBlocks { runs } => (*runs, "runs"),
         }
     }
 }
@@ -93,16 +112,17 @@ pub enum Ended {
     Interrupted,
 }
 
-/// The result.
+/// One version against the first.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
-    /// A.
+    /// What A is called.
     pub baseline: String,
-    /// B.
+    /// What B is called.
     pub change: String,
     pub design: Design,
     pub ended: Ended,
     /// The machine that it was found on.
+    #[serde(skip)]
     pub host: Fingerprint,
     /// Every quantity that both have, the usual order.
     pub rows: Vec<Row>,

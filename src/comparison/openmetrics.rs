@@ -5,24 +5,42 @@
 
 use alumet::Bound;
 
-use super::{Comparison, Judged, Row, words};
+use super::versions::{Version, Versions};
+use super::{Judged, Row, words};
 use crate::quantity::Quantity;
 use crate::statistics::decision::Verdict;
 
 /// The text.
-pub fn render(comparison: &Comparison) -> String {
+pub fn render(versions: &Versions) -> String {
     let mut families: Vec<Family> = Vec::new();
-    for row in &comparison.rows {
-        for family in of_row(comparison, row) {
-            // Two events may have the same name here; a family must be in one piece.
-            match families.iter_mut().find(|known| known.name == family.name) {
-                Some(known) => known.samples.extend(family.samples),
-                None => families.push(family),
-            }
+    let mut add = |family: Family| match families.iter_mut().find(|known| known.name == family.name) {
+        // Two events may have the same name here, and each version has its own numbers; a family must be in one piece.
+        Some(known) => known.samples.extend(family.samples),
+        None => families.push(family),
+    };
+    for quantity in versions.quantities() {
+        versions.all.iter().enumerate().for_each(|(place, _)| {
+            means(versions, place, quantity).into_iter().for_each(&mut add);
+        });
+        for (comparison, version) in versions.comparisons.iter().zip(&versions.all[1..]) {
+            let row = comparison.rows.iter().find(|row| row.quantity == *quantity);
+            row.and_then(|row| ratio(version, row)).into_iter().for_each(&mut add);
         }
     }
-    families.push(verdict(comparison));
+    if versions.verdict.is_some() {
+        let judged = versions.comparisons.iter().zip(&versions.all[1..]);
+        judged.map(|(comparison, version)| verdict(comparison.verdict, version)).for_each(&mut add);
+    }
     families.iter().map(Family::text).chain(["# EOF\n".to_owned()]).collect()
+}
+
+/// What a version is called by the others: `baseline`, `change`, and of more `change 2`.
+fn role(place: usize) -> String {
+    match place {
+        0 => "baseline".into(),
+        1 => "change".into(),
+        more => format!("change {more}"),
+    }
 }
 
 struct Family {
@@ -49,53 +67,72 @@ impl Family {
     }
 }
 
-/// The two means, and their ratio where it was judged.
-fn of_row(comparison: &Comparison, row: &Row) -> Vec<Family> {
-    let (base, unit) = named(&row.quantity);
-    let event = match &row.quantity {
+fn joined(parts: &[&str]) -> String {
+    parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("_")
+}
+
+/// The labels of a version.
+fn of_version(version: &Version) -> String {
+    let name = (version.name != version.command).then(|| format!(",{}", labels(&[("name", &version.name)])));
+    let parameters = version
+        .parameters
+        .iter()
+        .map(|(name, value)| format!(",{}", labels(&[(&format!("parameter_{}", valid(name)), value)])));
+    labels(&[("command", &version.command)]) + &name.into_iter().chain(parameters).collect::<String>()
+}
+
+/// The label of an event, whose name is not wholly in that of the family.
+fn event(quantity: &Quantity) -> String {
+    match quantity {
         Quantity::Event(name) => labels(&[("event", name)]) + ",",
         _ => String::new(),
+    }
+}
+
+/// The mean of a version.
+fn means(versions: &Versions, place: usize, quantity: &Quantity) -> Option<Family> {
+    let version = &versions.all[place];
+    let known = version.quantity(quantity)?;
+    // What was compared may be fewer runs than there are.
+    let comparison = versions.comparisons.get(place.saturating_sub(1));
+    let row = comparison.and_then(|one| one.rows.iter().find(|row| row.quantity == *quantity));
+    let described = row.map_or(&known.described, |row| if place == 0 { &row.baseline } else { &row.change });
+    let (base, unit) = named(quantity);
+    let bound = match described.bound {
+        Some(Bound::Exact) => String::new(),
+        Some(bound) => format!(",{}", labels(&[("bound", bound.as_str())])),
+        None => format!(",{}", labels(&[("bound", "neither")])),
     };
-    let provenance = labels(&[("provenance", &row.provenance)]);
-    let sides =
-        [("baseline", &comparison.baseline, &row.baseline), ("change", &comparison.change, &row.change)];
-    let samples = sides.map(|(version, title, side)| {
-        let bound = match side.bound {
-            Some(Bound::Exact) => String::new(),
-            Some(bound) => format!(",{}", labels(&[("bound", bound.as_str())])),
-            None => format!(",{}", labels(&[("bound", "neither")])),
-        };
-        let unjudged = match &row.judged {
-            Judged::NotJudged(why) => format!(",{}", labels(&[("not_judged", why)])),
-            Judged::Decision(_) => String::new(),
-        };
-        let labels = labels(&[("version", version), ("command", title)]);
-        (format!("{event}{labels},{provenance}{bound}{unjudged}"), side.numbers.mean)
-    });
-    let name =
-        |parts: &[&str]| parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("_");
-    let noun = words::noun(&row.quantity);
-    let means = Family {
-        name: name(&["alumet", &base, unit]),
+    let unjudged = match row.map(|row| &row.judged) {
+        Some(Judged::NotJudged(why)) => format!(",{}", labels(&[("not_judged", why)])),
+        _ => String::new(),
+    };
+    let provenance = row.map_or(&known.provenance, |row| &row.provenance);
+    let (role, provenance) = (labels(&[("version", &role(place))]), labels(&[("provenance", provenance)]));
+    let sample = format!("{}{role},{},{provenance}{bound}{unjudged}", event(quantity), of_version(version));
+    Some(Family {
+        name: joined(&["alumet", &base, unit]),
         unit,
-        help: format!("{noun}, mean of the runs of a version."),
-        samples: samples.into(),
-    };
-    let ratio = row.decision().map(|decision| {
-        let labels = labels(&[("command", &comparison.change)]);
-        Family {
-            name: name(&["alumet", &base, "change", "ratio"]),
-            unit: "ratio",
-            help: format!("{noun}, change over baseline; 1 is no change."),
-            samples: vec![(format!("{event}{labels},{provenance}"), 1.0 + decision.change)],
-        }
-    });
-    std::iter::once(means).chain(ratio).collect()
+        help: format!("{}, mean of the runs of a version.", words::noun(quantity)),
+        samples: vec![(sample, described.numbers.mean)],
+    })
+}
+
+/// The ratio of a version to the first, where it was judged.
+fn ratio(version: &Version, row: &Row) -> Option<Family> {
+    let decision = row.decision()?;
+    let labels = format!("{},{}", of_version(version), labels(&[("provenance", &row.provenance)]));
+    Some(Family {
+        name: joined(&["alumet", &named(&row.quantity).0, "change", "ratio"]),
+        unit: "ratio",
+        help: format!("{}, change over baseline; 1 is no change.", words::noun(&row.quantity)),
+        samples: vec![(format!("{}{labels}", event(&row.quantity)), 1.0 + decision.change)],
+    })
 }
 
 /// A number for each verdict, so that a change of it shows: 0 pass, 1 inconclusive, 2 regression.
-fn verdict(comparison: &Comparison) -> Family {
-    let value = match comparison.verdict {
+fn verdict(verdict: Verdict, version: &Version) -> Family {
+    let value = match verdict {
         Verdict::Pass => 0.0,
         Verdict::Inconclusive => 1.0,
         Verdict::Regression => 2.0,
@@ -104,7 +141,7 @@ fn verdict(comparison: &Comparison) -> Family {
         name: "alumet_verdict".into(),
         unit: "",
         help: "0 pass, 1 inconclusive, 2 regression.".into(),
-        samples: vec![(labels(&[("command", &comparison.change)]), value)],
+        samples: vec![(of_version(version), value)],
     }
 }
 
@@ -121,13 +158,16 @@ fn named(quantity: &Quantity) -> (String, &'static str) {
     let name = match quantity {
         Quantity::Gpu => "gpu_energy".into(),
         Quantity::Cpu => "cpu_time".into(),
-        Quantity::Event(name) => {
-            let valid = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
-            format!("event_{}", name.chars().map(valid).collect::<String>())
-        }
+        Quantity::Event(name) => format!("event_{}", valid(name)),
         other => other.name().to_owned(),
     };
     (name, unit)
+}
+
+/// A name of which no reader of the format takes offence.
+fn valid(name: &str) -> String {
+    let valid = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+    name.chars().map(valid).collect()
 }
 
 fn labels(labels: &[(&str, &str)]) -> String {
@@ -144,12 +184,17 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{HOSTILE, bounded, comparison, row, unclear};
+    use super::super::samples::{HOSTILE, bounded, comparison, row, three, unclear, versions};
     use super::*;
+    use crate::comparison::Comparison;
+
+    fn metrics(comparison: &Comparison) -> String {
+        render(&versions(vec![comparison.clone()]))
+    }
 
     #[test]
     fn a_bound_and_why_nothing_is_judged_are_labels() {
-        let text = render(&bounded());
+        let text = metrics(&bounded());
         let why = "not_judged=\"it is at least so much: between two samples nobody sees it\"";
         for (version, bound) in [("baseline", "at least"), ("change", "at most")] {
             let line =
@@ -178,7 +223,7 @@ alumet_energy_change_ratio{command="./new --fast",provenance="attributed"} 1.069
 alumet_verdict{command="./new --fast"} 2
 # EOF
 "##;
-        assert_eq!(render(&one), expected);
+        assert_eq!(metrics(&one), expected);
     }
 
     #[test]
@@ -192,7 +237,7 @@ alumet_verdict{command="./new --fast"} 2
             event("task-clock"),
             event("energy"),
         ];
-        let text = render(&events);
+        let text = metrics(&events);
         let families: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         assert_eq!(
             families,
@@ -201,10 +246,10 @@ alumet_verdict{command="./new --fast"} 2
                 "alumet_event_cache_misses_change_ratio gauge",
                 "alumet_event_cpu_event_0x3c_ gauge",
                 "alumet_event_cpu_event_0x3c__change_ratio gauge",
-                "alumet_event_task_clock_seconds gauge",
-                "alumet_event_task_clock_change_ratio gauge",
                 "alumet_event_energy gauge",
                 "alumet_event_energy_change_ratio gauge",
+                "alumet_event_task_clock_seconds gauge",
+                "alumet_event_task_clock_change_ratio gauge",
                 "alumet_verdict gauge",
             ]
         );
@@ -218,10 +263,10 @@ alumet_verdict{command="./new --fast"} 2
 
     #[test]
     fn what_was_not_judged_has_means_and_no_ratio() {
-        let text = render(&comparison(Verdict::Pass));
+        let text = metrics(&comparison(Verdict::Pass));
         assert!(text.contains("alumet_memory_bytes{version=\"change\""), "{text}");
         assert!(!text.contains("alumet_memory_change_ratio"), "{text}");
-        let empty = render(&Comparison { rows: Vec::new(), ..comparison(Verdict::Inconclusive) });
+        let empty = metrics(&Comparison { rows: Vec::new(), ..comparison(Verdict::Inconclusive) });
         assert!(
             empty.starts_with("# TYPE alumet_verdict gauge\n") && empty.ends_with(" 1\n# EOF\n"),
             "{empty}"
@@ -234,6 +279,30 @@ alumet_verdict{command="./new --fast"} 2
         hostile.rows.clear();
         hostile.change = format!("{HOSTILE} \\");
         let line = r#"alumet_verdict{command="sh -c '<b>|`x` ::error::�[31m]]>&\"%,*_@me _1�' \\"} 0"#;
-        assert!(render(&hostile).ends_with(&format!("\n{line}\n# EOF\n")), "{}", render(&hostile));
+        assert!(metrics(&hostile).ends_with(&format!("\n{line}\n# EOF\n")), "{}", metrics(&hostile));
+    }
+
+    #[test]
+    fn each_of_several_versions_has_its_own_labels_and_a_family_is_in_one_piece() {
+        let mut several = three();
+        several.all[2].name = "n = 2".into();
+        several.all[2].parameters.insert("n-x".into(), "2".into());
+        let text = render(&several);
+        assert_eq!(text.matches("# TYPE alumet_time_seconds gauge").count(), 1, "{text}");
+        for version in [
+            "version=\"baseline\",command=\"old\"",
+            "version=\"change\",command=\"new\"",
+            "version=\"change 2\",command=\"beta\",name=\"n = 2\",parameter_n_x=\"2\"",
+        ] {
+            assert!(text.contains(&format!("alumet_time_seconds{{{version},")), "{version}: {text}");
+        }
+        assert!(text.contains("alumet_verdict{command=\"new\"} 2\n"), "{text}");
+        assert!(
+            text.contains("alumet_time_change_ratio{command=\"beta\",name=\"n = 2\",parameter_n_x=\"2\","),
+            "{text}"
+        );
+        // Of what nobody judged there is no verdict.
+        let unjudged = Versions { verdict: None, ..three() };
+        assert!(!render(&unjudged).contains("alumet_verdict"));
     }
 }

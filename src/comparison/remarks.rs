@@ -52,7 +52,7 @@ fn is_gpu_energy(what: &str) -> bool {
 }
 
 /// What both versions are called, so that they can be told apart.
-fn sides(comparison: &Comparison) -> [String; 2] {
+pub fn told_apart(comparison: &Comparison) -> [String; 2] {
     let titles = [&comparison.baseline, &comparison.change];
     match titles[0] == titles[1] {
         true => [format!("{} (baseline)", titles[0]), format!("{} (again)", titles[1])],
@@ -98,14 +98,15 @@ pub fn remarks(
             ));
         }
     }
+    let titles = told_apart(comparison);
     for row in comparison.deciding() {
         if row.decision().is_some_and(|decision| decision.change < -0.5) {
-            let label = row.quantity.label();
-            remarks
-                .push(format!("{label} is less than half of what it was: does it still do the same work?"));
+            let (label, [then, now]) = (row.quantity.label(), &titles);
+            remarks.push(format!(
+                "{label} of {now} is less than half of that of {then}: does it do the same work?"
+            ));
         }
     }
-    let titles = sides(comparison);
     for column in columns {
         let is_it = |row: &&Row| row.quantity == column.quantity && (row.decides || row.guards);
         let Some(row) = comparison.rows.iter().find(is_it) else { continue };
@@ -210,8 +211,8 @@ mod tests {
     #[test]
     fn versions_of_the_same_name_are_told_apart() {
         let mut comparison = comparison(Verdict::Pass);
-        assert_eq!(sides(&comparison), ["./old --fast", "./new --fast"]);
+        assert_eq!(told_apart(&comparison), ["./old --fast", "./new --fast"]);
         comparison.change.clone_from(&comparison.baseline);
-        assert_eq!(sides(&comparison), ["./old --fast (baseline)", "./old --fast (again)"]);
+        assert_eq!(told_apart(&comparison), ["./old --fast (baseline)", "./old --fast (again)"]);
     }
 }

@@ -2,8 +2,10 @@
 
 use alumet::Bound;
 
+use super::versions::{Known, Version, Versions, worst};
 use super::{Comparison, Described, Design, Ended, Judged, Row};
 use crate::fingerprint::Fingerprint;
+use crate::profile::Parameters;
 use crate::quantity::Quantity;
 use crate::statistics::decision::{Decision, Finding, Verdict};
 use crate::statistics::describe::describe;
@@ -84,7 +86,7 @@ pub fn comparison(verdict: Verdict) -> Comparison {
     Comparison {
         baseline: "./old --fast".into(),
         change: "./new --fast".into(),
-        design: Design::Interleaved { pairs: 10, warmups: 1, adaptive: false },
+        design: Design::Interleaved { versions: 2, pairs: 10, warmups: 1, adaptive: false },
         ended: Ended::Complete,
         host: Fingerprint {
             cpu_model: Some("AMD EPYC 9254".into()),
@@ -148,6 +150,40 @@ pub fn unguarded() -> Comparison {
     comparison.verdict = Verdict::Inconclusive;
     comparison.remarks.clear();
     comparison
+}
+
+/// Versions whose comparisons are these.
+pub fn versions(comparisons: Vec<Comparison>) -> Versions {
+    let version = |name: &str, comparison: &Comparison, of: fn(&Row) -> Described| {
+        let known = |row: &Row| Known {
+            quantity: row.quantity.clone(),
+            unit: row.unit,
+            provenance: row.provenance.clone(),
+            method: row.method.clone(),
+            described: of(row),
+        };
+        let quantities = comparison.rows.iter().map(known).collect();
+        Version { name: name.into(), command: name.into(), parameters: Parameters::new(), quantities }
+    };
+    let first = &comparisons[0];
+    let mut all = vec![version(&first.baseline, first, |row| row.baseline)];
+    all.extend(comparisons.iter().map(|one| version(&one.change, one, |row| row.change)));
+    Versions { host: first.host.clone(), all, verdict: Some(worst(&comparisons)), comparisons }
+}
+
+/// Three: the second costs more energy, the third takes longer.
+pub fn three() -> Versions {
+    let (mut new, mut beta) = (comparison(Verdict::Regression), slower(0.002));
+    for (comparison, name) in [(&mut new, "new"), (&mut beta, "beta")] {
+        (comparison.baseline, comparison.change) = ("old".into(), name.into());
+        comparison.design = Design::Interleaved { versions: 3, pairs: 10, warmups: 1, adaptive: false };
+        comparison.remarks.clear();
+    }
+    let cpu = row(Quantity::Cpu, Judged::Decision(same()));
+    new.rows.insert(2, cpu);
+    let energy = row(Quantity::Energy, Judged::Decision(unclear()));
+    beta.rows.insert(0, energy);
+    versions(vec![new, beta])
 }
 
 /// A title that attacks every format.

@@ -2,15 +2,16 @@
 
 use std::ffi::OsString;
 
-use alumet::Command;
 use alumet::target::Inherited;
+use alumet::{Command, Missing};
 use anyhow::Context;
 
 use super::interleave::{self, Interleaved};
-use super::judge::{Circumstances, compare};
+use super::judge::{Circumstances, Other, compare};
 use super::settle::Settled;
 use super::stored::{Stored, same_machine};
-use super::{Comparison, Design, Ended, Side};
+use super::versions::Versions;
+use super::{Design, Ended, Side};
 use crate::cli::{Comparing, Launching, Outputs, Repeating, Settings};
 use crate::command::exec::events;
 use crate::config::Config;
@@ -18,7 +19,9 @@ use crate::exit::{FAILED, Failure, Status};
 use crate::files::Claims;
 use crate::fingerprint::Fingerprint;
 use crate::measure::Measurement;
+use crate::profile::Parameters;
 use crate::repeat::auxiliary;
+use crate::repeat::parameters::{fill, filled};
 use crate::repeat::series::{self, Stop};
 use crate::repeat::{Runner, Session, Streams};
 use crate::signals::Signals;
@@ -38,17 +41,42 @@ pub struct Bench<'a> {
     pub claims: Claims,
 }
 
-/// A version to be run: how it was typed.
+/// A version to be run.
+pub struct Asked {
+    /// What it is to be called.
+    pub name: Option<String>,
+    pub typed: Typed,
+    /// What is put in the places of names in it.
+    pub parameters: Parameters,
+}
+
+/// How it was typed.
+#[derive(Clone)]
 pub enum Typed {
     Line(OsString),
     Words(Vec<OsString>),
 }
 
-impl Typed {
-    fn text(&self) -> String {
-        match self {
-            Self::Line(line) => line.to_string_lossy().into_owned(),
-            Self::Words(words) => words.join(&OsString::from(" ")).to_string_lossy().into_owned(),
+impl Asked {
+    /// Without a name of its own.
+    pub fn plain(typed: Typed) -> Self {
+        Self { name: None, typed, parameters: Parameters::new() }
+    }
+
+    /// The command with its parameters.
+    fn typed(&self) -> Typed {
+        let filled = |word: &OsString| filled(word, &self.parameters);
+        match &self.typed {
+            Typed::Line(line) => Typed::Line(filled(line)),
+            Typed::Words(words) => Typed::Words(words.iter().map(filled).collect()),
+        }
+    }
+
+    /// The command with its parameters, as it was typed.
+    pub fn text(&self) -> String {
+        match self.typed() {
+            Typed::Line(line) => line.to_string_lossy().into_owned(),
+            Typed::Words(words) => words.join(&OsString::from(" ")).to_string_lossy().into_owned(),
         }
     }
 }
@@ -57,30 +85,31 @@ impl Bench<'_> {
     /// Runs all versions in turn, and compares each to the first.
     pub async fn interleaved(
         &self,
-        versions: &[Typed],
+        versions: &[Asked],
         settings: &Settings,
         inherited: &Inherited,
-    ) -> Result<(Vec<Comparison>, Option<Status>), Failure> {
+    ) -> Result<(Versions, Option<Status>), Failure> {
         let settled = &self.settled;
         settled.check_pairs()?;
         let outputs = self.comparing.outputs();
         let mut measurement = self.measurement(settings, &outputs)?;
         let signals = Signals::new().context("cannot watch for signals")?;
         let commands =
-            versions.iter().map(|typed| self.command(typed, inherited)).collect::<Result<Vec<_>, _>>()?;
+            versions.iter().map(|asked| self.command(asked, inherited)).collect::<Result<Vec<_>, _>>()?;
         self.claim(&mut measurement, &commands)?;
         let session = self.session(&signals, inherited, &outputs)?;
         let runners =
-            versions.iter().zip(commands).map(|(typed, command)| self.runner(typed, command, &session));
+            versions.iter().zip(commands).map(|(asked, command)| self.runner(asked, command, &session));
         let runners = runners.collect::<Result<Vec<_>, _>>()?;
         measurement.measure_idle(&signals).await?;
         let looks = sequential::Plan::new(settled.rule, settled.pairs)
             .map_err(|invalid| Failure::usage(invalid.to_string()))?;
         let host = Fingerprint::of(&measurement.config.host());
-        let judge = |runs: &Interleaved, alpha: f64, ended: Ended| -> Result<Vec<Comparison>, Failure> {
+        let judge = |runs: &Interleaved, alpha: f64, ended: Ended| -> Result<Versions, Failure> {
             let circumstances = Circumstances {
                 ended,
                 design: Design::Interleaved {
+                    versions: runs.sides.len(),
                     pairs: runs.pairs(),
                     warmups: settled.warmups,
                     adaptive: settled.adaptive,
@@ -88,10 +117,13 @@ impl Bench<'_> {
                 host: host.clone(),
                 missing: &runs.missing,
             };
-            let others = runs.sides[1..].iter();
-            others
-                .map(|side| compare(&runs.sides[0], side, &settled.gates, alpha, circumstances.clone()))
-                .collect()
+            let other = |side| Other { side, circumstances: circumstances.clone() };
+            compare(
+                &runs.sides[0],
+                &runs.sides[1..].iter().map(other).collect::<Vec<_>>(),
+                &settled.gates,
+                alpha,
+            )
         };
         let is_decided = |runs: &Interleaved| -> Result<bool, Failure> {
             // What cannot be compared at all need not be run ten times.
@@ -102,16 +134,19 @@ impl Bench<'_> {
                 return Ok(runs.pairs() >= settled.pairs);
             }
             looks.is_over(runs.pairs(), |rule| {
-                let comparisons = judge(runs, rule.alpha(), Ended::Complete)?;
-                let is_open = comparisons.iter().any(|one| one.verdict == Verdict::Inconclusive);
+                let versions = judge(runs, rule.alpha(), Ended::Complete)?;
+                let is_open = versions.comparisons.iter().any(|one| one.verdict == Verdict::Inconclusive);
                 Ok(if is_open { Verdict::Inconclusive } else { Verdict::Pass })
             })
         };
         let plan =
             interleave::Plan { warmups: settled.warmups, pairs: settled.pairs, max_time: settled.max_time };
         let runs = interleave::make(&runners, plan, &measurement, is_decided).await;
-        let cleaned = self.clean_up(&session).await;
-        let runs = runs?;
+        let cleaned = self.clean_up(versions, &session).await;
+        let mut runs = runs?;
+        for (side, asked) in runs.sides.iter_mut().zip(versions) {
+            (side.command, side.parameters) = (asked.text(), asked.parameters.clone());
+        }
         let ended = Self::stopped(&session, &runs.stopped, runs.pairs())?.or(cleaned?);
         let pairs = runs.pairs();
         if pairs == 0 {
@@ -130,19 +165,19 @@ impl Bench<'_> {
             None if pairs < settled.pairs => Ended::Decided,
             None => Ended::Complete,
         };
-        let mut comparisons = judge(&runs, alpha, how)?;
-        comparisons.iter_mut().for_each(|comparison| settled.remark_end(comparison));
-        Ok((comparisons, ended))
+        let mut versions = judge(&runs, alpha, how)?;
+        versions.comparisons.iter_mut().for_each(|comparison| settled.remark_end(comparison));
+        Ok((versions, ended))
     }
 
-    /// Runs one version, and compares it to stored runs of the same machine.
-    pub async fn against(
+    /// Runs one version, to be compared to stored runs of the same machine.
+    pub async fn beside(
         &self,
         baseline: &Stored,
-        version: &Typed,
+        version: &Asked,
         settings: &Settings,
         inherited: &Inherited,
-    ) -> Result<(Comparison, Option<Status>), Failure> {
+    ) -> Result<(Made, Option<Status>), Failure> {
         let outputs = self.comparing.outputs();
         let mut measurement = self.measurement(settings, &outputs)?;
         let host = Fingerprint::of(&measurement.config.host());
@@ -166,34 +201,50 @@ impl Bench<'_> {
             may_leave_work: false,
         };
         let series = series::make(&runner, plan, &measurement, |_| Ok(())).await;
-        let cleaned = self.clean_up(&session).await;
+        let cleaned = self.clean_up(std::slice::from_ref(version), &session).await;
         let series = series?;
         let complete = series.readings.len();
-        let ended = Self::stopped(&session, &series.stopped, complete)?.or(cleaned?);
+        let interrupted = Self::stopped(&session, &series.stopped, complete)?.or(cleaned?);
         if complete == 0 {
-            return Err(Failure { status: ended.unwrap_or(FAILED), message: "no run is complete".into() });
+            return Err(Failure {
+                status: interrupted.unwrap_or(FAILED),
+                message: "no run is complete".into(),
+            });
         }
-        let side = Side {
-            title: runner.title.clone(),
-            runs: series.readings,
-            left_behind: 0,
-            accepted_failures: series.accepted_failures,
-        };
-        let design = Design::Stored { baseline_runs: baseline.side.runs.len(), runs: side.runs.len() };
-        let how = match &series.stopped {
+        let ended = match &series.stopped {
             Some(_) => Ended::Interrupted,
             None if series.is_out_of_time => Ended::OutOfTime,
             None => Ended::Complete,
         };
-        let circumstances = Circumstances { design, ended: how, host, missing: &series.missing };
-        let alpha = self.settled.rule.alpha();
-        let mut comparison = compare(&baseline.side, &side, &self.settled.gates, alpha, circumstances)?;
-        self.settled.remark_end(&mut comparison);
-        let then = baseline.command.join(" ");
-        if then != version.text() {
-            comparison.remarks.push(format!("{} is of another command: {then}", baseline.side.title));
+        let side = Side {
+            title: runner.title.clone(),
+            command: version.text(),
+            runs: series.readings,
+            accepted_failures: series.accepted_failures,
+            ..Side::default()
+        };
+        Ok((Made { side, is_new: true, ended, host, missing: series.missing }, interrupted))
+    }
+
+    /// Compares runs to stored ones.
+    pub fn against(&self, baseline: &Stored, others: &[Made]) -> Result<Versions, Failure> {
+        let baseline_runs = baseline.side.runs.len();
+        let mut all = Vec::new();
+        for Made { side, ended, host, missing, .. } in others {
+            let design = Design::Stored { baseline_runs, runs: side.runs.len() };
+            let circumstances = Circumstances { design, ended: *ended, host: host.clone(), missing };
+            all.push(Other { side, circumstances });
         }
-        Ok((comparison, ended))
+        let alpha = self.settled.rule.alpha();
+        let mut versions = compare(&baseline.side, &all, &self.settled.gates, alpha)?;
+        let then = baseline.command.join(" ");
+        for (comparison, made) in versions.comparisons.iter_mut().zip(others) {
+            self.settled.remark_end(comparison);
+            if made.is_new && then != made.side.command {
+                comparison.remarks.push(format!("{} is of another command: {then}", baseline.side.title));
+            }
+        }
+        Ok(versions)
     }
 
     fn measurement<'o>(&self, settings: &Settings, outputs: &'o Outputs) -> Result<Measurement<'o>, Failure> {
@@ -216,10 +267,10 @@ impl Bench<'_> {
         })
     }
 
-    fn command(&self, typed: &Typed, inherited: &Inherited) -> Result<Command, Failure> {
-        match typed {
-            Typed::Line(line) => self.launching.command_line(line, inherited),
-            Typed::Words(words) => self.launching.command(words, inherited),
+    fn command(&self, asked: &Asked, inherited: &Inherited) -> Result<Command, Failure> {
+        match asked.typed() {
+            Typed::Line(line) => self.launching.command_line(&line, inherited),
+            Typed::Words(words) => self.launching.command(&words, inherited),
         }
     }
 
@@ -235,26 +286,34 @@ impl Bench<'_> {
 
     fn runner<'s>(
         &self,
-        typed: &Typed,
+        asked: &Asked,
         mut command: Command,
         session: &'s Session<'s>,
     ) -> Result<Runner<'s>, Failure> {
-        let title = match typed {
+        let title = match asked.typed() {
             Typed::Line(line) => line.to_string_lossy().into_owned(),
             Typed::Words(_) => command.display(),
         };
         session.streams.give(&mut command)?;
-        Ok(Runner { session, title, command, prepare: self.repeating.prepare.clone() })
+        let prepare = self.repeating.prepare.as_ref().map(|prepare| fill(prepare, &asked.parameters));
+        Ok(Runner { session, title: asked.name.clone().unwrap_or(title), command, prepare })
     }
 
-    /// The status to end with, if that fails: the runs are good all the same.
-    async fn clean_up(&self, session: &Session<'_>) -> Result<Option<Status>, Failure> {
+    /// Once, or for each of the parameters that are in it. The status to end with, if that fails: the runs are good all the
+    /// same.
+    async fn clean_up(&self, versions: &[Asked], session: &Session<'_>) -> Result<Option<Status>, Failure> {
         let Some(cleanup) = &self.repeating.cleanup else { return Ok(None) };
-        let stop = auxiliary::execute("--cleanup", cleanup, session).await?;
-        if let Some(Stop::Broken(_, why)) = &stop {
-            note(why);
+        let mut texts: Vec<String> = versions.iter().map(|asked| fill(cleanup, &asked.parameters)).collect();
+        texts.dedup();
+        let mut status = None;
+        for text in texts {
+            let stop = auxiliary::execute("--cleanup", &text, session).await?;
+            if let Some(Stop::Broken(_, why)) = &stop {
+                note(why);
+            }
+            status = status.or(stop.as_ref().map(Stop::status));
         }
-        Ok(stop.as_ref().map(Stop::status))
+        Ok(status)
     }
 
     /// A failed run is nothing to compare; after an interruption, what is complete is.
@@ -287,13 +346,24 @@ impl Bench<'_> {
     }
 }
 
-/// Two profiles, each from the same machine.
-pub fn profiles(baseline: &Stored, change: &Stored, settled: &Settled) -> Result<Comparison, Failure> {
-    same_machine(&baseline.side.title, &baseline.host, &change.host)?;
-    let design = Design::Stored { baseline_runs: baseline.side.runs.len(), runs: change.side.runs.len() };
-    let (ended, host) = (Ended::Complete, change.host.clone());
-    let circumstances = Circumstances { design, ended, host, missing: &[] };
-    compare(&baseline.side, &change.side, &settled.gates, settled.rule.alpha(), circumstances)
+/// Runs that are to be compared to stored ones.
+pub struct Made {
+    pub side: Side,
+    /// Whether they were made now.
+    is_new: bool,
+    pub ended: Ended,
+    pub host: Fingerprint,
+    pub missing: Vec<Missing>,
+}
+
+impl Made {
+    /// Those of another profile, from the same machine.
+    pub fn stored(baseline: &Stored, change: Stored) -> Result<Self, Failure> {
+        same_machine(&baseline.side.title, &baseline.host, &change.host)?;
+        // What it lacks, nobody has told.
+        let (side, host) = (change.side, change.host);
+        Ok(Self { side, is_new: false, ended: Ended::Complete, host, missing: Vec::new() })
+    }
 }
 
 /// The configuration alone, where nothing is run.

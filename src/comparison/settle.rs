@@ -26,8 +26,10 @@ const FEWEST_ADAPTIVE_PAIRS: usize = 20;
 /// The arguments, resolved.
 pub struct Settled {
     pub gates: Gates,
-    /// With the threshold of what has none of its own, and the error of one comparison.
+    /// With the threshold of what has none of its own, and the error of all comparisons together.
     pub rule: Rule,
+    /// How many versions are compared to the first.
+    pub comparisons: usize,
     pub pairs: usize,
     pub adaptive: bool,
     pub max_time: Option<Duration>,
@@ -87,12 +89,11 @@ impl Comparing {
                 "--require-measured wants energy to decide, and --gate something else",
             ));
         }
-        // Each further version is a further chance to err, and so is each further gate.
-        let alpha = alpha / comparisons.max(1) as f64;
         let rule = Rule::new(threshold, alpha).map_err(|invalid| Failure::usage(invalid.to_string()))?;
         Ok(Settled {
             gates: Gates { named, threshold, require_measured: self.require_measured },
             rule,
+            comparisons,
             pairs,
             adaptive: self.adaptive,
             max_time: max_time.map(|time| time.0),
@@ -147,14 +148,14 @@ impl Comparing {
 impl Settled {
     /// Whether so many pairs can decide anything.
     pub fn check_pairs(&self) -> Result<(), Failure> {
-        self.enough(self.rule.fewest_pairs(self.gates.metrics()), "")
+        self.enough(self.rule.fewest_pairs(self.gates.metrics(self.comparisons)), "")
     }
 
     /// Whether so many runs can, against a profile.
     pub fn check_runs(&self, baseline: &Stored) -> Result<(), Failure> {
         let stored = baseline.side.runs.len();
         let against = format!(" against {stored} runs of {}", baseline.side.title);
-        self.enough(self.rule.fewest_runs(stored, self.gates.metrics()), &against)
+        self.enough(self.rule.fewest_runs(stored, self.gates.metrics(self.comparisons)), &against)
     }
 
     fn enough(&self, least: usize, against: &str) -> Result<(), Failure> {

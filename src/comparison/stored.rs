@@ -65,7 +65,7 @@ pub fn read(path: &Path, events: &[Quantity], ignored: &IgnoreFailure) -> Result
     let file =
         open(path).map_err(|error| fail(format!("cannot be read: {}", alumet::file::reason(&error))))?;
     let quantities = Quantity::USUAL.iter().chain(events).cloned().collect();
-    let side = Side { title: name.clone(), ..Side::default() };
+    let side = Side { title: name.clone(), command: name.clone(), ..Side::default() };
     let mut profile = Profile { quantities, ignored, side, parameters: None, refused: None };
     let mut document = serde_json::Deserializer::from_reader(BufReader::new(file));
     let read = profile.deserialize(&mut document).and_then(|read| document.end().map(|()| read));

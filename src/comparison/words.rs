@@ -4,6 +4,7 @@
 
 use alumet::text::harmless;
 
+use super::versions::Versions;
 use super::{Comparison, Described, Design, Ended, Judged, Row};
 use crate::fingerprint::Fingerprint;
 use crate::quantity::{Quantity, marked};
@@ -131,33 +132,45 @@ pub fn finding(row: &Row) -> String {
         Judged::Decision(decision) => decision,
         Judged::NotJudged(why) => return format!("not judged: {}", plain(why)),
     };
-    match (decision.finding, decision.verdict) {
-        (Finding::Worse, _) => "worse".into(),
-        (Finding::Better, _) => "better".into(),
-        (Finding::Same, _) => format!("no difference over {}", threshold(decision.threshold)),
-        (Finding::Unclear, Verdict::Pass) => format!("not worse by {}", threshold(decision.threshold)),
-        (Finding::Unclear, _) => "cannot tell".into(),
+    match decision.finding {
+        Finding::Worse => "worse".into(),
+        Finding::Better => "better".into(),
+        Finding::Same => format!("no difference over {}", threshold(decision.threshold)),
+        Finding::Unclear if is_not_worse(row, decision) => {
+            format!("not worse by {}", threshold(decision.threshold))
+        }
+        Finding::Unclear => "cannot tell".into(),
     }
 }
 
 /// `10 pairs in ABBA order, 1 warm-up each`.
 pub fn design(comparison: &Comparison) -> String {
+    designed(&comparison.design, comparison.ended)
+}
+
+/// The same of any number of versions: of more than two there are `rounds in balanced order`.
+pub fn designed(design: &Design, ended: Ended) -> String {
     let of = |n: usize, one: &str, many: &str| format!("{n}{GLUE}{}", if n == 1 { one } else { many });
-    let ended = match (comparison.ended, &comparison.design) {
+    let ended = match (ended, design) {
         (Ended::Complete, Design::Interleaved { adaptive: true, .. }) => " (the most that were allowed)",
         (Ended::Complete, _) => "",
         (Ended::Decided, _) => " (no more were needed)",
         (Ended::OutOfTime, _) => " (then the time was up)",
         (Ended::Interrupted, _) => " (then interrupted)",
     };
-    match comparison.design {
-        Design::Interleaved { pairs, warmups, .. } => {
+    match *design {
+        Design::Interleaved { versions, pairs, warmups, .. } => {
             let warmups = match warmups {
                 0 => "no warm-up".into(),
                 n => format!("{} each", of(n, "warm-up", "warm-ups")),
             };
-            format!("{} in ABBA order{ended}, {warmups}", of(pairs, "pair", "pairs"))
+            let rounds = match versions {
+                2 => format!("{} in ABBA order", of(pairs, "pair", "pairs")),
+                _ => format!("{} in balanced order", of(pairs, "round", "rounds")),
+            };
+            format!("{rounds}{ended}, {warmups}")
         }
+        Design::InBlocks { runs } => format!("{} of each, one after the other", of(runs, "run", "runs")),
         Design::Stored { baseline_runs, runs } => {
             format!("{}{ended} against {} of another session", of(runs, "run", "runs"), baseline_runs)
         }
@@ -179,7 +192,7 @@ pub fn deciding(comparison: &Comparison) -> String {
 pub fn test(comparison: &Comparison) -> String {
     let name = match comparison.design {
         Design::Interleaved { .. } => "Wilcoxon signed-rank",
-        Design::Stored { .. } => "Wilcoxon rank-sum",
+        Design::Stored { .. } | Design::InBlocks { .. } => "Wilcoxon rank-sum",
     };
     let judged: Vec<_> =
         comparison.speaking().filter_map(|row| Some((row, p_of(&row.decision()?, row.guards)))).collect();
@@ -228,27 +241,64 @@ pub fn machine(host: &Fingerprint) -> String {
 /// Both titles with their beginnings; with their ends where the beginnings are the same; from where they differ on where
 /// the ends are, too.
 pub fn titles(comparison: &Comparison, room: usize) -> [String; 2] {
-    told_apart([&comparison.baseline, &comparison.change], room)
+    let [a, b] = [&comparison.baseline, &comparison.change];
+    let mut both = told_apart(&[a, b], room).into_iter();
+    [both.next().unwrap_or_default(), both.next().unwrap_or_default()]
 }
 
-fn told_apart(titles: [&str; 2], room: usize) -> [String; 2] {
-    let plain = titles.map(plain);
+/// The names of all versions, likewise. What is called like another one has a number.
+pub fn names(versions: &Versions, room: usize) -> Vec<String> {
+    let mut names = told_apart(&versions.all.iter().map(|version| &*version.name).collect::<Vec<_>>(), room);
+    for at in 1..names.len() {
+        let before = names[..at].iter().filter(|name| **name == names[at]).count();
+        if before > 0 {
+            let number = format!("{GLUE}({})", before + 1);
+            names[at] = shortened(&names[at], room.saturating_sub(number.chars().count())) + &number;
+        }
+    }
+    names
+}
+
+fn told_apart(titles: &[&str], room: usize) -> Vec<String> {
+    let plain: Vec<String> = titles.iter().map(|title| plain(title)).collect();
     let reversed = |text: &str| text.chars().rev().collect::<String>();
-    let common = plain[0].chars().zip(plain[1].chars()).take_while(|(a, b)| a == b).count();
+    let first = plain.first().map_or("", String::as_str);
+    let in_common = |title: &String| first.chars().zip(title.chars()).take_while(|(a, b)| a == b).count();
+    let common = plain.iter().skip(1).map(in_common).min().unwrap_or(0);
     let differing = |title: &String| format!("…{}", title.chars().skip(common).collect::<String>());
     let ways: [&dyn Fn(&String) -> String; 3] =
         [&|title| shortened(title, room), &|title| reversed(&shortened(&reversed(title), room)), &|title| {
             shortened(&differing(title), room)
         }];
-    let all = ways.map(|way| plain.each_ref().map(way));
-    let best = all.iter().find(|both| both[0] != both[1]).unwrap_or(&all[0]);
-    best.clone()
+    let all = ways.map(|way| plain.iter().map(way).collect::<Vec<_>>());
+    let are_different = |titles: &&Vec<String>| {
+        let same = |at: usize| titles[..at].contains(&titles[at]);
+        !(1..titles.len()).any(same)
+    };
+    all.iter().find(are_different).unwrap_or(&all[0]).clone()
 }
 
 /// What a person wants to know, in one line: `./new is 1.40x slower than ./old; same CPU`. Of what was not judged, or
 /// cannot be told, it says nothing.
 pub fn answer(comparison: &Comparison) -> Option<String> {
-    let mut said: Vec<String> = Vec::new();
+    let names = match comparison.baseline == comparison.change {
+        true => ["A".to_owned(), "B".to_owned()],
+        false => titles(comparison, SUBJECT),
+    };
+    said(comparison, &names, |_| None)
+}
+
+/// The same with intervals, and by these names: `./new is 1.40x slower than ./old [1.38, 1.42]; same CPU`.
+pub fn sentence(comparison: &Comparison, names: &[String; 2]) -> Option<String> {
+    said(comparison, names, |row| between(&row.quantity, &row.decision()?))
+}
+
+fn said(
+    comparison: &Comparison,
+    [a, b]: &[String; 2],
+    interval: impl Fn(&Row) -> Option<String>,
+) -> Option<String> {
+    let mut said: Vec<(String, Option<String>)> = Vec::new();
     let mut same: Vec<String> = Vec::new();
     // Time first: it is what a person asks for.
     let time_first = |row: &&Row| row.quantity != Quantity::Time;
@@ -257,21 +307,23 @@ pub fn answer(comparison: &Comparison) -> Option<String> {
     for row in rows {
         let Some(decision) = row.decision() else { continue };
         match decision.finding {
-            Finding::Worse | Finding::Better => said.push(by_how_much(&row.quantity, &decision)),
+            Finding::Worse | Finding::Better => {
+                said.push((by_how_much(&row.quantity, &decision), interval(row)));
+            }
             Finding::Same => same.push(short(&row.quantity)),
             Finding::Unclear => {}
         }
     }
-    let [a, b] = match comparison.baseline == comparison.change {
-        true => ["A".to_owned(), "B".to_owned()],
-        false => titles(comparison, SUBJECT),
-    };
     let same = (!same.is_empty()).then(|| format!("same {}", listed(&same)));
+    let between =
+        |interval: &Option<String>| interval.as_ref().map(|it| format!(" {it}")).unwrap_or_default();
     match (said.split_first(), same) {
-        (Some((first, rest)), same) => {
-            let rest = rest.iter().map(|part| part.trim_start_matches("uses ").to_owned());
+        (Some(((first, sure), rest)), same) => {
+            let rest = rest
+                .iter()
+                .map(|(part, sure)| format!("{}{}", part.trim_start_matches("uses "), between(sure)));
             let more: String = rest.chain(same).map(|part| format!("; {part}")).collect();
-            Some(format!("{b} {first} than {a}{more}"))
+            Some(format!("{b} {first} than {a}{}{more}", between(sure)))
         }
         (None, Some(same)) => Some(format!("{b} against {a}: {same}")),
         (None, None) => None,
@@ -281,13 +333,19 @@ pub fn answer(comparison: &Comparison) -> Option<String> {
 /// Longer titles are cut in a sentence.
 const SUBJECT: usize = 40;
 
+/// A ratio as a factor above 1, or as a share where two decimals would not show it: `1.40x`, `0.7 %`.
+fn times(ratio: f64) -> String {
+    match ratio {
+        r if r < 1.02 => format!("{:.1}{GLUE}%", 100.0 * (r - 1.0)),
+        r if r < 9.995 => format!("{r:.2}x"),
+        r if r < 99.95 => format!("{r:.1}x"),
+        r => format!("{r:.0}x"),
+    }
+}
+
 /// `is 1.40x slower`, `uses 6.9 % more energy`.
 fn by_how_much(quantity: &Quantity, decision: &Decision) -> String {
     let ratio = 1.0 + decision.change;
-    let times = |ratio: f64| {
-        // Two decimals would not show it.
-        if ratio < 1.02 { format!("{:.1}{GLUE}%", 100.0 * (ratio - 1.0)) } else { format!("{ratio:.2}x") }
-    };
     match (quantity, ratio > 1.0) {
         (Quantity::Time, true) => format!("is {} slower", times(ratio)),
         (Quantity::Time, false) => format!("is {} faster", times(1.0 / ratio)),
@@ -297,6 +355,41 @@ fn by_how_much(quantity: &Quantity, decision: &Decision) -> String {
             format!("uses {by} {way} {}", short(quantity))
         }
     }
+}
+
+/// The interval of that, in the same terms: of a time as factors, `[1.38, 1.42]`, else in percent, `[+5.8, +8.1 %]`.
+fn between(quantity: &Quantity, decision: &Decision) -> Option<String> {
+    let by_change = interval(decision)?;
+    let ratio = 1.0 + decision.change;
+    let factor = if ratio > 1.0 { ratio } else { 1.0 / ratio };
+    if *quantity != Quantity::Time || factor < 1.02 {
+        return Some(format!("{}{GLUE}%]", by_change.trim_end_matches(']')));
+    }
+    let [low, high] = [decision.interval.low, decision.interval.high].map(|change| 1.0 + change);
+    let [low, high] = if ratio > 1.0 { [low, high] } else { [1.0 / high, 1.0 / low] };
+    Some(format!("[{low:.2},{GLUE}{high:.2}]"))
+}
+
+/// What a person's table says beside a value: `1.40x slower`, `1.07x worse`, `no difference`. Nothing of what was not
+/// judged.
+pub fn difference(row: &Row) -> Option<String> {
+    let decision = row.decision()?;
+    let ratio = 1.0 + decision.change;
+    let (worse, better) =
+        if row.quantity == Quantity::Time { ("slower", "faster") } else { ("worse", "better") };
+    Some(match decision.finding {
+        Finding::Worse => format!("{} {worse}", times(ratio)),
+        Finding::Better => format!("{} {better}", times(1.0 / ratio)),
+        Finding::Same => "no difference".into(),
+        Finding::Unclear if is_not_worse(row, &decision) => "not worse".into(),
+        Finding::Unclear => format!("unclear ({ratio:.2}x)"),
+    })
+}
+
+/// Whether more than the threshold is ruled out. A guard passes without that.
+fn is_not_worse(row: &Row, decision: &Decision) -> bool {
+    let is_ruled_out = decision.interval.level > 0.5 && decision.interval.high <= decision.threshold;
+    decision.verdict == Verdict::Pass && (!row.guards || is_ruled_out)
 }
 
 /// `CPU`, `memory`.
@@ -396,7 +489,7 @@ pub fn advice(comparison: &Comparison) -> Option<String> {
     let what = match comparison.design {
         Design::Interleaved { .. } => "pairs",
         Design::Stored { .. } if comparison.needed.is_some() => "runs",
-        Design::Stored { .. } => "runs of each",
+        Design::Stored { .. } | Design::InBlocks { .. } => "runs of each",
     };
     if let Some(needed) = comparison.needed {
         return Some(format!("at least {needed}{GLUE}{what} are needed"));
@@ -561,12 +654,12 @@ mod tests {
     #[test]
     fn titles_that_begin_alike_are_told_apart_by_their_ends() {
         let both = ["/build/one/app", "/build/two/app"];
-        assert_eq!(told_apart(both, 8), ["…one/app", "…two/app"]);
-        assert_eq!(told_apart(both, 14), both);
+        assert_eq!(told_apart(&both, 8), ["…one/app", "…two/app"]);
+        assert_eq!(told_apart(&both, 14), both);
         // Or by where they differ, if that is in the middle.
         let middle = ["/build/x/one/release/app", "/build/x/two/release/app"];
-        assert_eq!(told_apart(middle, 9), ["…one/rel…", "…two/rel…"]);
-        assert_eq!(told_apart(["/build/app", "/build/app"], 6), ["/buil…", "/buil…"]);
+        assert_eq!(told_apart(&middle, 9), ["…one/rel…", "…two/rel…"]);
+        assert_eq!(told_apart(&["/build/app", "/build/app"], 6), ["/buil…", "/buil…"]);
     }
 
     #[test]
@@ -637,7 +730,8 @@ mod tests {
     #[test]
     fn the_design_is_said_in_one_line() {
         let of = |design_, verdict| words(design(&Comparison { design: design_, ..comparison(verdict) }));
-        let interleaved = |pairs, warmups, adaptive| Design::Interleaved { pairs, warmups, adaptive };
+        let interleaved =
+            |pairs, warmups, adaptive| Design::Interleaved { versions: 2, pairs, warmups, adaptive };
         assert_eq!(of(interleaved(10, 1, false), Verdict::Pass), "10 pairs in ABBA order, 1 warm-up each");
         assert_eq!(of(interleaved(1, 0, false), Verdict::Inconclusive), "1 pair in ABBA order, no warm-up");
         let ended = |ended| {

@@ -8,6 +8,8 @@ pub enum Kind {
     Comparison,
     /// Markdown.
     Table,
+    /// The same as CSV.
+    Rows,
     /// JUnit XML.
     Verdict,
     /// OpenMetrics.
@@ -27,7 +29,7 @@ impl Kind {
             Self::Series => "series",
             Self::Profile => "the profile",
             Self::Comparison => "the comparison",
-            Self::Table => "the table",
+            Self::Table | Self::Rows => "the table",
             Self::Verdict => "the verdict",
             Self::Metrics => "the metrics",
             Self::Idle => "the idle profile",
@@ -53,6 +55,7 @@ impl Kind {
             Self::Table => {
                 [TABLE, "**PASS**: ", "**REGRESSION**: ", "**INCONCLUSIVE**: "].into_iter().any(begins)
             }
+            Self::Rows => begins("version,command,"),
             Self::Verdict => {
                 begins("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"alumet\"")
             }
@@ -73,11 +76,12 @@ fn is_json_of(schema: &str, beginning: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    const ALL: [Kind; 8] = [
+    const ALL: [Kind; 9] = [
         Kind::Series,
         Kind::Profile,
         Kind::Comparison,
         Kind::Table,
+        Kind::Rows,
         Kind::Verdict,
         Kind::Metrics,
         Kind::Idle,
@@ -95,6 +99,7 @@ mod tests {
             ("{\n  \"schema\": \"alumet.idle/1\",\n", Kind::Idle),
             ("**REGRESSION**: energy is", Kind::Table),
             ("<!-- alumet -->\n", Kind::Table),
+            ("version,command,parameter_n,metric,unit\n", Kind::Rows),
             (
                 "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"alumet\" tests=\"1\"",
                 Kind::Verdict,

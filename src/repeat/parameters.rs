@@ -1,8 +1,8 @@
 //! Values that are put in the place of names in a command, as hyperfine has them: `{NAME}`.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
-use crate::cli::Exec;
+use crate::cli::Varying;
 use crate::exit::Failure;
 use crate::profile::Parameters;
 
@@ -11,44 +11,68 @@ const MOST: usize = 10_000;
 /// Above, a number has not all of its digits.
 const LARGEST: f64 = 1e15;
 
-/// All combinations of the values that were asked for; one, an empty one, without any.
-pub fn combinations(arguments: &Exec) -> Result<Vec<Parameters>, Failure> {
-    let mut all: Vec<(String, Vec<String>)> = Vec::new();
-    for list in arguments.parameter_list.chunks_exact(2) {
-        all.push((list[0].clone(), values(&list[1])));
+impl Varying {
+    /// Whether anything varies.
+    pub fn is_asked(&self) -> bool {
+        !self.parameter_list.is_empty() || !self.parameter_scan.is_empty()
     }
-    for scan in arguments.parameter_scan.chunks_exact(3) {
-        all.push((scan[0].clone(), numbers(&scan[1], &scan[2], &arguments.parameter_step_size)?));
-    }
-    let mut combinations = vec![Parameters::new()];
-    for (name, values) in all {
-        if combinations.iter().any(|known| known.contains_key(&name)) {
-            return Err(Failure::usage(format!("the parameter `{name}` is there twice")));
+
+    /// All combinations of the values that were asked for; one, an empty one, without any. Each is in one of these texts.
+    pub fn combinations<'a>(
+        &self,
+        texts: impl Iterator<Item = &'a OsStr> + Clone,
+    ) -> Result<Vec<Parameters>, Failure> {
+        let combinations = self.all()?;
+        for name in combinations.first().into_iter().flat_map(Parameters::keys) {
+            let place = format!("{{{name}}}");
+            let is_there = |text: &OsStr| {
+                text.as_encoded_bytes().windows(place.len()).any(|part| part == place.as_bytes())
+            };
+            if !texts.clone().any(is_there) {
+                return Err(Failure::usage(format!(
+                    "the parameter `{name}` changes nothing: there is no {place} in the command"
+                )));
+            }
         }
-        let with = |known: &Parameters, value: &String| {
-            let mut parameters = known.clone();
-            parameters.insert(name.clone(), value.clone());
-            parameters
-        };
-        combinations =
-            combinations.iter().flat_map(|known| values.iter().map(|value| with(known, value))).collect();
-        if combinations.len() > MOST {
-            return Err(Failure::usage(format!("more than {MOST} combinations of parameters")));
-        }
+        Ok(combinations)
     }
-    for name in combinations.iter().flat_map(|parameters| parameters.keys()) {
-        let place = format!("{{{name}}}");
-        let is_there =
-            |word: &OsStr| word.as_encoded_bytes().windows(place.len()).any(|part| part == place.as_bytes());
-        if !arguments.command.iter().any(|word| is_there(word))
-            && !arguments.repeating.prepare.as_ref().is_some_and(|prepare| is_there(prepare.as_ref()))
-        {
-            return Err(Failure::usage(format!(
-                "the parameter `{name}` changes nothing: there is no {place} in the command"
-            )));
+
+    fn all(&self) -> Result<Vec<Parameters>, Failure> {
+        let mut all: Vec<(String, Vec<String>)> = Vec::new();
+        for list in self.parameter_list.chunks_exact(2) {
+            all.push((list[0].clone(), values(&list[1])));
         }
+        for scan in self.parameter_scan.chunks_exact(3) {
+            all.push((scan[0].clone(), numbers(&scan[1], &scan[2], &self.parameter_step_size)?));
+        }
+        let mut combinations = vec![Parameters::new()];
+        for (name, values) in all {
+            if combinations.iter().any(|known| known.contains_key(&name)) {
+                return Err(Failure::usage(format!("the parameter `{name}` is there twice")));
+            }
+            let with = |known: &Parameters, value: &String| {
+                let mut parameters = known.clone();
+                parameters.insert(name.clone(), value.clone());
+                parameters
+            };
+            combinations =
+                combinations.iter().flat_map(|known| values.iter().map(|value| with(known, value))).collect();
+            if combinations.len() > MOST {
+                return Err(Failure::usage(format!("more than {MOST} combinations of parameters")));
+            }
+        }
+        Ok(combinations)
     }
-    Ok(combinations)
+}
+
+/// `n = 1, m = 2`.
+pub fn in_words(parameters: &Parameters) -> String {
+    parameters.iter().map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join(", ")
+}
+
+/// A word with the values in the places of their names. What is no text has no names in it.
+pub fn filled(word: &OsString, parameters: &Parameters) -> OsString {
+    word.to_str().map_or_else(|| word.clone(), |text| fill(text, parameters).into())
 }
 
 /// The values of a list: between commas, of which `\,` is none; `\\` is a backslash, and any other stands for itself.

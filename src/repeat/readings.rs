@@ -55,6 +55,15 @@ pub struct Way {
     pub unfit: Option<Unfit>,
 }
 
+impl std::ops::AddAssign for Meantime {
+    fn add_assign(&mut self, other: Self) {
+        self.own += other.own;
+        self.busy += other.busy;
+        self.stolen += other.stolen;
+        self.all += other.all;
+    }
+}
+
 impl Readings {
     /// How many runs there are.
     pub fn len(&self) -> usize {
@@ -154,7 +163,8 @@ impl Way {
     }
 }
 
-fn alike(a: &str, b: &str) -> bool {
+/// Whether two texts differ in numbers alone, if at all.
+pub fn alike(a: &str, b: &str) -> bool {
     a == b || without_numbers(a).eq(without_numbers(b))
 }
 

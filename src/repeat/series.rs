@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::progress::Progress;
-use super::readings::Readings;
+use super::readings::{Readings, alike};
 use super::{Done, Runner};
 use crate::exit::{Failure, Status};
 use crate::measure::Measurement;
@@ -95,7 +95,7 @@ impl Series {
 /// Adds what was missing in one more run. How long a gap was is no reason to say it again.
 pub fn note_missing(known: &mut Vec<Missing>, of_run: Vec<Missing>) {
     for gap in of_run {
-        if !known.iter().any(|other| other.plugin == gap.plugin && other.reason == gap.reason) {
+        if !known.iter().any(|other| other.plugin == gap.plugin && alike(&other.reason, &gap.reason)) {
             known.push(gap);
         }
     }

@@ -3,6 +3,7 @@
 //! Everything about a series is rendered once, when its first point is met; then a row is two copies, a number and a
 //! time. All points of one poll have the same time, which is rendered once too.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
@@ -134,15 +135,18 @@ fn escape_label(text: &str, out: &mut String) {
     }
 }
 
-/// Quotes where CSV needs it (RFC 4180), and puts a `'` before what a spreadsheet would run as a formula (OWASP, CSV
-/// injection).
+/// A text that does nothing to whoever opens the file: without control characters, and with a `'` before what a spreadsheet
+/// would run as a formula (OWASP, CSV injection).
+pub fn guarded(text: &str) -> Cow<'_, str> {
+    let text = harmless(text);
+    if text.starts_with(['=', '+', '-', '@']) { format!("'{text}").into() } else { text }
+}
+
+/// Quotes where CSV needs it (RFC 4180), and guards against formulas.
 fn cells(texts: &[&str]) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
     for text in texts {
-        let text = harmless(text);
-        let formula = text.starts_with(['=', '+', '-', '@']);
-        let guarded = if formula { format!("'{text}") } else { text.into_owned() };
-        writer.write_field(guarded).expect("a vector takes everything");
+        writer.write_field(guarded(text).as_bytes()).expect("a vector takes everything");
     }
     // Ends the record: the line's newline is cut off again, the caller adds its own.
     writer.write_record(None::<&[u8]>).expect("a vector takes everything");
