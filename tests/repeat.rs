@@ -398,6 +398,90 @@ fn shell_syntax_without_a_shell_is_refused_before_anything_runs_and_names_what_h
         .refuses(127, "A=1: not found; `env` in front of it sets a variable");
 }
 
+/// The table at the end, without those of each value.
+fn last_table(done: &Done) -> &str {
+    let at = done.stderr.rfind("\n\n         ").or(done.stderr.rfind("\n\n   ")).unwrap();
+    &done.stderr[at..]
+}
+
+#[test]
+fn a_parameter_ends_in_one_table_over_its_values_with_the_change_against_the_first() {
+    let files = ["--csv", "t.csv", "--markdown", "t.md", "--junit", "t.xml", "--openmetrics", "t.txt"];
+    let words = ["exec", "-r", "6", "-L", "ms", "20,60", "--without", "perf,nvml,estimate,hwmon"];
+    let mut run = Alumet::new([&words[..], &files].concat());
+    run.command.arg(workload()).arg("burn={ms}");
+    let done = run.run().status(0);
+    let table = last_table(&done);
+    assert!(table.contains("  ms = 20 ") && table.contains("  ms = 60 "), "{}", done.stderr);
+    let text = table.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("x worse") && text.contains("6 runs of each, one after the other"), "{table}");
+    let rows = run.rows("t.csv");
+    let cpu = |ms: &str| rows.iter().find(|row| row["parameter_ms"] == ms && row["metric"] == "cpu").unwrap();
+    let change: f64 = cpu("60")["change"].parse().unwrap();
+    assert!((1.5..2.5).contains(&change) && cpu("60")["finding"] == "worse", "{change}");
+    assert_eq!((&*cpu("20")["change"], &*cpu("20")["n"]), ("", "6"));
+    assert!(run.read("t.md").contains("| <code>ms = 60</code> |"), "{}", run.read("t.md"));
+    assert!(run.read("t.xml").contains("tests=\"2\" failures=\"0\""), "{}", run.read("t.xml"));
+    let metrics = run.read("t.txt");
+    assert!(metrics.contains("parameter_ms=\"60\"") && metrics.ends_with("# EOF\n"), "{metrics}");
+    assert!(!metrics.contains("alumet_verdict"), "nobody has judged: {metrics}");
+}
+
+#[test]
+fn repeated_runs_are_written_as_tables_and_a_single_run_is_not() {
+    let mut run = Alumet::new([
+        "exec",
+        "-q",
+        "-r",
+        "3",
+        "--csv",
+        "t.csv",
+        "--junit",
+        "t.xml",
+        "--markdown",
+        "t.md",
+        "true",
+    ]);
+    run.run().status(0);
+    let rows = run.rows("t.csv");
+    let time = rows.iter().find(|row| row["metric"] == "time").unwrap();
+    assert_eq!((&*time["version"], &*time["n"], &*time["finding"]), ("true", "3", ""));
+    assert!(run.read("t.md").contains("| <code>true</code> |") && run.read("t.xml").contains("tests=\"1\""));
+    Alumet::new(["exec", "--csv", "t.csv", "true"])
+        .run()
+        .refuses(2, "are for several runs: say how many with -r");
+    for clash in [["--json", "./t.csv"], ["-o", "t.csv"], ["--markdown", "t.csv"]] {
+        let words = [&["exec", "-r", "2", "--csv", "t.csv"], &clash[..], &["true"]].concat();
+        Alumet::new(words).run().refuses(2, "is named twice");
+    }
+    Alumet::new(["exec", "-q", "-r", "2", "--csv", "/dev/full", "true"])
+        .run()
+        .refuses(125, "cannot write the table to /dev/full");
+}
+
+#[test]
+fn runs_that_vary_say_so() {
+    let mut run = Alumet::new([
+        "exec",
+        "-r",
+        "4",
+        "-P",
+        "n",
+        "1",
+        "1",
+        "sh",
+        "-c",
+        "echo {n} >> log; sleep 0.$(wc -l < log)",
+    ]);
+    let done = run.run().status(0);
+    let time = done.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        time.contains("Time varies by ") && time.contains("from run to run (standard deviation)"),
+        "{}",
+        done.stderr
+    );
+}
+
 #[test]
 fn a_shell_understands_what_a_command_does_not() {
     let mut run = Alumet::new(["exec", "-r", "2", "--show-output", "-S", "sh", "--", "echo a | tr a b"]);

@@ -760,4 +760,51 @@ mod tests {
         assert_eq!(because(&empty), "nothing was judged");
         assert_eq!((deciding(&empty).as_str(), thresholds(&empty).as_str()), ("nothing", "no threshold"));
     }
+
+    #[test]
+    fn a_guard_that_may_be_worse_is_not_called_not_worse_though_it_passes() {
+        let guard = |high: f64| Row {
+            guards: true,
+            ..row(
+                Quantity::Time,
+                Judged::Decision(Decision { verdict: Verdict::Pass, ..decision(-0.05, -0.2, high) }),
+            )
+        };
+        assert_eq!(
+            (&*finding(&guard(0.3)), &*difference(&guard(0.3)).unwrap()),
+            ("cannot tell", "unclear (0.95x)")
+        );
+        let sure = guard(0.01);
+        assert_eq!(
+            (&*finding(&sure).replace(GLUE, " "), &*difference(&sure).unwrap()),
+            ("not worse by 2 %", "not worse")
+        );
+    }
+
+    #[test]
+    fn a_factor_is_always_above_one_and_its_interval_in_the_same_terms() {
+        let of = |quantity: Quantity, change: f64, low: f64, high: f64| {
+            let finding = if change > 0.0 { Finding::Worse } else { Finding::Better };
+            let row = row(quantity, Judged::Decision(Decision { finding, ..decision(change, low, high) }));
+            let comparison = Comparison { rows: vec![row], ..comparison(Verdict::Regression) };
+            let names = ["a".to_owned(), "b".to_owned()];
+            (
+                difference(&comparison.rows[0]).unwrap(),
+                sentence(&comparison, &names).unwrap().replace(GLUE, " "),
+            )
+        };
+        let slower = of(Quantity::Time, 0.4, 0.38, 0.42);
+        assert_eq!((&*slower.0, &*slower.1), ("1.40x slower", "b is 1.40x slower than a [1.38, 1.42]"));
+        let faster = of(Quantity::Time, -0.5, -0.52, -0.48);
+        assert_eq!((&*faster.0, &*faster.1), ("2.00x faster", "b is 2.00x faster than a [1.92, 2.08]"));
+        let many = of(Quantity::Time, 11.0, 10.5, 11.5);
+        assert_eq!(many.0, "12.0x slower");
+        let better = of(Quantity::Energy, -0.2, -0.25, -0.15);
+        assert_eq!(
+            (&*better.0, &*better.1),
+            ("1.25x better", "b uses 20.0 % less energy than a [−25.0, −15.0 %]")
+        );
+        let little = of(Quantity::Instructions, 0.007, 0.006, 0.008);
+        assert_eq!(little.0.replace(GLUE, " "), "0.7 % worse");
+    }
 }

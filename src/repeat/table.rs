@@ -33,7 +33,9 @@ pub fn render(title: &str, parameters: &Parameters, series: &Series, warmups: us
     page.text.push_str(&format!("  {title}{gap}{}\n\n", look.paint(FAINT, &about)));
     let columns = series.readings.columns();
     if !columns.is_empty() {
-        page.text.push_str(&table(&columns));
+        let wide = table(&columns);
+        let has_room = wide.lines().all(|line| textwrap::core::display_width(line) < look.width);
+        page.text.push_str(&if has_room { wide } else { stacked(&columns) });
         page.text.push('\n');
     }
     for column in &columns {
@@ -88,13 +90,21 @@ pub fn accepted(n: usize, of: usize) -> String {
     format!("{n} of {of} runs failed, which --ignore-failure accepts")
 }
 
-fn table(columns: &[&Column]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.add_row(["", "mean ± sd", "median", "min … max", "n", ""]);
-    for column in columns {
+/// A quantity in words.
+struct Cells {
+    label: String,
+    mean: String,
+    median: String,
+    range: String,
+    n: usize,
+    outliers: String,
+}
+
+impl Cells {
+    /// Nothing where sums of the values are no numbers.
+    fn of(column: &Column) -> Option<Self> {
         let Column { quantity, values, ways, .. } = column;
-        let Ok(description) = describe(values) else { continue };
+        let description = describe(values).ok()?;
         let is_estimated = ways.iter().any(|way| way.provenance == "estimated");
         let provenance = if is_estimated { "estimated" } else { "" };
         let words = |value| marked(provenance, column.bound(), &quantity.in_words(value));
@@ -102,14 +112,24 @@ fn table(columns: &[&Column]) -> String {
             Some(stddev) => format!("{} ±{GLUE}{}", words(description.mean), quantity.in_words(stddev)),
             None => words(description.mean),
         };
-        table.add_row([
-            quantity.label().to_owned(),
+        Some(Self {
+            label: quantity.label().to_owned(),
             mean,
-            words(description.median),
-            format!("{} … {}", words(description.min), words(description.max)),
-            description.n.to_string(),
-            flagged(values),
-        ]);
+            median: words(description.median),
+            range: format!("{} … {}", words(description.min), words(description.max)),
+            n: description.n,
+            outliers: flagged(values),
+        })
+    }
+}
+
+fn table(columns: &[&Column]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.add_row(["", "mean ± sd", "median", "min … max", "n", ""]);
+    for cells in columns.iter().filter_map(|column| Cells::of(column)) {
+        let Cells { label, mean, median, range, n, outliers } = cells;
+        table.add_row([label, mean, median, range, n.to_string(), outliers]);
     }
     for (i, column) in table.column_iter_mut().enumerate() {
         let alignment = if i == 4 { CellAlignment::Right } else { CellAlignment::Left };
@@ -117,6 +137,24 @@ fn table(columns: &[&Column]) -> String {
         column.set_constraint(ColumnConstraint::ContentWidth);
     }
     table.lines().map(|line| format!(" {}\n", line.trim_end())).collect()
+}
+
+/// The same below each other, where the table is too wide. How many runs there are stands above, unless some lack it.
+fn stacked(columns: &[&Column]) -> String {
+    let all = columns.iter().map(|column| column.values.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for Cells { label, mean, median, range, n, outliers } in
+        columns.iter().filter_map(|column| Cells::of(column))
+    {
+        text.push_str(&format!("  {label}\n    {mean}\n    median {median}\n    {range}\n"));
+        if n != all {
+            text.push_str(&format!("    of {n} runs\n"));
+        }
+        if !outliers.is_empty() {
+            text.push_str(&format!("    {outliers}\n"));
+        }
+    }
+    text
 }
 
 /// `1 outlier (run 4)`.
@@ -170,6 +208,21 @@ mod tests {
         );
         assert!(lines[5].contains("Time") && !lines[5].contains("outlier"), "{text}");
         assert!(text.contains("energy is attributed: a rule"), "{text}");
+    }
+
+    #[test]
+    fn where_the_table_is_too_wide_the_numbers_are_below_each_other() {
+        let look = Look { width: 40, colours: false };
+        let text = render(
+            "./bench --with many --options",
+            &Parameters::new(),
+            &series(&[(11.0, 4.0), (12.0, 4.1)]),
+            0,
+            look,
+        );
+        let energy = "  Energy\n    11.5 J ± 707 mJ\n    median 11.5 J\n    11 J … 12 J\n  Time\n";
+        assert!(text.contains(energy), "{text}");
+        assert!(text.lines().all(|line| textwrap::core::display_width(line) <= 40), "{text}");
     }
 
     #[test]
