@@ -1,5 +1,6 @@
 //! The table of any number of versions for a terminal, in a person's words: a line for each version, a column for each
-//! quantity, or where that is too wide a block for each quantity; below it sentences, how it was found out, and remarks.
+//! quantity. What has no room beside the others comes in a further table, and where there is room for one quantity at most,
+//! there is a block for each. Below are sentences, how it was found out, and remarks.
 
 use anstyle::{AnsiColor, Color, Style};
 use textwrap::core::display_width;
@@ -34,9 +35,10 @@ pub fn render(versions: &Versions, look: Look) -> String {
     let columns = grid::columns(versions);
     let mut text = String::from("\n");
     if !columns.is_empty() {
-        let table =
-            line_for_each(versions, &columns, look).unwrap_or_else(|| blocks(versions, &columns, look));
-        text.push_str(&format!("{table}\n"));
+        text.push_str(&match groups(versions, &columns, look) {
+            Some(groups) => groups.iter().map(|group| line_for_each(versions, group, look) + "\n").collect(),
+            None => blocks(versions, &columns, look) + "\n",
+        });
     }
     let mut part = |lines: Vec<String>, style: Style| {
         lines.iter().for_each(|line| text.push_str(&paragraph(line, style, look)));
@@ -50,15 +52,39 @@ pub fn render(versions: &Versions, look: Look) -> String {
     text.replace(GLUE, " ")
 }
 
-/// All quantities of a version in one line, if there is room for that.
-fn line_for_each(versions: &Versions, columns: &[Column<'_>], look: Look) -> Option<String> {
+/// The columns that have room beside each other; nothing if these are hardly ever two.
+fn groups<'c, 'v>(
+    versions: &Versions,
+    columns: &'c [Column<'v>],
+    look: Look,
+) -> Option<Vec<&'c [Column<'v>]>> {
+    let names = words::names(versions, *NAME.end());
+    let name = names.iter().map(|name| display_width(name)).max().unwrap_or_default();
+    let room = look.width.checked_sub(INDENT + name + 1)?;
+    let mut groups = Vec::new();
+    let mut rest = columns;
+    while !rest.is_empty() {
+        let mut used = 0;
+        let fits = |column: &&Column<'_>| {
+            used += GUTTER + Widths::of(column).all();
+            used <= room
+        };
+        let (group, others) = rest.split_at(rest.iter().take_while(fits).count());
+        if group.is_empty() {
+            return None;
+        }
+        groups.push(group);
+        rest = others;
+    }
+    // More tables than that are no better than blocks, in which there may be room for intervals.
+    (groups.len() <= columns.len().div_ceil(2)).then_some(groups)
+}
+
+/// These quantities of a version in one line.
+fn line_for_each(versions: &Versions, columns: &[Column<'_>], look: Look) -> String {
     let names = words::names(versions, *NAME.end());
     let widths: Vec<Widths> = columns.iter().map(Widths::of).collect();
     let name = names.iter().map(|name| display_width(name)).max().unwrap_or_default();
-    let all: usize = widths.iter().map(|width| GUTTER + width.all()).sum();
-    if INDENT + name + all >= look.width {
-        return None;
-    }
     let mut head = " ".repeat(INDENT + name);
     for (column, width) in columns.iter().zip(&widths) {
         let label = label(column, width.all());
@@ -81,11 +107,13 @@ fn line_for_each(versions: &Versions, columns: &[Column<'_>], look: Look) -> Opt
         }
         lines.push_str(&format!("{}\n", line.trim_end()));
     }
-    Some(lines)
+    lines
 }
 
 /// A block for each quantity, with a line for each version, or with two where that is too wide, too.
 fn blocks(versions: &Versions, columns: &[Column<'_>], look: Look) -> String {
+    let longest = versions.all.iter().map(|version| display_width(&version.name)).max().unwrap_or_default();
+    let least = longest.min(*NAME.start());
     let mut text = String::new();
     for column in columns {
         let style = if column.speaks { BOLD } else { Style::new() };
@@ -95,9 +123,8 @@ fn blocks(versions: &Versions, columns: &[Column<'_>], look: Look) -> String {
         let interval =
             column.cells.iter().map(|cell| display_width(&cell.interval)).max().unwrap_or_default();
         let indent = " ".repeat(2 * INDENT);
-        let room = |with: usize| {
-            look.width.checked_sub(2 * INDENT + 1 + GAP + with).filter(|room| room >= NAME.start())
-        };
+        let room =
+            |with: usize| look.width.checked_sub(2 * INDENT + 1 + GAP + with).filter(|room| *room >= least);
         let beside = room(width.all() + 1 + interval).filter(|_| interval > 0);
         match beside.or(room(width.all())) {
             Some(most) => {
@@ -247,8 +274,18 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_room_beside_the_others_comes_in_a_further_table() {
+        let text = render(&three(), plain(64));
+        let heads: Vec<_> =
+            text.lines().filter(|line| line.contains("Time ") || line.contains("Energy ")).collect();
+        let heads: Vec<_> =
+            heads.iter().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(heads[..2], ["Time CPU", "Energy Memory"], "{text}");
+    }
+
+    #[test]
     fn there_is_room_for_intervals_in_a_block_that_is_wide_enough() {
-        let text = render(&three(), plain(62));
+        let text = render(&three(), plain(50));
         assert!(text.contains("    beta  4.00 s  1.40x slower [+31.0, +51.0]\n"), "{text}");
     }
 
