@@ -47,7 +47,8 @@ pub enum Command {
     after_help = "When the application has ended, a summary is printed on stderr. The application has the same standard \
                   streams, environment, limits and signals as without alumet, and alumet ends with its exit status. \
                   With --runs, --warmup, --prepare, --cleanup, --min-time or a parameter it is run repeatedly: then \
-                  its output is hidden, and the summary shows the spread of the runs.\n\n\
+                  its output is hidden, and the summary shows the spread of the runs, of a parameter in one table over \
+                  its values.\n\n\
                   Exit status: that of the application; 128+n if signal n ended it (of SIGINT and SIGQUIT alumet dies, \
                   too, so that Ctrl-C ends a shell's loop); 124 after --timeout; 125 if alumet failed or could not \
                   write an output; 126 if the command cannot be executed; 127 if it was not found; 2 on wrong usage. \
@@ -218,7 +219,7 @@ impl From<OsString> for AppOutput {
 /// Compare versions of a program: commands, or profiles that `exec --json` has written.
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "alumet compare [OPTIONS] A B [C]...",
+    override_usage = "alumet compare [OPTIONS] A B [C]...\n       alumet compare [OPTIONS] -L NAME VALUES COMMAND...",
     after_help = "Commands run in turn, in the order A B, B A, A B, ..., so that a change of the machine over time affects \
                   all of them. Each version is compared to the first. Energy decides if it was measured, else CPU time, \
                   else instructions; a version that is shown to take longer by more than the threshold fails as well.\n\n\
@@ -228,6 +229,8 @@ impl From<OsString> for AppOutput {
                   Examples:\n  \
                   alumet compare './app' './app --fast'\n  \
                   alumet compare --pairs 30 --gate cpu,memory=5% ./old ./new\n  \
+                  alumet compare -n old -n new ./old ./new\n  \
+                  alumet compare -L n 1,2,4 './app --threads {n}'\n  \
                   alumet compare monday.json today.json"
 )]
 pub struct Compare {
