@@ -47,8 +47,7 @@ pub enum Command {
     after_help = "When the application has ended, a summary is printed on stderr. The application has the same standard \
                   streams, environment, limits and signals as without alumet, and alumet ends with its exit status. \
                   With --runs, --warmup, --prepare, --cleanup, --min-time or a parameter it is run repeatedly: then \
-                  its output is hidden, and the summary shows the spread of the runs, of a parameter in one table over \
-                  its values.\n\n\
+                  its output is hidden, and the summary shows the spread of the runs.\n\n\
                   Exit status: that of the application; 128+n if signal n ended it (of SIGINT and SIGQUIT alumet dies, \
                   too, so that Ctrl-C ends a shell's loop); 124 after --timeout; 125 if alumet failed or could not \
                   write an output; 126 if the command cannot be executed; 127 if it was not found; 2 on wrong usage. \
@@ -124,19 +123,19 @@ pub struct Launching {
 #[derive(Debug, Args)]
 pub struct Tables {
     /// Write a table for a pull request to FILE, as Markdown
-    #[arg(long, value_name = "FILE", help_heading = "Tables")]
+    #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
 
     /// Write a row for each version and quantity to FILE, as CSV
-    #[arg(long, value_name = "FILE", help_heading = "Tables")]
+    #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
 
     /// Write the verdict to FILE, as JUnit XML
-    #[arg(long, value_name = "FILE", help_heading = "Tables")]
+    #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
 
-    /// Write the metrics to FILE, as OpenMetrics (GitLab's metrics report)
-    #[arg(long, value_name = "FILE", help_heading = "Tables")]
+    /// Write the metrics to FILE, as OpenMetrics
+    #[arg(long, value_name = "FILE")]
     pub openmetrics: Option<PathBuf>,
 }
 
@@ -182,7 +181,7 @@ pub struct Repeating {
     #[arg(long, help_heading = "Repeated runs")]
     pub show_output: bool,
 
-    /// Where the output of the application goes: pipe (read and discarded; the default), null (/dev/null), inherit, or FILE
+    /// Where its output goes: pipe (discarded; the default), null (/dev/null), inherit, or FILE
     #[arg(
         long,
         value_name = "WHERE",

@@ -288,7 +288,7 @@ fn a_configuration_in_the_working_directory_cannot_open_the_gate() {
 /// As the first version wrote them.
 const OLD_VERDICT: &str =
     "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"alumet\" tests=\"1\">";
-const OLD_COMPARISON: &str = "{\n  \"schema\": \"alumet.comparison/1\"\n}\n";
+const OLD_COMPARISON: &str = "{\n  \"schema\": \"alumet.comparison/2\"\n}\n";
 
 #[test]
 fn no_file_is_written_over_another() {
@@ -352,7 +352,7 @@ fn documents_on_stdout_are_alone_there() {
     run.command.env("GITHUB_ACTIONS", "true");
     let done = run.run();
     let document: Value = serde_json::from_str(&done.stdout).unwrap();
-    assert_eq!(document["schema"], "alumet.comparison/1");
+    assert_eq!(document["schema"], "alumet.comparison/2");
     assert!(done.stderr.contains("CPU") && done.stderr.contains("\n::"), "{}", done.stderr);
     assert!(!run.path("-").exists());
 }

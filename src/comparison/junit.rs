@@ -346,12 +346,12 @@ Energy of ./new --fast: far from the others, and kept: run 4";
         // New: energy. Beta: CPU, and time on guard.
         assert!(text.contains("tests=\"3\" failures=\"2\""), "{text}");
         for case in ["classname=\"new\" name=\"energy\"", "classname=\"beta\" name=\"time\""] {
-            assert!(text.contains(&format!("{case}>\n      <failure")), "{case}: {text}");
+            assert!(text.contains(&format!("{case} time=\"4.001000\">\n      <failure")), "{case}: {text}");
         }
         let text = render(&Versions { verdict: None, ..three() }, true);
         assert!(text.contains("tests=\"3\" failures=\"0\" errors=\"0\" skipped=\"0\""), "{text}");
         assert!(
-            text.contains("<testcase classname=\"old\" name=\"old\">\n      <system-out>energy: 11.3 J\n"),
+            text.contains("<testcase classname=\"old\" name=\"old\" time=\"4.020000\">\n      <system-out>energy: 11.3 J\n"),
             "{text}"
         );
     }
