@@ -125,9 +125,9 @@ impl From<LaunchError> for Failure {
             LaunchError::NotPermitted(_) | LaunchError::NotBecome { .. } | LaunchError::Fork(_) => FAILED,
         };
         let advice = match &error {
-            LaunchError::NotFound { program } => not_found(program),
+            LaunchError::NotFound { program } => not_found(program).to_owned(),
             LaunchError::Fork(error) => descriptors::advice(descriptors::are_none_left(error)),
-            _ => "",
+            _ => String::new(),
         };
         Self { status, message: format!("{error}{advice}") }
     }
