@@ -168,7 +168,8 @@ async fn repeat(
         };
         let mut series = series?;
         if !quiet && !series.readings.is_empty() {
-            say(&table::render(&runner.title, parameters, &series, plan.warmups, Look::of_stderr()));
+            let verbose = arguments.outputs.verbose;
+            say(&table::render(&runner.title, parameters, &series, plan.warmups, verbose, Look::of_stderr()));
         }
         match (cleaned?, &series.stopped) {
             (Some(Stop::Broken(_, why)), Some(_)) => note(&why),

@@ -9,12 +9,20 @@ use crate::page::{FAINT, Page, WARNING};
 use crate::profile::Parameters;
 use crate::quantity::{Quantity, Unfit, marked};
 use crate::statistics::describe::describe;
-use crate::summary::what_and_why;
+use crate::summary::not_measured;
 use crate::terminal::{Look, shortened};
 use crate::units::GLUE;
 
-/// The text: a line with the command, a row for each quantity, and remarks.
-pub fn render(title: &str, parameters: &Parameters, series: &Series, warmups: usize, look: Look) -> String {
+/// The text: a line with the command, a row for each quantity, and remarks. Those that are the same in every series are only
+/// there if they are asked for (`verbose`).
+pub fn render(
+    title: &str,
+    parameters: &Parameters,
+    series: &Series,
+    warmups: usize,
+    verbose: bool,
+    look: Look,
+) -> String {
     let mut page = Page::of_summary(look);
     let runs = match series.readings.len() {
         1 => "1 run".to_owned(),
@@ -58,7 +66,7 @@ pub fn render(title: &str, parameters: &Parameters, series: &Series, warmups: us
     }
     let energy = series.readings.column(&Quantity::Energy);
     if let Some(way) =
-        energy.and_then(|energy| energy.ways.first()).filter(|way| way.provenance != "measured")
+        energy.and_then(|energy| energy.ways.first()).filter(|way| verbose && way.provenance != "measured")
     {
         page.remark(&format!("energy is {}: {}", way.provenance, way.method), FAINT);
     }
@@ -70,8 +78,7 @@ pub fn render(title: &str, parameters: &Parameters, series: &Series, warmups: us
     }
     series.trouble.iter().for_each(|text| page.remark(text, WARNING));
     if !series.missing.is_empty() {
-        let all: Vec<_> = series.missing.iter().map(what_and_why).collect();
-        page.remark(&format!("not measured: {}", all.join(" · ")), FAINT);
+        page.remark(&not_measured(&series.missing, verbose), FAINT);
     }
     page.text.push('\n');
     page.text.replace(GLUE, " ")
@@ -199,7 +206,7 @@ mod tests {
         let mut runs: Vec<_> = (0..9).map(|i| (11.0 + 0.02 * f64::from(i), 4.0)).collect();
         runs.insert(3, (14.0, 4.0));
         let look = Look { width: 90, colours: false };
-        let text = render("./bench", &Parameters::new(), &series(&runs), 1, look);
+        let text = render("./bench", &Parameters::new(), &series(&runs), 1, true, look);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[1].split_whitespace().collect::<Vec<_>>().join(" "), "./bench 10 runs, 1 warm-up");
         assert_eq!(
@@ -218,6 +225,7 @@ mod tests {
             &Parameters::new(),
             &series(&[(11.0, 4.0), (12.0, 4.1)]),
             0,
+            true,
             look,
         );
         let energy = "  Energy\n    11.5 J ± 707 mJ\n    median 11.5 J\n    11 J … 12 J\n  Time\n";
@@ -238,7 +246,7 @@ mod tests {
             };
             series.readings.add(vec![(Quantity::Memory, memory)]);
         }
-        let text = render("x", &Parameters::new(), &series, 0, Look { width: 120, colours: false });
+        let text = render("x", &Parameters::new(), &series, 0, true, Look { width: 120, colours: false });
         let doubt = "Memory: it is at most so much: it may be alumet's";
         assert_eq!(text.matches(doubt).count(), 1, "{text}");
         assert!(
@@ -249,8 +257,14 @@ mod tests {
 
     #[test]
     fn of_no_run_there_is_nothing_but_the_title() {
-        let text =
-            render("./bench", &Parameters::new(), &Series::default(), 0, Look { width: 80, colours: false });
+        let text = render(
+            "./bench",
+            &Parameters::new(),
+            &Series::default(),
+            0,
+            true,
+            Look { width: 80, colours: false },
+        );
         assert_eq!(text.split_whitespace().collect::<Vec<_>>().join(" "), "./bench 0 runs");
     }
 }

@@ -50,9 +50,8 @@ pub fn full(summary: &Summary<'_>, page: &mut Page) {
     if let Some(idle) = summary.idle {
         page.remark(idle, FAINT);
     }
-    let missing: Vec<String> = summary.missing.iter().map(what_and_why).collect();
-    if !missing.is_empty() {
-        page.remark(&format!("not measured: {}", missing.join(" · ")), FAINT);
+    if !summary.missing.is_empty() {
+        page.remark(&not_measured(summary.missing, true), FAINT);
     }
     if summary.attached {
         page.remark("counted from the moment of attaching on", FAINT);
@@ -166,8 +165,19 @@ pub fn trouble(element: &ElementReport) -> Option<String> {
     })
 }
 
+/// What was not measured: in whole with reasons, else by name.
+pub fn not_measured(missing: &[Missing], verbose: bool) -> String {
+    if verbose {
+        let all: Vec<_> = missing.iter().map(what_and_why).collect();
+        return format!("not measured: {}", all.join(" · "));
+    }
+    let mut names: Vec<&str> = missing.iter().map(|gap| &*gap.what).collect();
+    names.dedup();
+    format!("not measured: {}; -v says why", names.join(", "))
+}
+
 /// `GPU (no NVIDIA driver)`, with what would change that.
-pub fn what_and_why(missing: &Missing) -> String {
+fn what_and_why(missing: &Missing) -> String {
     let remedy = if missing.remedy.is_empty() { String::new() } else { format!(": {}", missing.remedy) };
     format!("{} ({}{remedy})", missing.what, missing.reason)
 }
