@@ -178,6 +178,7 @@ fn the_application_of_root_has_what_it_has_without_alumet() {
     run.command.args(["-c", script, "sh"]).args(words);
     run.command.current_dir(directory).env("XDG_CONFIG_HOME", config).env("LC_ALL", "C.UTF-8");
     run.command.env("ALUMET_IDLE_PROFILE", run.path("idle.json"));
+    support::from_anywhere(&mut run.command);
     assert_eq!(with, run.run().status(0).stdout);
     assert_eq!((values("CapEff:", &with), values("CapInh:", &with)), (vec![own()], vec![1 << 13]));
     assert!(with.contains("NoNewPrivs:\t0"), "{with}");

@@ -43,21 +43,8 @@ impl Alumet {
                 command.env_remove(name);
             }
         }
-        command.env("XDG_CONFIG_HOME", directory.path().join("xdg")).env("LC_ALL", "C.UTF-8");
-        let defaults = || {
-            // Whoever runs the tests in the background may ignore some of them, and that is inherited.
-            for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGCHLD]
-            {
-                // SAFETY: a default disposition, set between fork and exec by a plain system call.
-                unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl)? };
-            }
-            // Nor is it known what else is open where the tests run, and limits count that too. Old kernels leave it.
-            // SAFETY: it marks descriptors to be closed when the program is executed, and touches no memory.
-            unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-            Ok(())
-        };
-        // SAFETY: it makes system calls alone.
-        unsafe { command.pre_exec(defaults) };
+        command.env("XDG_CONFIG_HOME", directory.path().join("xdg"));
+        from_anywhere(&mut command);
         // What was saved of this machine is not what a test is about.
         command.env("ALUMET_IDLE_PROFILE", directory.path().join("idle.json"));
         Self { command, directory }
@@ -148,6 +135,24 @@ impl Alumet {
     pub fn profile(&self, name: &str) -> serde_json::Value {
         serde_json::from_str(&self.read(name)).unwrap()
     }
+}
+
+/// Nothing of the shell that the tests run in gets to this command: no language, no ignored signal, no open file.
+pub fn from_anywhere(command: &mut Command) {
+    command.env("LC_ALL", "C.UTF-8");
+    let defaults = || {
+        // Whoever runs the tests in the background may ignore some of them, and that is inherited.
+        for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGCHLD] {
+            // SAFETY: a default disposition, set between fork and exec by a plain system call.
+            unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl)? };
+        }
+        // Nor is it known what else is open where the tests run, and limits count that too. Old kernels leave it.
+        // SAFETY: it marks descriptors to be closed when the program is executed, and touches no memory.
+        unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+        Ok(())
+    };
+    // SAFETY: it makes system calls alone.
+    unsafe { command.pre_exec(defaults) };
 }
 
 /// No test leaves a process behind.
