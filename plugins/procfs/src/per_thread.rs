@@ -302,7 +302,7 @@ mod tests {
         let tid = nix::unistd::gettid();
         let path = |name: &str| format!("/proc/self/task/{tid}/{name}");
         let file = |name: &str| ProcFile::open(path(name)).unwrap();
-        let (stat, status) = (file("stat"), file("status"));
+        let (mut stat, mut status) = (file("stat"), file("status"));
         let ticks = || {
             let text = std::fs::read(path("stat")).unwrap();
             let stat = Stat::parse(&text).unwrap();
@@ -314,7 +314,7 @@ mod tests {
             (0..100_000u64).for_each(|i| x = std::hint::black_box(x.wrapping_mul(i | 1)));
         }
         let (before, got, after) =
-            (ticks(), read(&stat, &status, None, &mut [0; 8192]).unwrap().counters[0], ticks());
+            (ticks(), read(&mut stat, &mut status, None, &mut [0; 8192]).unwrap().counters[0], ticks());
         let nanos = |(user, system): (u64, u64)| (user + system) * nanos(tick());
         assert!((nanos(before)..=nanos(after)).contains(&got), "{before:?} {got} {after:?}");
     }
