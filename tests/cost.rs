@@ -46,11 +46,15 @@ fn wake_ups_a_tick(interval: Duration, words: &[&str]) -> f64 {
     std::thread::sleep(interval * 30);
     let after = waits(running.id());
     let ticks = since.elapsed().as_secs_f64() / interval.as_secs_f64();
-    let alumet = nix::unistd::Pid::from_raw(running.id() as i32);
-    nix::sys::signal::kill(alumet, nix::sys::signal::Signal::SIGTERM).unwrap();
-    running.wait().unwrap();
+    terminate(&mut running);
     let more = after.iter().map(|(tid, waits)| waits - before.get(tid).unwrap_or(&0)).sum::<u64>();
     more as f64 / ticks
+}
+
+fn terminate(running: &mut std::process::Child) {
+    let pid = nix::unistd::Pid::from_raw(running.id() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    running.wait().unwrap();
 }
 
 #[test]
@@ -70,4 +74,25 @@ fn waiting_for_all_processes_wakes_nobody() {
     let words = ["exec", "-i", "INTERVAL", "--wait-all", "--", "sh", "-c", script];
     let wake_ups = wake_ups_a_tick(Duration::from_millis(100), &words);
     assert!(wake_ups <= 1.2, "{wake_ups:.2}");
+}
+
+/// Neither a summary nor a file is wanted: there is the thread that supervises, and one that watches for signals.
+#[test]
+fn for_nobody_nothing_is_measured() {
+    let mut alumet = Alumet::new(["exec", "-q", "--", "sleep", "60"]);
+    let mut running = alumet.command.spawn().unwrap();
+    let pid = running.id();
+    let has_launched = || {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let first = children.split_whitespace().next().map(str::to_owned);
+        first.is_some_and(|child| {
+            fs::read_to_string(format!("/proc/{child}/cmdline")).is_ok_and(|line| line.starts_with("sleep"))
+        })
+    };
+    while !has_launched() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let threads = waits(pid).len();
+    terminate(&mut running);
+    assert!(threads <= 2, "{threads}");
 }
