@@ -221,10 +221,11 @@ mod tests {
         while !state().contains(") Z ") {
             std::thread::yield_now();
         }
-        assert!(!lives(pid));
+        assert!(!lives(pid) && has_ended(pid));
         let cover = Cover::<i32, ()>::of_one(pid, Ok);
         assert!(cover.opened.is_empty() && cover.refused.is_empty());
         child.wait().unwrap();
-        assert!(lives(std::process::id() as i32));
+        let itself = std::process::id() as i32;
+        assert!(lives(itself) && !has_ended(itself));
     }
 }
