@@ -450,10 +450,13 @@ fn repeated_runs_are_written_as_tables_and_a_single_run_is_not() {
     Alumet::new(["exec", "--csv", "t.csv", "true"])
         .run()
         .refuses(2, "are for several runs: say how many with -r");
-    for clash in [["--json", "./t.csv"], ["-o", "t.csv"], ["--markdown", "t.csv"]] {
+    for clash in [["--json", "./t.csv"], ["--markdown", "t.csv"], ["--junit", "t.csv"]] {
         let words = [&["exec", "-r", "2", "--csv", "t.csv"], &clash[..], &["true"]].concat();
-        Alumet::new(words).run().refuses(2, "is named twice");
+        Alumet::new(words).run().refuses(2, "both name ");
     }
+    // The series of each run have numbers.
+    let numbered = ["exec", "-r", "2", "--csv", "t-2.csv", "-o", "t.csv", "true"];
+    Alumet::new(numbered).run().refuses(2, "both name t-2.csv");
     Alumet::new(["exec", "-q", "-r", "2", "--csv", "/dev/full", "true"])
         .run()
         .refuses(125, "cannot write the table to /dev/full");
