@@ -73,4 +73,12 @@ mod tests {
             assert!(stated * 1.0001 >= error(before, at_end), "{before} {at_end}");
         }
     }
+
+    #[test]
+    fn the_platforms_counter_may_have_a_coarser_step_than_all_others() {
+        assert_eq!(step(Domain::Psys), Joules(1.0));
+        for domain in [Domain::Package, Domain::Core, Domain::Dram] {
+            assert_eq!(step(domain), Joules(1.0 / 16384.0), "{domain:?}");
+        }
+    }
 }
