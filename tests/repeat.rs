@@ -607,6 +607,20 @@ fn on_a_terminal_there_is_a_bar_with_what_is_known_so_far() {
 }
 
 #[test]
+fn events_of_any_spelling_have_a_row() {
+    let events = "cs,page-faults/name=pf/,'software/config=2,name=a b/'";
+    let done =
+        Alumet::new(["exec", "-r", "2", "-e", events.replace('\'', "").as_str(), "true"]).run().status(0);
+    for event in ["context-switches", "pf", "a b"] {
+        assert!(
+            done.stderr.lines().any(|line| line.trim_start().starts_with(event)),
+            "{event}: {}",
+            done.stderr
+        );
+    }
+}
+
+#[test]
 fn what_does_not_go_together_is_refused() {
     for (options, says) in [
         (&["-r", "0"][..], "--runs: there must be one at least"),

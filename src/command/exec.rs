@@ -238,6 +238,6 @@ pub fn within(flag: &str, number: usize) -> Result<(), Failure> {
 
 /// The events that were asked for, as they are compared.
 pub fn events(lists: &[String]) -> Vec<Quantity> {
-    let names = lists.iter().flat_map(|list| list.split(',')).map(str::trim);
-    names.filter(|name| *name != "instructions").map(|name| Quantity::Event(name.to_owned())).collect()
+    let specs = lists.iter().filter_map(|list| alumet_plugin_perf::event::parse(list).ok()).flatten();
+    specs.map(|spec| spec.name()).filter(|name| name != "instructions").map(Quantity::Event).collect()
 }

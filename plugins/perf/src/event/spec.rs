@@ -112,6 +112,13 @@ impl Spec {
     }
 }
 
+impl Spec {
+    /// What its counts are called: what `name=` says, or the spec in its one spelling.
+    pub fn name(&self) -> String {
+        self.label.clone().unwrap_or_else(|| self.to_string())
+    }
+}
+
 impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let label = self.label.iter().map(|label| match label.contains([',', '/']) {
