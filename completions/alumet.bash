@@ -594,7 +594,7 @@ _alumet() {
             return 0
             ;;
         alumet__subcmd__exec)
-            opts="-r -L -P -D -w -S -e -o -q -v -i -h --runs --min-time --parameter-list --parameter-scan --parameter-step-size --markdown --csv --junit --openmetrics --warmup --prepare --cleanup --show-output --app-output --timeout --wait-all --user --shell --idle --ignore-failure --event --output --json --carbon --price --per-process --per-thread --top --quiet --verbose --interval --plugins --without --set --config --sysfs --procfs --help"
+            opts="-r -L -P -D -w -S -e -o -q -v -i -h --runs --min-time --parameter-list --parameter-scan --parameter-step-size --warmup --prepare --cleanup --show-output --app-output --timeout --wait-all --user --shell --idle --ignore-failure --event --output --json --carbon --price --per-process --per-thread --top --quiet --verbose --markdown --csv --junit --openmetrics --interval --plugins --without --set --config --sysfs --procfs --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -633,22 +633,6 @@ _alumet() {
                     return 0
                     ;;
                 -D)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --markdown)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --csv)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --junit)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --openmetrics)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -736,6 +720,22 @@ _alumet() {
                     return 0
                     ;;
                 --top)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --markdown)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --csv)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --junit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --openmetrics)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -38,10 +38,6 @@ complete -c alumet -n "__fish_alumet_using_subcommand exec" -l min-time -d 'Leas
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -s L -l parameter-list -d 'Run the command for each of these comma-separated values of {NAME} in it; can be repeated' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -s P -l parameter-scan -d 'Run the command for each number from MIN to MAX as {NAME} in it; can be repeated' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -s D -l parameter-step-size -d 'Step of --parameter-scan' -r
-complete -c alumet -n "__fish_alumet_using_subcommand exec" -l markdown -d 'Write a table for a pull request to FILE, as Markdown' -r -F
-complete -c alumet -n "__fish_alumet_using_subcommand exec" -l csv -d 'Write a row for each version and quantity to FILE, as CSV' -r -F
-complete -c alumet -n "__fish_alumet_using_subcommand exec" -l junit -d 'Write the verdict to FILE, as JUnit XML' -r -F
-complete -c alumet -n "__fish_alumet_using_subcommand exec" -l openmetrics -d 'Write the metrics to FILE, as OpenMetrics' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -s w -l warmup -d 'Number of warm-up runs, not counted' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l prepare -d 'Shell command to execute before each run' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l cleanup -d 'Shell command to execute after the last run' -r
@@ -52,11 +48,15 @@ complete -c alumet -n "__fish_alumet_using_subcommand exec" -s S -l shell -d 'Ru
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l idle -d 'Measure the machine\'s idle power for this time before the start' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l ignore-failure -d 'Accept failures (or only these statuses): go on, and end with 0' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -s e -l event -d 'Events to count, as in `perf list` (comma-separated; repeatable)' -r
-complete -c alumet -n "__fish_alumet_using_subcommand exec" -s o -l output -d 'Write every point to FILE, as CSV (repeated runs: FILE-1, ...)' -r -F
-complete -c alumet -n "__fish_alumet_using_subcommand exec" -l json -d 'Write the totals of the runs to FILE, as JSON' -r -F
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -s o -l output -d 'Write every point to FILE (`-`: stdout), as CSV (repeated runs: FILE-1, ...)' -r -F
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -l json -d 'Write the totals of the runs to FILE (`-`: stdout), as JSON' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l carbon -d 'Show the CO2 of the energy, at this many grams per kWh' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l price -d 'Show the cost of the energy, at this price per kWh' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l top -d 'Number of rows in each of these tables' -r
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -l markdown -d 'Write a table for a pull request to FILE, as Markdown' -r -F
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -l csv -d 'Write a row for each version and quantity to FILE, as CSV' -r -F
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -l junit -d 'Write the verdict to FILE, as JUnit XML' -r -F
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -l openmetrics -d 'Write the metrics to FILE, as OpenMetrics' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -s i -l interval -d 'Time between two readings, 100us or more [default: each plugin\'s]' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l plugins -d 'Use only these plugins (comma-separated) [default: all that are available]' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l without -d 'Do not use these plugins (comma-separated)' -r
@@ -74,8 +74,8 @@ complete -c alumet -n "__fish_alumet_using_subcommand exec" -s h -l help -d 'Pri
 complete -c alumet -n "__fish_alumet_using_subcommand attach" -l name -d 'Measure all processes whose command name matches this regular expression, as pgrep does' -r
 complete -c alumet -n "__fish_alumet_using_subcommand attach" -l duration -d 'Stop measuring after this time' -r
 complete -c alumet -n "__fish_alumet_using_subcommand attach" -s e -l event -d 'Events to count, as in `perf list` (comma-separated; repeatable)' -r
-complete -c alumet -n "__fish_alumet_using_subcommand attach" -s o -l output -d 'Write every point to FILE, as CSV (repeated runs: FILE-1, ...)' -r -F
-complete -c alumet -n "__fish_alumet_using_subcommand attach" -l json -d 'Write the totals of the runs to FILE, as JSON' -r -F
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -s o -l output -d 'Write every point to FILE (`-`: stdout), as CSV (repeated runs: FILE-1, ...)' -r -F
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -l json -d 'Write the totals of the runs to FILE (`-`: stdout), as JSON' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand attach" -l carbon -d 'Show the CO2 of the energy, at this many grams per kWh' -r
 complete -c alumet -n "__fish_alumet_using_subcommand attach" -l price -d 'Show the cost of the energy, at this price per kWh' -r
 complete -c alumet -n "__fish_alumet_using_subcommand attach" -l top -d 'Number of rows in each of these tables' -r

@@ -72,9 +72,6 @@ pub struct Exec {
     pub varying: Varying,
 
     #[command(flatten)]
-    pub tables: Tables,
-
-    #[command(flatten)]
     pub repeating: Repeating,
 
     #[command(flatten)]
@@ -82,6 +79,9 @@ pub struct Exec {
 
     #[command(flatten)]
     pub outputs: Outputs,
+
+    #[command(flatten)]
+    pub tables: Tables,
 
     #[command(flatten)]
     pub settings: Settings,
@@ -457,11 +457,11 @@ pub struct Outputs {
     #[arg(short, long, value_name = "EVENTS", allow_hyphen_values = true)]
     pub event: Vec<String>,
 
-    /// Write every point to FILE, as CSV (repeated runs: FILE-1, ...)
+    /// Write every point to FILE (`-`: stdout), as CSV (repeated runs: FILE-1, ...)
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// Write the totals of the runs to FILE, as JSON
+    /// Write the totals of the runs to FILE (`-`: stdout), as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
