@@ -135,12 +135,12 @@ mod tests {
             (energy.pieces(), [11, 12, 13, 14].map(|second| energy.take(at(second))))
         };
         // To the piece that ends there.
-        assert_eq!(late(12, 2.0), (2, [2.0, 2.0, 4.0, 4.0]));
+        assert_eq!(late(12, 3.0), (2, [2.5, 2.5, 4.0, 4.0]));
         assert_eq!(late(14, 2.0), (2, [1.0, 1.0, 5.0, 5.0]));
         // Between two, whose later one then begins where it ends.
         assert_eq!(late(13, 6.0), (3, [1.0, 1.0, 6.0, 8.0]));
         // Before all that is left: to the first of it.
-        assert_eq!(late(3, 2.0), (2, [2.0, 2.0, 4.0, 4.0]));
+        assert_eq!(late(3, 4.0), (2, [3.0, 3.0, 4.0, 4.0]));
         // After all.
         assert_eq!(late(16, 2.0).1, [1.0, 1.0, 4.0, 4.0]);
     }
