@@ -294,7 +294,7 @@ fn if_alumet_is_killed_the_processes_go_on_and_the_rows_are_whole() {
         .into_records()
         .map(|row| row.unwrap().len())
         .collect::<Vec<_>>();
-    assert!(rows.len() > 10 && rows.iter().all(|cells| *cells == 11), "{rows:?}");
+    assert!(rows.len() > 10 && rows.iter().all(|cells| *cells == 12), "{rows:?}");
     assert!(fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") S "));
 }
 

@@ -68,7 +68,7 @@ fn on_terminal(columns: usize, arguments: &str, locale: &str) -> Option<String> 
     Some(script.run().stdout.replace('\r', ""))
 }
 
-const COMMANDS: [&str; 7] = [
+const COMMANDS: [&str; 12] = [
     "exec sleep 0.1",
     "exec -v sleep 0.1",
     "exec --per-process -e task-clock,page-faults -- sh -c 'sleep 0.1; exit 3'",
@@ -76,6 +76,11 @@ const COMMANDS: [&str; 7] = [
     "exec --carbon 56 --price 0.3 sleep 0.1",
     "attach --duration 100ms 1",
     "plugins",
+    "exec -r 3 sleep 0.01",
+    "exec -r 2 -L s 0.01,0.02 sleep {s}",
+    "compare --pairs 5 'sleep 0.01' 'sleep 0.02'",
+    "compare --pairs 6 -n old 'sleep 0.01' -n new 'sleep 0.02' -n beta 'sleep 0.01'",
+    "check --pairs 5 --gate time --baseline-cmd 'sleep 0.01' -- sleep 0.02",
 ];
 
 #[test]
