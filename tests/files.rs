@@ -641,7 +641,7 @@ fn files_of_the_first_version_are_read_and_replaced() {
     let mut run = Alumet::new(["compare", "a.json", "b.json", "--json", "-"]);
     run.write("a.json", profile).write("b.json", profile);
     let compared: Value = serde_json::from_str(&run.run().stdout).unwrap();
-    assert_eq!(compared["rows"].as_array().unwrap().len(), 3);
+    assert_eq!(compared["comparisons"][0]["rows"].as_array().unwrap().len(), 3);
     let mut run = Alumet::new(["exec", "-q", "--json", "p.json", "-o", "s.csv", "true"]);
     run.write("p.json", profile).write("s.csv", series);
     run.run().status(0);
