@@ -1,13 +1,14 @@
 //! A run in two or three lines: what it has cost, and nothing that is the same in every run.
 
 use super::numbers::{Numbers, of_memory};
+use crate::derived::{self, Span};
 use crate::energy::{MachineEnergy, Part};
 use crate::footprint::Rates;
 use crate::gpu::GpuEnergy;
 use crate::page::Page;
 use crate::quantity::marked;
 use crate::sensors;
-use crate::units::{bytes, count, joules_between, percent, seconds, watts};
+use crate::units::{bytes, count, joules_between, seconds, watts};
 use alumet::{Bound, Provenance};
 
 /// The lines. The time is as the report says it.
@@ -72,7 +73,7 @@ fn counts(numbers: &Numbers<'_>) -> Vec<String> {
     for (modes, only) in [("", ""), (":u", " in user mode")] {
         let Some(instructions) = numbers.counted(&format!("instructions{modes}")) else { continue };
         let mut of_cycle = derived.iter().filter(|derived| {
-            matches!(derived.kind, crate::derived::Kind::PerCycle { .. }) && derived.kind.is_of_work(modes)
+            matches!(derived.kind, derived::Kind::PerCycle { .. }) && derived.kind.is_of_work(modes)
         });
         let per_cycle =
             of_cycle.next().map_or_else(String::new, |ratio| format!(" ({:.2} per cycle)", ratio.value));
@@ -95,16 +96,15 @@ fn counts(numbers: &Numbers<'_>) -> Vec<String> {
     counts
 }
 
-/// Below this share of the machine's busy time, others had a part that may have slowed the application.
-const ALONE: f64 = 0.8;
+/// Others that use less than this share of the machine's CPUs slow nobody down.
+const NOTABLE: f64 = 0.1;
 
-/// That others kept the machine busy meanwhile, if they did.
+/// That others kept CPUs of the machine busy meanwhile, if they did.
 pub fn company(numbers: &Numbers<'_>) -> Option<String> {
-    let cpu = numbers.cpu()?;
-    let share = numbers.share_of_machine(cpu.value).filter(|share| *share < ALONE)?;
-    // What is busy for less than that slows nobody down.
-    let (others, _) = numbers.span.cpus_used(cpu.value / share * (1.0 - share))?;
-    (others >= 0.1).then(|| {
-        format!("other programs used {} of the CPU time of this machine meanwhile", percent(1.0 - share))
-    })
+    let cpu = numbers.cpu()?.value;
+    let share = numbers.share_of_machine(cpu)?;
+    let Span { counted, cpus, .. } = numbers.span;
+    let others = cpu / share * (1.0 - share) / counted;
+    (counted > 0.0 && others >= NOTABLE * cpus)
+        .then(|| format!("other programs kept {others:.2} of {cpus} CPUs busy meanwhile"))
 }
