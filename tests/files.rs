@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use support::{Alumet, binary, workload};
 
 const HEADER: &str =
-    "time_s,timestamp,metric,unit,kind,value,provenance,resource,resource_id,consumer,consumer_id,labels";
+    "time_s,timestamp,metric,unit,value,provenance,resource,resource_id,consumer,consumer_id,labels,kind";
 
 type Row = BTreeMap<String, String>;
 

@@ -43,8 +43,8 @@ check no_turn_in_runs alumet exec -r 2 -e $eleven,r8:k,r11:k tiny1000000
 check modes alumet exec -v -e cycles,instructions,cycles:u,instructions:u,cycles:k,instructions:k tiny1000000
 check usual alumet exec -v --json p.json tiny1000000
 check fingerprint cat p.json
-check equal alumet compare --gate instructions:u tiny1000000 tiny1000000
-check more alumet compare --gate instructions:u tiny1000000 tiny1050000
+check equal alumet check --gate instructions:u --baseline-cmd tiny1000000 -- tiny1000000
+check more alumet check --gate instructions:u --baseline-cmd tiny1000000 -- tiny1050000
 check shared alumet compare --pairs 5 -e $eight --gate instructions:u tiny20000000 tiny20000000
 check absent alumet compare -q --gate branches tiny1000000 tiny1000000
 check memory profile dd if=/dev/zero of=/dev/null bs=20M count=1

@@ -11,9 +11,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use alumet::text::{harmless, is_harmless};
 use alumet::{Batch, Point, Series, SeriesId, Time};
 
-/// The columns. `time_s`: seconds since the start mark. `timestamp`: RFC 3339, UTC, nanoseconds.
+/// The columns; new ones come last, for those who count them. `time_s`: seconds since the start mark. `timestamp`: RFC 3339, UTC, nanoseconds.
 pub const HEADER: &str =
-    "time_s,timestamp,metric,unit,kind,value,provenance,resource,resource_id,consumer,consumer_id,labels\n";
+    "time_s,timestamp,metric,unit,value,provenance,resource,resource_id,consumer,consumer_id,labels,kind\n";
 
 /// Whether a file that begins like this holds series, of this version or an earlier one; or nothing yet.
 pub fn is_series(beginning: &[u8]) -> bool {
@@ -108,7 +108,7 @@ impl Rendered {
             labels.push('=');
             escape_label(value, &mut labels);
         }
-        let before = cells(&[&series.metric.name, &series.metric.unit, series.metric.kind.as_str()]);
+        let before = cells(&[&series.metric.name, &series.metric.unit]);
         let after = cells(&[
             series.provenance.as_str(),
             &series.resource.kind,
@@ -116,6 +116,7 @@ impl Rendered {
             series.consumer.kind(),
             &id,
             &labels,
+            series.metric.kind.as_str(),
         ]);
         Self { before: [b",", &*before, b","].concat().into(), after: [b",", &*after, b"\n"].concat().into() }
     }
@@ -176,8 +177,8 @@ mod tests {
             .resource("cpu_package", "0")
             .consumer(Consumer::Process(17))
             .label("domain", "dram");
-        let expected = "0.000000000,1970-01-01T00:00:00.000000000Z,hw.energy,J,counter,1.5,measured,cpu_package,0,process,17,\
-            domain=dram\n";
+        let expected = "0.000000000,1970-01-01T00:00:00.000000000Z,hw.energy,J,1.5,measured,cpu_package,0,process,17,\
+            domain=dram,counter\n";
         assert_eq!(row(series, 1.5), expected);
         assert_eq!(expected.split(',').count(), HEADER.split(',').count());
     }
@@ -190,7 +191,7 @@ mod tests {
         assert!(named("@x").contains(",'@x,"));
         assert!(named("a\"b,c").contains(r#","a""b,c","#));
         let label = row(Series::new(Metric::gauge("g", "1", "")).label("name", "a;b=c\nd\\e"), 1.0);
-        assert!(label.ends_with(",name=a\\;b\\=c\\nd\\\\e\n"), "{label}");
+        assert!(label.ends_with(",name=a\\;b\\=c\\nd\\\\e,gauge\n"), "{label}");
     }
 
     #[test]
