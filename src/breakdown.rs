@@ -31,7 +31,7 @@ struct Row {
     /// Of a thread.
     process: String,
     cpu: f64,
-    memory: f64,
+    memory: Option<f64>,
     faults: f64,
     switches: f64,
     event: Option<String>,
@@ -62,7 +62,9 @@ pub fn table(by: By, totals: &[Total], top: usize, width: usize) -> Breakdown {
         let name = shortened(&row.name.replace(char::is_control, "\u{fffd}"), room);
         let mut cells = vec![row.id.to_string(), name];
         match by {
-            By::Process if has_memory => cells.extend([seconds(row.cpu), bytes(row.memory)]),
+            By::Process if has_memory => {
+                cells.extend([seconds(row.cpu), row.memory.map_or_else(|| "-".into(), bytes)])
+            }
             By::Process => cells.push(seconds(row.cpu)),
             By::Thread => cells.extend([row.process.clone(), seconds(row.cpu)]),
         }
@@ -105,7 +107,7 @@ fn rows(by: By, totals: &[Total]) -> (Vec<Row>, Option<&str>) {
         let row = &mut rows[at];
         match &*series.metric.name {
             "process.cpu.time" => row.cpu += total.value,
-            "process.memory.usage" => row.memory = row.memory.max(total.max),
+            "process.memory.usage" => row.memory = Some(row.memory.unwrap_or(0.0).max(total.max)),
             "process.paging.faults" => row.faults += total.value,
             "process.context_switches" => row.switches += total.value,
             metric => {

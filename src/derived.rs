@@ -117,14 +117,14 @@ impl Span {
         }
     }
 
-    /// How many CPUs this CPU time kept busy, in words by which time, too. What outlives the application's first process,
+    /// How many CPUs this CPU time kept busy, by which time (in seconds), and that in words. What outlives the application's first process,
     /// if only for a moment, uses CPU time after its end.
-    pub fn cpus_used(&self, cpu: f64) -> Option<(f64, &'static str)> {
+    pub fn cpus_used(&self, cpu: f64) -> Option<(f64, f64, &'static str)> {
         let is_counted_on = self.some_live_on || cpu > self.cpus * self.wall;
         let (span, name) =
             if is_counted_on { (self.counted, "the time to the end mark") } else { (self.wall, "wall_s") };
         // The last counters are read just after the mark.
-        (span > 0.0).then(|| ((cpu / span).min(self.cpus), name))
+        (span > 0.0).then(|| ((cpu / span).min(self.cpus), span, name))
     }
 }
 
@@ -132,7 +132,7 @@ impl Span {
 pub fn derive(metrics: &[MetricTotal], span: &Span) -> Vec<Derived> {
     let mut all = Vec::new();
     if let Some((clock, bound)) = of_target(metrics, "task-clock")
-        && let Some((used, span)) = span.cpus_used(clock)
+        && let Some((used, _, span)) = span.cpus_used(clock)
     {
         let method = format!("perf.task-clock / {span}");
         all.push(Derived::of_counts("perf.cpus_used", "1", used, Some(bound), method, Kind::CpusUsed));

@@ -126,6 +126,9 @@ impl From<LaunchError> for Failure {
         };
         let advice = match &error {
             LaunchError::NotFound { program } => not_found(program).to_owned(),
+            LaunchError::NotExecutable { program, .. } if std::path::Path::new(program).is_dir() => {
+                "; it is a directory".to_owned()
+            }
             LaunchError::Fork(error) => descriptors::advice(descriptors::are_none_left(error)),
             _ => String::new(),
         };

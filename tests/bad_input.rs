@@ -62,7 +62,9 @@ fn unknown_keys_are_named_with_the_nearest_and_their_place() {
         let first = done.stderr.lines().next().unwrap();
         assert_eq!(
             first,
-            format!("alumet: ignored {name}: there is no such setting (`alumet config` lists them)")
+            format!(
+                "alumet: ignored {name}: there is no such setting (the options of `alumet exec --help` are, in capitals)"
+            )
         );
     }
     let alumet = exec(&[]);

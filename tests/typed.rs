@@ -65,7 +65,7 @@ fn what_is_wrong_is_said_in_plain_words_with_the_help_of_the_command() {
         (&["exec", "-q", "-q", "true"], "--quiet is there twice"),
         (&["exec", "--quiet=yes", "true"], "--quiet takes no value, and not `yes`"),
         (&["exec", "--show-output", "--app-output", "x", "true"], "--show-output and --app-output exclude"),
-        (&["compare", "a"], "a single VERSION cannot be compared"),
+        (&["compare", "a"], "there is one version and nothing to compare it to"),
         (&["compare", "--inconclusive", "x", "a", "b"], "--inconclusive: `x` is none of pass, fail"),
         (&["attach"], "no PID is given"),
         (&["attach", "sshd"], "`sshd` is no PID; `--name sshd` measures"),

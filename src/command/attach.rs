@@ -36,7 +36,11 @@ pub fn run(arguments: &Attach) -> Result<Status, Failure> {
 fn find(arguments: &Attach) -> Result<Vec<Root>, Failure> {
     let mut pids = arguments.pid.clone();
     if let Some(pattern) = &arguments.name {
-        pids.extend(named(pattern)?);
+        let named = named(pattern)?;
+        if named.is_empty() && !pids.is_empty() {
+            note(&format!("no process is named `{pattern}`"));
+        }
+        pids.extend(named);
     }
     pids.sort_unstable();
     pids.dedup();

@@ -205,8 +205,11 @@ async fn repeat(
             note(&format!("{why}: no further runs are made{hidden}{advice}"));
         }
         Some(Stop::Interrupted(signal)) => {
-            let complete = plan.done;
-            note(&format!("interrupted by {signal}: {complete} complete runs are reported"));
+            let complete = match plan.done {
+                1 => "1 complete run is".to_owned(),
+                n => format!("{n} complete runs are"),
+            };
+            note(&format!("interrupted by {signal}: {complete} reported"));
         }
         None => {}
     }

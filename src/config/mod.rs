@@ -173,8 +173,11 @@ impl Config {
         let environment = values::environment()?;
         let named = settings.config.clone().or_else(|| environment.config.clone());
         let (found, mut notices) = file::find(named.as_deref(), here)?;
-        let ignored =
-            |name| Notice(format!("ignored {name}: there is no such setting (`alumet config` lists them)"));
+        let ignored = |name| {
+            Notice(format!(
+                "ignored {name}: there is no such setting (the options of `alumet exec --help` are, in capitals)"
+            ))
+        };
         notices.extend(environment.others.iter().map(ignored));
         if let Some(found) = &found {
             file::read(found, &mut values)?;

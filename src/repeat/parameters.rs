@@ -100,10 +100,16 @@ fn numbers(min: &str, max: &str, step: &str) -> Result<Vec<String>, Failure> {
         value.ok_or_else(|| Failure::usage(format!("--parameter-scan: `{text}` is not a number")))
     };
     let (low, high, by) = (number(min)?, number(max)?, number(step)?);
-    if by <= 0.0 || low > high || (high - low) / by > MOST as f64 || low.abs().max(high.abs()) > LARGEST {
-        return Err(Failure::usage(format!(
-            "--parameter-scan: from {min} to {max} in steps of {step} are no numbers"
-        )));
+    let what = match () {
+        () if by <= 0.0 => Some("no step is as small".to_owned()),
+        () if low > high => Some("MIN is larger than MAX".to_owned()),
+        () if (high - low) / by > MOST as f64 => Some(format!("that is more than {MOST} numbers")),
+        () if low.abs().max(high.abs()) > LARGEST => Some("so large a number is not exact".to_owned()),
+        () => None,
+    };
+    if let Some(what) = what {
+        let scan = format!("from {min} to {max} in steps of {step}");
+        return Err(Failure::usage(format!("--parameter-scan: {scan}: {what}")));
     }
     // Written with an exponent, a number shows its decimals when it is written without.
     let plain = |value: f64, text: &str| {

@@ -6,7 +6,7 @@ use alumet::{Bound, Consumer, Total};
 use crate::derived::{self, Derived, Span, derive};
 use crate::profile::{Key, MetricTotal, Wall};
 use crate::quantity::{Quantity, Reading, marked, multiplexed, peak};
-use crate::units::{GLUE, bytes, hertz, percent};
+use crate::units::{GLUE, bytes, hertz, percent, seconds};
 
 /// The totals of a run.
 pub struct Numbers<'a> {
@@ -66,12 +66,14 @@ impl Numbers<'_> {
 
     /// `1.96 cores`, or a share of one.
     pub fn cores(&self, cpu: f64) -> Option<String> {
-        let (cores, _) = self.span.cpus_used(cpu)?;
-        Some(if cores < 0.1 {
-            format!("{} of a core", percent(cores))
-        } else {
-            format!("{cores:.2}{GLUE}cores")
-        })
+        let (cores, span, _) = self.span.cpus_used(cpu)?;
+        let cores = match cores < 0.1 {
+            true => format!("{} of a core", percent(cores)),
+            false => format!("{cores:.2}{GLUE}cores"),
+        };
+        // What outlives the application is counted for longer than it took.
+        let is_longer = span > self.span.wall;
+        Some(if is_longer { format!("{cores} over {}", seconds(span)) } else { cores })
     }
 
     /// Which share of the machine's busy time the application had, where that can be told: the machine's time comes in ticks

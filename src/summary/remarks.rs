@@ -158,10 +158,10 @@ pub fn trouble(element: &ElementReport) -> Option<String> {
     Some(match element.state {
         ElementState::Hung => format!("{name}: {error}; the others went on without it"),
         ElementState::Failed => format!("{name} was left out: {error}"),
-        ElementState::Active | ElementState::Stopped => {
-            let times = if element.errors == 1 { "once".into() } else { format!("{} times", element.errors) };
-            format!("{name} failed {times}, at last: {error}")
-        }
+        ElementState::Active | ElementState::Stopped => match element.errors {
+            1 => format!("{name} failed once: {error}"),
+            n => format!("{name} failed {n} times, at last: {error}"),
+        },
     })
 }
 

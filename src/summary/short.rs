@@ -59,7 +59,8 @@ fn energy(numbers: &Numbers<'_>) -> Vec<(&'static str, String)> {
 fn how(part: &Part) -> String {
     match part.provenance {
         Provenance::Estimated => {
-            let band = part.band.map(|[low, high]| format!(", {}", joules_between(low, high)));
+            let band = part.band.filter(|[_, high]| *high > 0.0);
+            let band = band.map(|[low, high]| format!(", {}", joules_between(low, high)));
             format!("estimate{}", band.unwrap_or_default())
         }
         provenance => provenance.as_str().into(),
@@ -82,7 +83,11 @@ fn counts(numbers: &Numbers<'_>) -> Vec<String> {
     }
     let mut add = |all: Option<(f64, Option<Bound>)>, in_words: fn(f64) -> String, what: &str| {
         let all = all.filter(|(value, _)| *value > 0.0);
-        counts.extend(all.map(|(value, bound)| format!("{} {what}", marked("", bound, &in_words(value)))));
+        counts.extend(all.map(|(value, bound)| {
+            // One of them is not many.
+            let what = if value == 1.0 { what.trim_end_matches("es").trim_end_matches('s') } else { what };
+            format!("{} {what}", marked("", bound, &in_words(value)))
+        }));
     };
     add(numbers.sum("process.paging.faults", ["minor", "major"], "page-faults"), count, "page faults");
     let switches = numbers.sum("process.context_switches", ["voluntary", "involuntary"], "context-switches");

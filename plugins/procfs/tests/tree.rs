@@ -38,7 +38,7 @@ fn workload() -> String {
 }
 
 /// What the kernel says of a process, as it is at this moment.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Seen {
     state: char,
     minor: f64,
@@ -87,7 +87,12 @@ impl Seen {
 
     /// Waits until a process waits for something.
     fn standing(pid: i32) -> Self {
-        soon(|| Self::of(pid).filter(|seen| seen.state == 'S'))
+        soon(|| {
+            let seen = Self::of(pid).filter(|seen| seen.state == 'S')?;
+            // On its way there it may have rested elsewhere.
+            std::thread::sleep(Duration::from_millis(5));
+            Self::of(pid).filter(|later| *later == seen)
+        })
     }
 }
 
