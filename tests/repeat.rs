@@ -604,6 +604,17 @@ fn on_a_terminal_there_is_a_bar_with_what_is_known_so_far() {
 }
 
 #[test]
+fn a_run_that_finds_no_place_in_the_profile_is_shown() {
+    let words = ["exec", "-r", "3", "--json", "p.json", "sleep", "0.05"];
+    let done = Alumet::sh("ulimit -f 0; exec \"$@\"", &words).run().status(125);
+    let text = text(&done);
+    assert!(
+        text.contains("1 run") && text.contains(" Time ") && text.contains("cannot write the profile"),
+        "{text}"
+    );
+}
+
+#[test]
 fn events_of_any_spelling_have_a_row() {
     let events = "cs,page-faults/name=pf/,'software/config=2,name=a b/'";
     let done =

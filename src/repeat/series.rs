@@ -149,11 +149,13 @@ pub async fn make(
         if series.stopped.is_some() {
             break;
         }
-        if let Err(failure) = keep(&mut done.measured.run) {
+        let kept = keep(&mut done.measured.run);
+        // It was measured, whether there is a place for it or not.
+        series.add(done);
+        if let Err(failure) = kept {
             series.stopped = Some(Stop::Broken(failure.status, failure.message));
             break;
         }
-        series.add(done);
         if number >= plan.runs && is_time_filled {
             break;
         }
