@@ -33,21 +33,24 @@ pub fn parse(words: Vec<OsString>) -> Result<Cli, Instead> {
     let parsed =
         cli.try_get_matches_from_mut(&words).and_then(|mut found| Cli::from_arg_matches_mut(&mut found));
     parsed.map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // A reader who leaves early is no failure.
-            let _ = error.print();
-            Instead::Helped(SUCCESS)
-        }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _ = error.print();
-            Instead::Helped(USAGE)
-        }
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => printed(&error, SUCCESS),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => printed(&error, USAGE),
         _ => {
             let what = in_words(&error, command.map_or("", String::as_str));
             let help = command.map_or("alumet --help".to_owned(), |name| format!("alumet {name} --help"));
             Instead::Wrong(Failure::usage(format!("{what} (`{help}` shows what there is)")))
         }
     })
+}
+
+/// Prints help. A reader who leaves early is no failure.
+fn printed(help: &clap::Error, status: Status) -> Instead {
+    match help.print() {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Instead::Wrong(Failure::failed(
+            format!("cannot write the help: {}", alumet::file::reason(&error)),
+        )),
+        _ => Instead::Helped(status),
+    }
 }
 
 /// The words with the command that they leave out.

@@ -65,7 +65,6 @@ fn what_is_wrong_is_said_in_plain_words_with_the_help_of_the_command() {
         (&["exec", "-q", "-q", "true"], "--quiet is there twice"),
         (&["exec", "--quiet=yes", "true"], "--quiet takes no value, and not `yes`"),
         (&["exec", "--show-output", "--app-output", "x", "true"], "--show-output and --app-output exclude"),
-        (&["compare", "a"], "there is one version and nothing to compare it to"),
         (&["compare", "--inconclusive", "x", "a", "b"], "--inconclusive: `x` is none of pass, fail"),
         (&["attach"], "no PID is given"),
         (&["attach", "sshd"], "`sshd` is no PID; `--name sshd` measures"),
@@ -75,5 +74,14 @@ fn what_is_wrong_is_said_in_plain_words_with_the_help_of_the_command() {
         let done = alumet(words).refuses(2, says);
         let help = format!("(`alumet {} --help` shows what there is)\n", words[0]);
         assert!(done.stderr.ends_with(&help), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn a_help_that_cannot_be_written_is_said() {
+    for words in [&["--help"][..], &["exec", "--help"], &["--version"]] {
+        Alumet::sh("exec \"$@\" >/dev/full", words)
+            .run()
+            .refuses(125, "cannot write the help: no space left");
     }
 }
