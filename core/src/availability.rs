@@ -110,6 +110,7 @@ mod tests {
     #[test]
     fn what_is_unavailable_has_a_reason_and_a_remedy() {
         let expected = Missing { reason: "r".into(), remedy: "do".into(), ..Missing::default() };
-        assert_eq!(Availability::unavailable("r", "do"), Availability::Unavailable(expected));
+        assert_eq!(Availability::unavailable("r", "do"), Availability::Unavailable(expected.clone()));
+        assert_eq!(Missing::from(Unavailable { reason: "r".into(), remedy: "do".into() }), expected);
     }
 }

@@ -30,6 +30,9 @@ mod tests {
         assert_eq!(cpu_list("0"), Some(vec![0]));
         assert_eq!(cpu_list("0,4-6,20"), Some(vec![0, 4, 5, 6, 20]));
         assert_eq!(cpu_list(""), Some(vec![]));
+        assert_eq!(cpu_list("65535-65536"), Some(vec![65535, 65536]));
+        assert_eq!(cpu_list("65536,65537"), None);
+        assert_eq!(cpu_list("4-4"), Some(vec![4]));
         assert_eq!(cpu_list(&["0-65535"; 100].join(",")), None);
         for text in ["0,", "4-3", "a", "0-4294967295", "-1"] {
             assert_eq!(cpu_list(text), None, "{text}");

@@ -50,4 +50,13 @@ mod tests {
             assert_eq!(parse(text), Err(WrongDuration::Syntax), "{text}");
         }
     }
+
+    #[test]
+    fn what_is_wrong_with_a_duration_is_told() {
+        let told = |wrong: WrongDuration| wrong.in_words("x", "1s");
+        assert!(
+            told(WrongDuration::Syntax).starts_with("`x` is not a duration; write it with a unit, as in 1s")
+        );
+        assert!(told(WrongDuration::Ambiguous).starts_with("`x` is not clear"));
+    }
 }

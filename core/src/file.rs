@@ -211,4 +211,48 @@ mod tests {
             assert_eq!(parent(Path::new(path)), Path::new(expected), "{path}");
         }
     }
+
+    #[test]
+    fn a_path_may_stand_for_a_descriptor_and_what_that_writes_is_written_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        fs::write(&path, "before ").unwrap();
+        let open = OpenOptions::new().append(true).open(&path).unwrap();
+        let name = |file: &File| PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let link = directory.path().join("link");
+        symlink(name(&open), &link).unwrap();
+        for way in [name(&open), link] {
+            assert_eq!(descriptor(&way), Some(open.as_raw_fd()), "{}", way.display());
+            let mut again = already_open(&way).unwrap().unwrap();
+            io::Write::write_all(&mut again, b"after ").unwrap();
+            drop(start_over(&way, |_| false).unwrap());
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "before after after ");
+        assert_eq!(descriptor(Path::new("-")), Some(1));
+        // One that is only read is opened anew, as any other file.
+        let read = File::open(&path).unwrap();
+        assert!(already_open(&name(&read)).unwrap().is_none());
+        assert!(already_open(&path).unwrap().is_none());
+        let circle = directory.path().join("circle");
+        symlink(&circle, &circle).unwrap();
+        assert_eq!(descriptor(&circle), None);
+    }
+
+    #[test]
+    fn a_file_is_started_over_by_one_at_a_time_and_only_by_whom_it_is_of() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let is_own = |beginning: &[u8]| beginning.is_empty() || beginning.starts_with(b"mine");
+        let first = start_over(&path, is_own).unwrap();
+        let busy = start_over(&path, is_own).unwrap_err();
+        assert_eq!(busy.to_string(), "another alumet is writing it; name another file");
+        drop(first);
+        fs::write(&path, "mine, and old").unwrap();
+        assert_eq!(beginning(&path).unwrap(), b"mine, and old");
+        start_over(&path, is_own).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+        fs::write(&path, "a letter").unwrap();
+        assert_eq!(start_over(&path, is_own).unwrap_err().to_string(), FOREIGN);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a letter");
+    }
 }

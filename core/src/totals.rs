@@ -313,4 +313,22 @@ mod tests {
         assert_eq!([Consumer::Process(1_999), Consumer::Process(3), Consumer::Target].map(has), [2, 2, 1]);
         assert_eq!(totals.omitted(), 1_999 - Totals::ENDED);
     }
+
+    #[test]
+    fn nobody_is_left_out_before_there_are_twice_as_many_as_stay() {
+        let registry = Registry::new();
+        let (mut retired, mut lived) = (Totals::new(), Totals::new());
+        for pid in 0..2 * Totals::ENDED as i32 - 1 {
+            let series =
+                Series::new(Metric::counter("process.cpu.time", "s", "")).consumer(Consumer::Process(pid));
+            let id = registry.series(series).unwrap();
+            let mut batch = Batch::new(Arc::clone(&registry));
+            batch.push(id, 1.0);
+            lived.write(&batch).unwrap();
+            batch.retire(id);
+            retired.write(&batch).unwrap();
+        }
+        lived.end_all_but(|_| false);
+        assert_eq!((retired.omitted(), lived.omitted()), (0, 0));
+    }
 }

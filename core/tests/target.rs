@@ -550,6 +550,8 @@ fn processes_attached_to_are_looked_at_and_nothing_else() {
     assert!(target.is_attached() && !target.is_foreign() && target.has_executed());
     assert_eq!((target.pid(), target.cgroup().unwrap_err()), (pids[0], "it ran already"));
     assert_eq!(target.needed_capabilities(), CapabilitySet::empty());
+    let lists_children = Path::new("/proc/thread-self/children").exists();
+    assert_eq!(target.is_followed(), lists_children);
     target.wait_at_gate().unwrap();
     target.open_gate().unwrap();
     let mut all = [pids[0], pids[1], of_a, of_b];
@@ -756,4 +758,102 @@ fn a_launched_process_is_covered_once_and_one_attached_to_with_all_its_threads()
     assert_eq!((cover.opened, cover.refused.len(), cover.uncertain), (vec![script.target.pid()], 0, 0));
     let refused = script.target.cover(Err::<(), _>).refused;
     assert_eq!(refused, [(script.target.pid(), script.target.pid())]);
+}
+
+/// A cgroup v1 of the freezer's, thawed and removed at the end.
+struct Freezer(PathBuf);
+
+impl Freezer {
+    fn new(test: &str) -> Option<Self> {
+        let path = PathBuf::from(format!("/sys/fs/cgroup/freezer/alumet-test-{}", std::process::id()));
+        let is_there = is_root(test) && Path::new("/sys/fs/cgroup/freezer/cgroup.procs").exists();
+        if !is_there || fs::create_dir(&path).is_err() {
+            skip(test, "needs the freezer of cgroup v1");
+            return None;
+        }
+        Some(Self(path))
+    }
+
+    fn freeze(&self, pids: &[i32]) {
+        pids.iter().for_each(|pid| fs::write(self.0.join("cgroup.procs"), pid.to_string()).unwrap());
+        self.set("FROZEN");
+        soon(|| (self.state() == "FROZEN").then_some(()));
+    }
+
+    fn set(&self, state: &str) {
+        fs::write(self.0.join("freezer.state"), state).unwrap();
+    }
+
+    fn state(&self) -> String {
+        fs::read_to_string(self.0.join("freezer.state")).unwrap().trim().to_owned()
+    }
+}
+
+impl Drop for Freezer {
+    fn drop(&mut self) {
+        self.set("THAWED");
+        if let Ok(members) = fs::read_to_string(self.0.join("cgroup.procs")) {
+            for pid in members.lines() {
+                let _ = fs::write("/sys/fs/cgroup/freezer/cgroup.procs", pid);
+            }
+        }
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn an_application_that_is_frozen_is_thawed_to_be_ended() {
+    let mut script = Script::start("echo; read x");
+    script.line();
+    let test = "an_application_that_is_frozen_is_thawed_to_be_ended";
+    let Some(freezer) = Freezer::new(test) else { return };
+    freezer.freeze(&[script.target.pid()]);
+    run(script.target.terminate(Duration::from_secs(3))).unwrap();
+    assert_eq!(freezer.state(), "THAWED");
+    assert!(script.target.survivors().is_empty());
+}
+
+#[test]
+fn an_application_that_is_frozen_with_others_is_left_behind_at_once() {
+    let one = alone();
+    let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    let mut script = Script::beside(one, &["sh", "-c", "echo; read x"], |_| {});
+    script.target.open_gate().unwrap();
+    script.line();
+    let test = "an_application_that_is_frozen_with_others_is_left_behind_at_once";
+    if let Some(freezer) = Freezer::new(test) {
+        let pid = script.target.pid();
+        freezer.freeze(&[pid, other.id() as i32]);
+        let grace = Duration::from_secs(8);
+        let begun = Instant::now();
+        let left = run(script.target.terminate(grace)).unwrap_err();
+        assert!(begun.elapsed() < grace);
+        assert_eq!((left.survivors[0].pid, left.frozen.as_ref()), (pid, Some(&freezer.0)));
+        let told = format!(
+            "cannot end sh ({pid}): frozen in {}, and killed when that is thawed",
+            freezer.0.display()
+        );
+        assert_eq!((left.to_string(), freezer.state()), (told, "FROZEN".to_owned()));
+        freezer.set("THAWED");
+        soon(|| script.target.peek_exit());
+    }
+    let _ = other.kill();
+    let _ = other.wait();
+}
+
+#[test]
+fn an_application_whose_own_cgroup_is_frozen_hears_that_it_is_to_end() {
+    let mut script = Script::start("trap 'echo ended; exit' TERM; echo; while :; do sleep 0.01; done");
+    script.line();
+    let parent = own_cgroup().filter(|_| script.target.cgroup().is_ok());
+    let Some(parent) = parent else {
+        return skip(
+            "an_application_whose_own_cgroup_is_frozen_hears_that_it_is_to_end",
+            "needs a cgroup of its own",
+        );
+    };
+    let name = own_cgroups(&parent).pop().unwrap();
+    fs::write(parent.join(name).join("cgroup.freeze"), "1").unwrap();
+    run(script.target.terminate(Duration::from_secs(8))).unwrap();
+    assert_eq!(script.rest(), "ended\n");
 }

@@ -460,3 +460,213 @@ fn finish(element: &Element, output: &mut dyn Output) {
         element.recount_lost(lost.points);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::ElementKind;
+    use crate::{Bound, Metric, Series};
+    use std::sync::mpsc::{Receiver, channel};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    fn delivery(
+        transforms: Vec<Box<dyn Transform>>,
+        outputs: Vec<Box<dyn Output>>,
+        overflow: Overflow,
+    ) -> Arc<Delivery> {
+        let registry = Registry::new();
+        let pool = Arc::new(Pool::new(Arc::clone(&registry)));
+        pool.allow(100);
+        let element = |kind| Element::new("e".into(), kind);
+        let transforms = transforms.into_iter().map(|one| (element(ElementKind::Transform), one)).collect();
+        let outputs = outputs.into_iter().map(|one| (element(ElementKind::Output), one)).collect();
+        Arc::new(Delivery::new(transforms, outputs, 0, overflow, pool, registry))
+    }
+
+    impl Delivery {
+        fn empty(&self) -> Arc<Batch> {
+            self.pool.take().unwrap()
+        }
+
+        fn post(&self) {
+            self.put(self.empty()).unwrap();
+        }
+    }
+
+    fn quiet() -> Box<dyn Output> {
+        Box::new(|_: &Batch| Ok(()))
+    }
+
+    /// An output that waits in each write until it is told to go on, or nobody is there to tell it.
+    fn held(by: Receiver<()>) -> Box<dyn Output> {
+        Box::new(move |_: &Batch| {
+            let _ = by.recv();
+            Ok(())
+        })
+    }
+
+    #[track_caller]
+    fn soon(mut is_so: impl FnMut() -> bool) {
+        let end = Instant::now() + LONG;
+        while !is_so() {
+            assert!(Instant::now() < end, "it does not come about");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn there_is_more_to_do_where_something_waits_for_somebody_who_is_free() {
+        let delivery = delivery(vec![], vec![quiet()], Overflow::Wait);
+        assert!(!delivery.board().has_more());
+        delivery.post();
+        assert!(delivery.board().has_more());
+        let transforms = delivery.board().transforms.take();
+        assert!(!delivery.board().has_more(), "somebody works with the transforms");
+        delivery.board().transforms = transforms;
+        let message = ToOutput::Batch(delivery.empty());
+        delivery.board().inbox.clear();
+        delivery.board().lanes[0].queue.push_back(message);
+        assert!(delivery.board().has_more());
+        let output = delivery.board().lanes[0].output.take();
+        assert!(output.is_some() && !delivery.board().has_more(), "somebody writes");
+    }
+
+    #[test]
+    fn a_batch_waits_for_the_transforms_while_an_output_has_no_room() {
+        for (overflow, waiting, is_taken) in [
+            (Overflow::Wait, OUTPUT_QUEUE, false),
+            (Overflow::Wait, OUTPUT_QUEUE - 1, true),
+            (Overflow::Drop, OUTPUT_QUEUE, true),
+        ] {
+            let delivery = delivery(vec![], vec![quiet()], overflow);
+            delivery.post();
+            let batches: Vec<_> = (0..waiting).map(|_| ToOutput::Batch(delivery.empty())).collect();
+            let mut board = delivery.board();
+            board.lanes[0].output = None;
+            board.lanes[0].queue.extend(batches);
+            assert_eq!(board.take(overflow).is_some(), is_taken, "{overflow:?}, {waiting}");
+        }
+    }
+
+    #[test]
+    fn whoever_waits_for_room_goes_on_when_there_is_some() {
+        let (go, told) = channel();
+        let delivery = delivery(vec![], vec![held(told)], Overflow::Wait);
+        delivery.post();
+        let writer = {
+            let delivery = Arc::clone(&delivery);
+            thread::spawn(move || delivery.work())
+        };
+        soon(|| delivery.board().lanes[0].output.is_none());
+        // In front of the output, and in the inbox.
+        for _ in 0..OUTPUT_QUEUE {
+            delivery.post();
+        }
+        delivery.work();
+        (0..INBOX).for_each(|_| delivery.post());
+        assert!(delivery.put(delivery.empty()).is_err());
+        let patient = {
+            let delivery = Arc::clone(&delivery);
+            thread::spawn(move || delivery.put_patiently(delivery.empty()))
+        };
+        soon(|| delivery.board().blocked == 1);
+        drop(go);
+        soon(|| patient.is_finished());
+        writer.join().unwrap();
+        delivery.work();
+        let board = delivery.board();
+        assert_eq!((board.blocked, board.inbox.len()), (0, 0));
+        assert_eq!(board.lanes[0].element.report().errors, 0);
+    }
+
+    #[test]
+    fn couriers_write_when_they_are_called_and_leave_at_the_end() {
+        let (tell, written) = channel();
+        let output = move |_: &Batch| Ok(tell.send(thread::current().id())?);
+        let delivery = delivery(vec![], vec![Box::new(output)], Overflow::Wait);
+        delivery.hire().unwrap();
+        let mut couriers = HashSet::new();
+        for round in 0..6 {
+            soon(|| delivery.board().idle == 1);
+            delivery.post();
+            if round % 2 == 0 {
+                delivery.call()
+            } else {
+                delivery.help()
+            }
+            couriers.insert(written.recv_timeout(LONG).unwrap());
+        }
+        assert_eq!(couriers.len(), 1, "nobody else is started while a courier is idle");
+        soon(|| delivery.board().idle == 1);
+        let _done = delivery.end_after(0, Time::default());
+        delivery.call();
+        soon(|| Arc::strong_count(&delivery) == 1);
+        assert_eq!(delivery.board().idle, 0);
+    }
+
+    #[test]
+    fn a_courier_that_writes_gets_another_for_the_next_output() {
+        let (tell, told) = channel();
+        let first = move |_: &Batch| Ok(told.recv_timeout(LONG)?);
+        let second = move |_: &Batch| Ok(tell.send(())?);
+        let delivery = delivery(vec![], vec![Box::new(first), Box::new(second)], Overflow::Wait);
+        delivery.hire().unwrap();
+        soon(|| delivery.board().idle == 2);
+        delivery.post();
+        delivery.call();
+        soon(|| delivery.board().lanes.iter().all(|lane| lane.queue.is_empty() && lane.output.is_some()));
+        assert_eq!(delivery.board().lanes[0].element.report().errors, 0);
+        let _done = delivery.end_after(0, Time::default());
+        delivery.call();
+    }
+
+    #[test]
+    fn nothing_goes_through_a_transform_at_the_end_if_none_before_it_held_something_back() {
+        let (tell, applied) = channel();
+        let transform = move |_: &mut Batch| Ok(tell.send(())?);
+        let delivery = delivery(vec![Box::new(transform)], vec![quiet()], Overflow::Wait);
+        let _done = delivery.end_after(0, Time::default());
+        delivery.work();
+        assert!(applied.try_recv().is_err());
+    }
+
+    #[test]
+    fn where_points_may_be_dropped_and_none_are_a_bound_is_told_once() {
+        let (tell, bounds) = channel();
+        let output = move |batch: &Batch| Ok(tell.send(batch.bounds().len())?);
+        let delivery = delivery(vec![], vec![Box::new(output)], Overflow::Drop);
+        let series = delivery.registry.series(Series::new(Metric::counter("c", "1", ""))).unwrap();
+        let mut batch = delivery.empty();
+        Arc::get_mut(&mut batch).unwrap().bound(series, Bound::AtLeast, "why");
+        delivery.put(batch).unwrap();
+        delivery.work();
+        delivery.post();
+        delivery.work();
+        assert_eq!(bounds.try_iter().collect::<Vec<_>>(), [1, 0]);
+    }
+
+    #[test]
+    fn what_an_output_finds_lost_when_it_finishes_is_counted() {
+        struct Late;
+        impl Output for Late {
+            fn write(&mut self, _: &Batch) -> anyhow::Result<()> {
+                Ok(())
+            }
+            fn finish(&mut self) -> anyhow::Result<()> {
+                Err(Lost { points: 2, cause: io::ErrorKind::StorageFull.into() }.into())
+            }
+        }
+        let delivery = delivery(vec![], vec![Box::new(Late)], Overflow::Wait);
+        let series = delivery.registry.series(Series::new(Metric::counter("c", "1", ""))).unwrap();
+        let mut batch = delivery.empty();
+        (0..3).for_each(|_| Arc::get_mut(&mut batch).unwrap().push(series, 1.0));
+        delivery.put(batch).unwrap();
+        let _done = delivery.end_after(0, Time::default());
+        delivery.work();
+        let report = delivery.board().lanes[0].element.report();
+        assert_eq!((report.points, report.lost, report.errors), (1, 2, 1));
+    }
+}

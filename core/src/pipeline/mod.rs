@@ -299,3 +299,151 @@ impl Pipeline {
         all.quantile(0.99)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Batch;
+    use crate::testing::ManualClock;
+    use crate::time::RealClock;
+    use std::sync::atomic::AtomicU64;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn source(interval: Duration) -> NewSource {
+        let interval = format!("{}ms", interval.as_millis()).parse().unwrap();
+        let source = Box::new(crate::testing::Script::new(
+            Registry::new().series(crate::Series::new(crate::Metric::counter("c", "1", ""))).unwrap(),
+            [0.0; 0],
+        ));
+        NewSource { name: format!("every {interval:?}"), interval, blocking: false, source }
+    }
+
+    fn pipeline(
+        clock: &Arc<ManualClock>,
+        parts: Parts,
+        chores: Option<Box<dyn Fn() + Send + Sync>>,
+    ) -> Pipeline {
+        let settings = Settings { overflow: Overflow::Wait, hang_after: LONG, chores };
+        Pipeline::new(parts, settings, Arc::clone(clock) as Arc<dyn Clock>, Registry::new()).unwrap()
+    }
+
+    fn of(intervals: &[Duration]) -> Parts {
+        Parts { sources: intervals.iter().map(|interval| source(*interval)).collect(), ..Parts::default() }
+    }
+
+    async fn go(pipeline: &Pipeline, clock: &Arc<ManualClock>) {
+        pipeline.prime().await;
+        pipeline.answer(pipeline.go(clock.now())).await;
+    }
+
+    #[tokio::test]
+    async fn chores_are_done_at_a_tick_and_seldom_and_without_ticks_now_and_then() {
+        for (interval, expected) in [(millis(100), 6), (LONG, 2)] {
+            let count = Arc::new(AtomicU64::new(0));
+            let chores = {
+                let count = Arc::clone(&count);
+                Box::new(move || {
+                    count.fetch_add(1, Ordering::Relaxed);
+                })
+            };
+            let clock = ManualClock::new();
+            let pipeline = pipeline(&clock, of(&[interval]), Some(chores));
+            go(&pipeline, &clock).await;
+            clock.advance(millis(3000));
+            assert_eq!(count.load(Ordering::Relaxed), expected, "{interval:?}");
+            pipeline.finish(clock.now()).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_noticed_while_a_tick_was_overdue_may_have_happened_since() {
+        let at = |ms: u64| Time::from_nanos(ms * 1_000_000);
+        let clock = ManualClock::new();
+        let pipeline = pipeline(&clock, of(&[millis(100)]), None);
+        go(&pipeline, &clock).await;
+        clock.advance(millis(10));
+        clock.elapse(millis(140));
+        // It was due at 100 ms, and is not made yet.
+        for (time, late) in [(100, None), (120, None), (121, Some(21)), (150, Some(50))] {
+            assert_eq!(pipeline.late_at(at(time)), late.map(millis), "{time}");
+        }
+        clock.advance(millis(10));
+        // It was made at 150 ms.
+        for (time, late) in [(110, None), (160, Some(60)), (170, Some(70)), (171, None)] {
+            assert_eq!(pipeline.late_at(at(time)), late.map(millis), "{time}");
+        }
+        // The next was due at 200 ms; it is as late as one may be.
+        clock.elapse(millis(60));
+        clock.advance(millis(0));
+        assert_eq!(pipeline.late_at(at(235)), None);
+        pipeline.finish(clock.now()).await;
+    }
+
+    #[tokio::test]
+    async fn whoever_ticks_seldom_is_looked_at_only_while_it_is_at_work() {
+        let clock = ManualClock::new();
+        let parts = of(&[millis(90_000), millis(30_000)]);
+        let pipeline = pipeline(&clock, parts, None);
+        assert!(!pipeline.has_no_samplers());
+        go(&pipeline, &clock).await;
+        let before = RealClock.now();
+        clock.advance(millis(90_000));
+        let alarms = pipeline.common.standby.alarms();
+        assert_eq!(alarms[0], None);
+        assert!(alarms[1].unwrap() >= before + LONG * 2);
+        pipeline.finish(clock.now()).await;
+    }
+
+    #[tokio::test]
+    async fn couriers_are_hired_for_an_interval_that_leaves_no_time_to_deliver() {
+        for (interval, is_short) in [(DELIVERS_FROM, false), (DELIVERS_FROM - millis(1), true)] {
+            let clock = ManualClock::new();
+            let pipeline = pipeline(&clock, of(&[interval]), None);
+            assert_eq!(pipeline.has_couriers.load(Ordering::Relaxed), is_short, "{interval:?}");
+            pipeline.finish(clock.now()).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn points_are_sent_when_the_next_tick_would_be_too_late() {
+        let clock = ManualClock::new();
+        let registry = Registry::new();
+        let series = registry.series(crate::Series::new(crate::Metric::counter("c", "1", ""))).unwrap();
+        let collected = crate::testing::Collect::new();
+        let parts = Parts {
+            sources: vec![NewSource {
+                source: Box::new(crate::testing::Script::new(series, [1.0; 100])),
+                ..source(millis(50))
+            }],
+            outputs: vec![("collect".into(), Box::new(collected.clone()))],
+            ..Parts::default()
+        };
+        let settings = Settings { overflow: Overflow::Wait, hang_after: LONG, chores: None };
+        let pipeline =
+            Pipeline::new(parts, settings, Arc::clone(&clock) as Arc<dyn Clock>, registry).unwrap();
+        go(&pipeline, &clock).await;
+        let counts: Vec<_> = (0..4)
+            .map(|_| {
+                clock.advance(millis(50));
+                collected.values().len()
+            })
+            .collect();
+        assert_eq!(counts, [0, 2, 2, 4]);
+        pipeline.finish(clock.now()).await;
+    }
+
+    #[tokio::test]
+    async fn without_a_sampler_the_outputs_finish_at_once() {
+        let clock = ManualClock::new();
+        let mut parts = Parts::default();
+        parts.outputs.push(("output".into(), Box::new(|_: &Batch| Ok(()))));
+        let pipeline = pipeline(&clock, parts, None);
+        assert!(pipeline.has_no_samplers());
+        tokio::time::timeout(LONG / 2, pipeline.finish(clock.now())).await.unwrap();
+    }
+}

@@ -562,3 +562,31 @@ impl Polled {
         element.count(self.scratch.points().len());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::RealClock;
+
+    #[test]
+    fn whoever_is_not_in_charge_any_more_can_neither_begin_nor_end_a_call() {
+        let charge = Charge::default();
+        assert_eq!(charge.load(), (0, IDLE));
+        assert!(charge.begin(0, DELIVERS).is_ok());
+        assert_eq!(charge.load(), (0, DELIVERS));
+        assert!(charge.change((0, DELIVERS), (1, IDLE)).is_ok());
+        assert_eq!(charge.load(), (1, IDLE));
+        assert!(charge.end(0, DELIVERS).is_err() && charge.begin(0, 7).is_err());
+        assert!(charge.begin(1, 7).is_ok());
+        assert_eq!(charge.load(), (1, 7));
+        assert!(charge.end(1, 7).is_ok() && charge.end(1, 7).is_err());
+    }
+
+    #[test]
+    fn a_call_lasts_in_milliseconds() {
+        let millis = || u64::try_from(Duration::from_nanos(RealClock.now().as_nanos()).as_millis()).unwrap();
+        let before = millis();
+        let between = real_millis();
+        assert!((before..=millis()).contains(&between));
+    }
+}

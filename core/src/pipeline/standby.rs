@@ -153,3 +153,74 @@ impl Standby {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Standby {
+        /// When each sampler is looked at.
+        pub(in crate::pipeline) fn alarms(&self) -> Vec<Option<Time>> {
+            self.state().alarms.iter().map(|(_, alarm)| *alarm).collect()
+        }
+    }
+
+    const LIMIT: Duration = Duration::from_secs(100);
+
+    fn standby(samplers: usize) -> Arc<Standby> {
+        let standby = Standby::new(LIMIT);
+        (0..samplers).for_each(|number| assert_eq!(standby.enlist(Weak::new()), number));
+        standby
+    }
+
+    fn set(standby: &Standby) -> Option<Time> {
+        standby.state().set
+    }
+
+    #[test]
+    fn the_timer_is_set_for_twice_as_long_as_a_poll_may_take_and_seldom_moved() {
+        let standby = standby(2);
+        let alarm = || standby.alarms()[1];
+        let before = RealClock.now();
+        standby.guard(1);
+        let first = alarm().unwrap();
+        assert!(first >= before + LIMIT * 2 && first <= RealClock.now() + LIMIT * 2);
+        assert_eq!((standby.alarms()[0], set(&standby)), (None, Some(first)));
+        std::thread::sleep(Duration::from_millis(1));
+        standby.guard(1);
+        assert_eq!(alarm(), Some(first), "there is more than enough left");
+        standby.look_after(1, LIMIT / 2);
+        standby.guard(1);
+        assert!(alarm().unwrap() > first, "too little was left");
+        standby.end();
+    }
+
+    #[test]
+    fn the_timer_is_set_for_whoever_comes_first_and_for_nobody_once_all_are_released() {
+        let standby = standby(2);
+        standby.look_after(0, LIMIT * 2);
+        standby.look_after(1, LIMIT);
+        assert_eq!(set(&standby), standby.alarms()[1]);
+        standby.release(1);
+        assert_eq!(set(&standby), standby.alarms()[0]);
+        assert!(set(&standby).is_some());
+        standby.release(0);
+        assert_eq!(set(&standby), None);
+        assert_eq!(standby.hang_after(), LIMIT);
+    }
+
+    #[test]
+    fn at_the_end_its_thread_ends_and_nobody_sets_the_timer_any_more() {
+        let standby = standby(1);
+        standby.guard(0);
+        standby.end();
+        let last = set(&standby);
+        standby.look_after(0, LIMIT);
+        assert_eq!(set(&standby), last);
+        let end = RealClock.now() + Duration::from_secs(30);
+        while Arc::strong_count(&standby) > 1 {
+            assert!(RealClock.now() < end, "its thread goes on");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
