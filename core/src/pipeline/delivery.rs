@@ -617,7 +617,12 @@ mod tests {
         soon(|| delivery.board().idle == 2);
         delivery.post();
         delivery.call();
-        soon(|| delivery.board().lanes.iter().all(|lane| lane.queue.is_empty() && lane.output.is_some()));
+        soon(|| {
+            let board = delivery.board();
+            board.inbox.is_empty()
+                && board.transforms.is_some()
+                && board.lanes.iter().all(|lane| lane.queue.is_empty() && lane.output.is_some())
+        });
         assert_eq!(delivery.board().lanes[0].element.report().errors, 0);
         let _done = delivery.end_after(0, Time::default());
         delivery.call();
