@@ -239,14 +239,14 @@ mod tests {
 
     #[test]
     fn cpu_time_that_was_used_after_the_end_is_related_to_the_time_in_which_it_was_counted() {
-        assert_eq!(SPAN.cpus_used(3.0), Some((1.5, "wall_s")));
+        assert_eq!(SPAN.cpus_used(3.0), Some((1.5, 2.0, "wall_s")));
         let to_the_mark = "the time to the end mark";
         let lived_on = Span { some_live_on: true, ..SPAN };
-        assert_eq!(lived_on.cpus_used(2.1), Some((1.0, to_the_mark)));
+        assert_eq!(lived_on.cpus_used(2.1), Some((1.0, 2.1, to_the_mark)));
         // Six children of a shell that ended at once, on two CPUs: 8 ms of CPU time by 4 ms after the start.
         let short = Span { wall: 0.003, counted: 0.005, ..SPAN };
-        assert_eq!(short.cpus_used(0.008), Some((1.6, to_the_mark)));
-        assert_eq!(short.cpus_used(0.011), Some((2.0, to_the_mark)), "no more than there are");
+        assert_eq!(short.cpus_used(0.008), Some((1.6, 0.005, to_the_mark)));
+        assert_eq!(short.cpus_used(0.011), Some((2.0, 0.005, to_the_mark)), "no more than there are");
         assert_eq!(Span { wall: 0.0, counted: 0.0, ..SPAN }.cpus_used(0.0), None);
     }
 
