@@ -48,7 +48,7 @@ complete -c alumet -n "__fish_alumet_using_subcommand exec" -s S -l shell -d 'Ru
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l idle -d 'Measure the machine\'s idle power for this time before the start' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l ignore-failure -d 'Accept failures (or only these statuses): go on, and end with 0' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -s e -l event -d 'Events to count, as in `perf list` (comma-separated; repeatable)' -r
-complete -c alumet -n "__fish_alumet_using_subcommand exec" -s o -l output -d 'Write every point to FILE (`-`: stdout), as CSV (repeated runs: FILE-1, ...)' -r -F
+complete -c alumet -n "__fish_alumet_using_subcommand exec" -s o -l output -d 'Write every point to FILE, as CSV (repeated runs: FILE-1, ...)' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l json -d 'Write the totals of the runs to FILE (`-`: stdout), as JSON' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l carbon -d 'Show the CO2 of the energy, at this many grams per kWh' -r
 complete -c alumet -n "__fish_alumet_using_subcommand exec" -l price -d 'Show the cost of the energy, at this price per kWh' -r
@@ -74,7 +74,7 @@ complete -c alumet -n "__fish_alumet_using_subcommand exec" -s h -l help -d 'Pri
 complete -c alumet -n "__fish_alumet_using_subcommand attach" -l name -d 'Measure all processes whose command name matches this regular expression, as pgrep does' -r
 complete -c alumet -n "__fish_alumet_using_subcommand attach" -l duration -d 'Stop measuring after this time' -r
 complete -c alumet -n "__fish_alumet_using_subcommand attach" -s e -l event -d 'Events to count, as in `perf list` (comma-separated; repeatable)' -r
-complete -c alumet -n "__fish_alumet_using_subcommand attach" -s o -l output -d 'Write every point to FILE (`-`: stdout), as CSV (repeated runs: FILE-1, ...)' -r -F
+complete -c alumet -n "__fish_alumet_using_subcommand attach" -s o -l output -d 'Write every point to FILE, as CSV (repeated runs: FILE-1, ...)' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand attach" -l json -d 'Write the totals of the runs to FILE (`-`: stdout), as JSON' -r -F
 complete -c alumet -n "__fish_alumet_using_subcommand attach" -l carbon -d 'Show the CO2 of the energy, at this many grams per kWh' -r
 complete -c alumet -n "__fish_alumet_using_subcommand attach" -l price -d 'Show the cost of the energy, at this price per kWh' -r

@@ -457,7 +457,7 @@ pub struct Outputs {
     #[arg(short, long, value_name = "EVENTS", allow_hyphen_values = true)]
     pub event: Vec<String>,
 
-    /// Write every point to FILE (`-`: stdout), as CSV (repeated runs: FILE-1, ...)
+    /// Write every point to FILE, as CSV (repeated runs: FILE-1, ...)
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
