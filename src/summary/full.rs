@@ -94,8 +94,8 @@ fn cpu(numbers: &Numbers<'_>) -> String {
     if let Some(cores) = numbers.cores(cpu.value) {
         text.push_str(&format!(", {cores} busy"));
     }
-    if let Some(share) = numbers.share_of_machine(cpu.value) {
-        text.push_str(&format!(", {} of the machine's busy time", percent(share)));
+    if let Some(busy) = numbers.busy() {
+        text.push_str(&format!(", {} of the machine's busy time", percent((cpu.value / busy).min(1.0))));
     }
     text + &because([&kinds[0], &kinds[1]])
 }

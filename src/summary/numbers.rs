@@ -76,12 +76,12 @@ impl Numbers<'_> {
         Some(if is_longer { format!("{cores} over {}", seconds(span)) } else { cores })
     }
 
-    /// Which share of the machine's busy time the application had, where that can be told: the machine's time comes in ticks
-    /// of 10 ms, so short runs have none.
-    pub fn share_of_machine(&self, cpu: f64) -> Option<f64> {
+    /// For how long the machine's CPUs were busy, in seconds, where that says something: the machine's time comes in ticks of
+    /// 10 ms, so short runs have none.
+    pub fn busy(&self) -> Option<f64> {
         let busy: f64 =
             self.totals.iter().filter(|total| is_busy_time(&total.series)).map(|total| total.value).sum();
-        (busy >= 1.0).then(|| (cpu / busy).min(1.0))
+        (busy >= 1.0).then_some(busy)
     }
 
     /// The peak of the tree, or of its largest process where they were not sampled together.

@@ -81,21 +81,21 @@ fn counts(numbers: &Numbers<'_>) -> Vec<String> {
         let value = marked("", Some(instructions.bound), &count(instructions.value));
         counts.push(format!("{value} instructions{only}{per_cycle}"));
     }
-    let mut add = |all: Option<(f64, Option<Bound>)>, in_words: fn(f64) -> String, what: &str| {
+    let mut add = |all: Option<(f64, Option<Bound>)>, in_words: fn(f64) -> String, [one, many]: [&str; 2]| {
         let all = all.filter(|(value, _)| *value > 0.0);
         counts.extend(all.map(|(value, bound)| {
-            // One of them is not many.
-            let what = if value == 1.0 { what.trim_end_matches("es").trim_end_matches('s') } else { what };
+            let what = if value == 1.0 { one } else { many };
             format!("{} {what}", marked("", bound, &in_words(value)))
         }));
     };
-    add(numbers.sum("process.paging.faults", ["minor", "major"], "page-faults"), count, "page faults");
+    let faults = numbers.sum("process.paging.faults", ["minor", "major"], "page-faults");
+    add(faults, count, ["page fault", "page faults"]);
     let switches = numbers.sum("process.context_switches", ["voluntary", "involuntary"], "context-switches");
-    add(switches, count, "context switches");
+    add(switches, count, ["context switch", "context switches"]);
     if let Some(kinds) = numbers.pair("process.disk.io", ["read", "write"]) {
         for kind in kinds {
             let what = if kind.kind == "write" { "written" } else { "read" };
-            add(Some((kind.total.value, Some(kind.total.bound))), bytes, what);
+            add(Some((kind.total.value, Some(kind.total.bound))), bytes, [what; 2]);
         }
     }
     counts
@@ -107,9 +107,57 @@ const NOTABLE: f64 = 0.1;
 /// That others kept CPUs of the machine busy meanwhile, if they did.
 pub fn company(numbers: &Numbers<'_>) -> Option<String> {
     let cpu = numbers.cpu()?.value;
-    let share = numbers.share_of_machine(cpu)?;
     let Span { counted, cpus, .. } = numbers.span;
-    let others = cpu / share * (1.0 - share) / counted;
+    let others = (numbers.busy()? - cpu) / counted;
     (counted > 0.0 && others >= NOTABLE * cpus)
         .then(|| format!("other programs kept {others:.2} of {cpus} CPUs busy meanwhile"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::MetricTotal;
+    use alumet::conventions::{CPU_MODE, CPU_TIME, SYSTEM_CPU_TIME};
+    use alumet::{Batch, Consumer, Metric, Output, Registry, Series, Totals};
+
+    /// A run of two seconds on two CPUs, with this CPU time, on a machine that was busy for so long.
+    fn of_run<T>(cpu: f64, busy: f64, ask: impl FnOnce(&Numbers<'_>) -> T) -> T {
+        let target =
+            |metric: Metric, key, value| Series::new(metric).consumer(Consumer::Target).label(key, value);
+        let faults = Metric::counter("process.paging.faults", "1", "");
+        let switches = Metric::counter("process.context_switches", "1", "");
+        let registry = Registry::new();
+        let mut batch = Batch::new(std::sync::Arc::clone(&registry));
+        for (series, value) in [
+            (target(CPU_TIME, CPU_MODE, "user"), cpu),
+            (target(CPU_TIME, CPU_MODE, "system"), 0.0),
+            (target(faults.clone(), "t", "minor"), 1.0),
+            (target(faults, "t", "major"), 0.0),
+            (target(switches.clone(), "t", "voluntary"), 2.0),
+            (target(switches, "t", "involuntary"), 0.0),
+            (Series::new(SYSTEM_CPU_TIME).label(CPU_MODE, "user"), busy),
+            (Series::new(SYSTEM_CPU_TIME).label(CPU_MODE, "steal"), 9.0),
+        ] {
+            batch.push(registry.series(series).unwrap(), value);
+        }
+        let mut totals = Totals::new();
+        totals.write(&batch).unwrap();
+        let totals = totals.get();
+        let span = Span { wall: 2.0, counted: 2.0, some_live_on: false, cpus: 2.0 };
+        ask(&Numbers { metrics: &MetricTotal::all(&totals), totals: &totals, span })
+    }
+
+    #[test]
+    fn others_are_named_if_they_used_a_tenth_of_the_cpus_also_beside_one_that_used_none() {
+        let kept = |n: &str| Some(format!("other programs kept {n} of 2 CPUs busy meanwhile"));
+        assert_eq!(of_run(0.0, 3.0, company), kept("1.50"));
+        assert_eq!(of_run(1.0, 1.5, company), kept("0.25"));
+        assert_eq!(of_run(1.0, 1.2, company), None);
+        assert_eq!(of_run(0.1, 0.9, company), None, "ticks say nothing of so little");
+    }
+
+    #[test]
+    fn one_of_something_is_not_many_and_none_is_not_told() {
+        assert_eq!(of_run(1.0, 1.0, counts), ["1 page fault", "2 context switches"]);
+    }
 }
