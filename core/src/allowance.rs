@@ -12,10 +12,16 @@ use crate::time::{Clock, RealClock, Time};
 pub struct Allowance {
     cheap: Duration,
     times: u32,
-    has_begun: bool,
+    /// A reading has taken longer than `cheap`, by the clock: since then it is looked how much CPU time each takes. To ask
+    /// for that is a system call, which cheap readings are spared. The first reading, for the baseline, never counts.
+    is_watched: bool,
     /// When the last reading that was not cheap ended, and what it took.
     last: Option<(Time, Duration)>,
 }
+
+/// A reading has begun then: by the clock, and by the CPU time of the thread if that matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun(Time, Option<Duration>);
 
 impl Default for Allowance {
     fn default() -> Self {
@@ -26,25 +32,30 @@ impl Default for Allowance {
 impl Allowance {
     /// A reading that takes more than `cheap` is followed by none for `times` as long as it took.
     pub const fn new(cheap: Duration, times: u32) -> Self {
-        Self { cheap, times, has_begun: false, last: None }
+        Self { cheap, times, is_watched: false, last: None }
     }
 
     /// A reading begins, unless it is too early for one. Returns what [`Self::end`] wants to know.
-    pub fn begin(&self) -> Option<Duration> {
+    pub fn begin(&self) -> Option<Begun> {
         self.begin_after(self.times)
     }
 
     /// The same, where it is too early until `times` as long as the last reading took have passed.
-    pub fn begin_after(&self, times: u32) -> Option<Duration> {
-        let is_early = |(ended, cost): (Time, Duration)| RealClock.now() < ended + cost * times;
-        (!self.last.is_some_and(is_early)).then(thread_cpu)
+    pub fn begin_after(&self, times: u32) -> Option<Begun> {
+        let now = RealClock.now();
+        let is_early = |(ended, cost): (Time, Duration)| now < ended + cost * times;
+        (!self.last.is_some_and(is_early)).then(|| Begun(now, self.is_watched.then(thread_cpu)))
     }
 
-    /// The reading that began with this has ended. The first one, for the baseline, does not count.
-    pub fn end(&mut self, begun: Duration) {
-        let cost = thread_cpu().saturating_sub(begun);
-        if std::mem::replace(&mut self.has_begun, true) && cost > self.cheap {
-            self.last = Some((RealClock.now(), cost));
+    /// The reading that began with this has ended.
+    pub fn end(&mut self, Begun(time, cpu): Begun) {
+        let now = RealClock.now();
+        self.is_watched |= now.since(time) > self.cheap;
+        if let Some(cpu) = cpu {
+            let cost = thread_cpu().saturating_sub(cpu);
+            if cost > self.cheap {
+                self.last = Some((now, cost));
+            }
         }
     }
 }
@@ -58,12 +69,17 @@ fn thread_cpu() -> Duration {
 mod tests {
     use super::*;
 
+    fn spend(cost: Duration) {
+        let end = thread_cpu() + cost;
+        while thread_cpu() < end {}
+    }
+
     fn readings(cost: Duration) -> usize {
         let (mut allowance, mut n) = (Allowance::default(), 0);
         for _ in 0..20 {
             let Some(begun) = allowance.begin() else { continue };
             n += 1;
-            while thread_cpu() < begun + cost {}
+            spend(cost);
             allowance.end(begun);
         }
         n
@@ -76,11 +92,22 @@ mod tests {
     }
 
     #[test]
+    fn a_reading_that_takes_long_only_because_it_waits_is_no_costly_one() {
+        let mut allowance = Allowance::default();
+        for _ in 0..3 {
+            let begun = allowance.begin().unwrap();
+            std::thread::sleep(Duration::from_millis(11));
+            allowance.end(begun);
+        }
+        assert_eq!(allowance.last, None);
+    }
+
+    #[test]
     fn a_costly_reading_is_followed_by_none_for_so_many_times_as_long() {
         let mut allowance = Allowance::new(Duration::ZERO, 100);
         for _ in 0..2 {
-            let begun = thread_cpu();
-            while thread_cpu() < begun + Duration::from_millis(20) {}
+            let begun = allowance.begin().unwrap();
+            spend(Duration::from_millis(20));
             allowance.end(begun);
         }
         assert_eq!(allowance.begin(), None);

@@ -1,5 +1,7 @@
 //! Where points go.
 
+use std::time::Duration;
+
 use crate::batch::Batch;
 
 /// Writes batches somewhere. Outputs run side by side and get the same batches, each in one thread at a time, in order: a
@@ -26,6 +28,12 @@ pub trait Output: Send {
     /// The points of the batch count as lost (an output that knows better returns [`Lost`]); the next batch is tried
     /// again.
     fn write(&mut self, batch: &Batch) -> anyhow::Result<()>;
+
+    /// How old a point may be when it is written: points are collected for so long, and no thread is woken for them.
+    /// For all outputs of an agent, the shortest counts.
+    fn max_age(&self) -> Duration {
+        Duration::from_secs(1)
+    }
 
     /// Called once, after the last batch.
     ///

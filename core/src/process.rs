@@ -4,13 +4,17 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// One clock tick, in which the kernel gives CPU times (sysconf(3), proc_stat(5)).
 pub fn tick() -> Duration {
-    // SAFETY: sysconf takes a number and touches no memory.
-    let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
-    Duration::from_secs(1) / u32::try_from(per_second).unwrap_or(100).max(1)
+    static TICK: LazyLock<Duration> = LazyLock::new(|| {
+        // SAFETY: sysconf takes a number and touches no memory.
+        let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+        Duration::from_secs(1) / u32::try_from(per_second).unwrap_or(100).max(1)
+    });
+    *TICK
 }
 
 /// Whether `/proc` is mounted for another PID namespace than that of this process: then each pid in it is that of another

@@ -244,6 +244,11 @@ impl Output for Collect {
         lock(&self.0).extend(points);
         Ok(())
     }
+
+    /// At every tick.
+    fn max_age(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 #[cfg(test)]

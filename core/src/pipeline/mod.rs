@@ -1,5 +1,6 @@
 //! The running pipeline: samplers, then transforms in order, then outputs side by side.
 
+mod beat;
 mod delivery;
 mod element;
 mod lateness;
@@ -12,10 +13,10 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+pub use beat::SamplingReport;
 pub use delivery::Overflow;
 pub(crate) use element::panic_message;
 pub use element::{ElementKind, ElementReport, ElementState};
-pub use sampler::SamplingReport;
 
 use crate::batch::Pool;
 use crate::interval::Interval;
@@ -27,7 +28,7 @@ use crate::transform::Transform;
 use delivery::{Delivery, Done};
 use element::Element;
 use lateness::Lateness;
-use sampler::{DELIVERS_FROM, NamedSource, Request, Sampler};
+use sampler::{DELIVERS_FROM, NamedSource, Request, SHARED_FROM, Sampler};
 use standby::Standby;
 
 /// A source before the pipeline runs.
@@ -75,6 +76,8 @@ struct Common {
     delivery: Arc<Delivery>,
     standby: Arc<Standby>,
     chores: Option<Box<dyn Fn() + Send + Sync>>,
+    /// How old points may be when they are delivered.
+    max_age: Duration,
 }
 
 /// What all samplers were asked for.
@@ -107,14 +110,16 @@ impl Pipeline {
             element
         };
 
-        let mut groups: Vec<(Interval, bool, Vec<NamedSource>)> = Vec::new();
+        let mut threads: Vec<(Option<Duration>, Vec<NamedSource>)> = Vec::new();
         for NewSource { name, interval, blocking, source } in parts.sources {
-            let new = (element(name, ElementKind::Source), source);
-            match groups.iter_mut().find(|(i, alone, _)| *i == interval && !*alone && !blocking) {
-                Some((_, _, group)) => group.push(new),
-                None => groups.push((interval, blocking, vec![new])),
+            let new = (interval.get(), element(name, ElementKind::Source), source);
+            let shared = (!blocking).then(|| interval.get().min(SHARED_FROM));
+            match threads.iter_mut().find(|(with, _)| with.is_some() && *with == shared) {
+                Some((_, sources)) => sources.push(new),
+                None => threads.push((shared, vec![new])),
             }
         }
+        let max_age = parts.outputs.iter().map(|(_, output)| output.max_age()).min().unwrap_or(Duration::MAX);
         let transforms =
             parts.transforms.into_iter().map(|(n, t)| (element(n, ElementKind::Transform), t)).collect();
         let outputs = parts.outputs.into_iter().map(|(n, o)| (element(n, ElementKind::Output), o)).collect();
@@ -123,7 +128,7 @@ impl Pipeline {
         let delivery = Delivery::new(
             transforms,
             outputs,
-            groups.len(),
+            threads.len(),
             settings.overflow,
             Arc::clone(&pool),
             Arc::clone(&registry),
@@ -135,6 +140,7 @@ impl Pipeline {
             delivery: Arc::new(delivery),
             standby: Standby::new(settings.hang_after),
             chores: settings.chores,
+            max_age,
         };
         let pipeline = Self {
             samplers: Mutex::default(),
@@ -145,19 +151,20 @@ impl Pipeline {
             has_couriers: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
         };
-        for (interval, _, sources) in groups {
-            let sampler = pipeline.sampler(interval.get(), sources)?;
+        for (_, sources) in threads {
+            let sampler = pipeline.sampler(sources)?;
             pipeline.samplers().push(sampler);
         }
         Ok(pipeline)
     }
 
-    fn sampler(&self, interval: Duration, sources: Vec<NamedSource>) -> std::io::Result<Arc<Sampler>> {
-        if interval < DELIVERS_FROM && !self.has_couriers.swap(true, Ordering::Relaxed) {
+    fn sampler(&self, sources: Vec<NamedSource>) -> std::io::Result<Arc<Sampler>> {
+        let is_short = sources.iter().any(|(interval, ..)| *interval < DELIVERS_FROM);
+        if is_short && !self.has_couriers.swap(true, Ordering::Relaxed) {
             self.common.delivery.hire()?;
         }
         self.common.pool.allow(1);
-        Sampler::spawn(interval, sources, Arc::clone(&self.common))
+        Sampler::spawn(sources, Arc::clone(&self.common))
     }
 
     /// Whether there is nobody who does chores.
@@ -250,7 +257,7 @@ impl Pipeline {
         anyhow::ensure!(!self.has_ended.load(Ordering::Relaxed), "the run has ended");
         let source = self.samplers().iter().find_map(|sampler| sampler.take(&element));
         let source = source.ok_or_else(|| anyhow::anyhow!("source `{name}` is busy; try again"))?;
-        let sampler = self.sampler(interval.get(), vec![(element, source)])?;
+        let sampler = self.sampler(vec![(interval.get(), element, source)])?;
         self.samplers().push(Arc::clone(&sampler));
         if !self.paused.load(Ordering::Relaxed) {
             // The thread was just started and answers, or the process is ending.
@@ -278,9 +285,10 @@ impl Pipeline {
         self.elements.iter().map(|element| element.report()).collect()
     }
 
-    /// One report a sampler, the shortest interval first.
+    /// One report an interval of a thread, the shortest first.
     pub(crate) fn sampling(&self) -> Vec<SamplingReport> {
-        let mut reports: Vec<_> = self.samplers().iter().map(|sampler| sampler.report()).collect();
+        let mut reports: Vec<_> =
+            self.samplers().iter().flat_map(|sampler| sampler.reports().collect::<Vec<_>>()).collect();
         reports.sort_by_key(|report| report.interval);
         reports
     }
@@ -386,17 +394,19 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_ticks_seldom_is_looked_at_only_while_it_is_at_work() {
-        let clock = ManualClock::new();
-        let parts = of(&[millis(90_000), millis(30_000)]);
-        let pipeline = pipeline(&clock, parts, None);
-        assert!(!pipeline.has_no_samplers());
-        go(&pipeline, &clock).await;
-        let before = RealClock.now();
-        clock.advance(millis(90_000));
-        let alarms = pipeline.common.standby.alarms();
-        assert_eq!(alarms[0], None);
-        assert!(alarms[1].unwrap() >= before + LONG * 2);
-        pipeline.finish(clock.now()).await;
+        for (interval, is_seldom) in [(millis(90_000), true), (millis(30_000), false)] {
+            let clock = ManualClock::new();
+            let pipeline = pipeline(&clock, of(&[interval]), None);
+            assert!(!pipeline.has_no_samplers());
+            go(&pipeline, &clock).await;
+            let before = RealClock.now();
+            clock.advance(interval);
+            match pipeline.common.standby.alarms()[0] {
+                None => assert!(is_seldom),
+                Some(alarm) => assert!(!is_seldom && alarm >= before + LONG * 2),
+            }
+            pipeline.finish(clock.now()).await;
+        }
     }
 
     #[tokio::test]
@@ -409,18 +419,35 @@ mod tests {
         }
     }
 
+    /// Counts the points, which are not to be older than that.
+    struct Every100ms(Arc<AtomicU64>);
+
+    impl Output for Every100ms {
+        fn write(&mut self, batch: &Batch) -> anyhow::Result<()> {
+            self.0.fetch_add(batch.points().len() as u64, Ordering::Relaxed);
+            Ok(())
+        }
+
+        fn max_age(&self) -> Duration {
+            millis(100)
+        }
+    }
+
     #[tokio::test]
     async fn points_are_sent_when_the_next_tick_would_be_too_late() {
         let clock = ManualClock::new();
         let registry = Registry::new();
         let series = registry.series(crate::Series::new(crate::Metric::counter("c", "1", ""))).unwrap();
-        let collected = crate::testing::Collect::new();
+        let count = Arc::new(AtomicU64::new(0));
         let parts = Parts {
             sources: vec![NewSource {
                 source: Box::new(crate::testing::Script::new(series, [1.0; 100])),
                 ..source(millis(50))
             }],
-            outputs: vec![("collect".into(), Box::new(collected.clone()))],
+            outputs: vec![
+                ("patient".into(), Box::new(|_: &Batch| Ok(()))),
+                ("count".into(), Box::new(Every100ms(Arc::clone(&count)))),
+            ],
             ..Parts::default()
         };
         let settings = Settings { overflow: Overflow::Wait, hang_after: LONG, chores: None };
@@ -430,10 +457,37 @@ mod tests {
         let counts: Vec<_> = (0..4)
             .map(|_| {
                 clock.advance(millis(50));
-                collected.values().len()
+                count.load(Ordering::Relaxed)
             })
             .collect();
         assert_eq!(counts, [0, 2, 2, 4]);
+        pipeline.finish(clock.now()).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_due_at_long_intervals_is_polled_by_one_thread_and_what_is_due_at_short_ones_by_others() {
+        let clock = ManualClock::new();
+        let slow = NewSource { blocking: true, ..source(millis(200)) };
+        let mut parts = of(&[200, 50, 100, 200, 50, 20].map(millis));
+        parts.sources.push(slow);
+        let pipeline = pipeline(&clock, parts, None);
+        let reports: Vec<Vec<_>> = {
+            let samplers = pipeline.samplers();
+            samplers.iter().map(|sampler| sampler.reports().map(|report| report.interval).collect()).collect()
+        };
+        assert_eq!(
+            reports,
+            [vec![100, 200], vec![50], vec![20], vec![200]]
+                .map(|all| all.into_iter().map(millis).collect::<Vec<_>>())
+        );
+        go(&pipeline, &clock).await;
+        clock.advance(millis(1000));
+        let ticks: Vec<_> =
+            pipeline.sampling().iter().map(|report| (report.interval, report.ticks)).collect();
+        assert_eq!(
+            ticks,
+            [(20, 50), (50, 20), (100, 10), (200, 5), (200, 5)].map(|(ms, ticks)| (millis(ms), ticks))
+        );
         pipeline.finish(clock.now()).await;
     }
 

@@ -1,5 +1,5 @@
-//! One thread that polls all sources of one interval on one absolute timer, and then delivers what they pushed and does the
-//! agent's chores: one wake-up a tick.
+//! One thread that polls sources on one absolute timer, each at its interval, and then delivers what they pushed and does
+//! the agent's chores: one wake-up a tick.
 //!
 //! The thread can be superseded: when a source does not return from its poll, or an output from its write, a new thread
 //! takes over, and the old one ends when (if ever) the call returns and what it delivers is delivered. So everything that
@@ -13,28 +13,28 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Common;
+use super::beat::{Beat, SamplingReport};
 use super::element::Element;
 use super::lateness::Lateness;
 use crate::batch::{Batch, Pool};
 use crate::source::Source;
 use crate::time::{Bell, Clock, Time};
 
-/// A sampler sends its batch after this time even if it is not full.
-const SEND_EVERY: Duration = Duration::from_millis(100);
-
 /// From this interval on, there is time to deliver between two ticks. Below, a tick would be late for it.
 pub(super) const DELIVERS_FROM: Duration = Duration::from_millis(10);
 
+/// Intervals from this on share a thread, which wakes once for all that is due then. Shorter ones would be late for what
+/// others read.
+pub(super) const SHARED_FROM: Duration = Duration::from_millis(100);
+
 /// A sampler whose thread delivers for longer gets another one: it is to make the next tick, and other outputs wait.
-const DELIVERS_FOR: std::ops::RangeInclusive<Duration> = Duration::from_millis(5)..=SEND_EVERY;
+const DELIVERS_FOR: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(5)..=Duration::from_millis(100);
 
 /// Chores are done at a tick, but not more often than this,
 const CHORES_FROM: Duration = Duration::from_millis(500);
 /// and without a tick at the latest then.
 const CHORES_UNTIL: Duration = Duration::from_millis(1500);
-
-/// A tick that is later than this was not made in time for want of a CPU, or because the process was stopped.
-const LATE: Duration = Duration::from_millis(20);
 
 /// What a sampler can be asked to do. Each is executed by the thread between two ticks, and acknowledged.
 #[derive(Debug, Clone, Copy)]
@@ -56,23 +56,9 @@ pub(crate) enum Request {
 /// A request, and how to say that it was executed.
 type Asked = (Request, oneshot::Sender<()>);
 
-/// How the sampling of one interval went.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SamplingReport {
-    /// As asked for.
-    pub interval: Duration,
-    /// Ticks at which the sources were polled.
-    pub ticks: u64,
-    /// Ticks that passed without a poll: the machine, a source or an output did not keep up.
-    pub missed: u64,
-    /// The mean time between two polls; `None` with fewer than two.
-    pub mean_interval: Option<Duration>,
-    /// 99 of 100 ticks were less late than this; `None` without ticks.
-    pub late_p99: Option<Duration>,
-}
-
 pub(crate) struct Sampler {
-    interval: Duration,
+    /// The shortest interval first.
+    beats: Vec<Beat>,
     slots: Vec<Slot>,
     common: Arc<Common>,
     /// By which the standby knows it.
@@ -80,8 +66,8 @@ pub(crate) struct Sampler {
     bell: Arc<Bell>,
     /// `None` once the sampler has finished.
     requests: Mutex<Option<VecDeque<Asked>>>,
-    schedule: Mutex<Schedule>,
     batch: Mutex<Option<Arc<Batch>>>,
+    times: Mutex<Times>,
     charge: Charge,
     relief: Mutex<()>,
 }
@@ -127,6 +113,8 @@ impl Charge {
 
 struct Slot {
     element: Arc<Element>,
+    /// Whose ticks it is polled at.
+    beat: usize,
     /// Empty once the source was moved to another sampler.
     polled: Mutex<Option<Polled>>,
 }
@@ -139,25 +127,14 @@ pub(crate) struct Polled {
     is_finished: bool,
 }
 
-#[derive(Debug)]
-struct Schedule {
-    next: Option<Time>,
-    last_sent: Time,
-    last_chores: Time,
-    ticks: u64,
-    missed: u64,
-    /// The tick before; `None` at the start and after a pause.
-    last: Option<Time>,
-    /// The time between ticks, summed up over so many pairs.
-    spanned: Duration,
-    pairs: u64,
-    lateness: Lateness,
-    /// The last tick that was [`LATE`]: when it was due, and when it was made.
-    late: Option<(Time, Time)>,
+/// When this was last done.
+struct Times {
+    sent: Time,
+    chores: Time,
 }
 
-/// A source with its element.
-pub(crate) type NamedSource = (Arc<Element>, Box<dyn Source>);
+/// A source with its element and interval.
+pub(crate) type NamedSource = (Duration, Arc<Element>, Box<dyn Source>);
 
 /// A thread that was superseded while it polled.
 struct Superseded;
@@ -175,40 +152,28 @@ impl Sampler {
     ///
     /// # Errors
     /// No thread can be had.
-    pub(crate) fn spawn(
-        interval: Duration,
-        sources: Vec<NamedSource>,
-        common: Arc<Common>,
-    ) -> std::io::Result<Arc<Self>> {
-        let slots = sources
-            .into_iter()
-            .map(|(element, source)| {
-                let scratch = Batch::new(Arc::clone(&common.registry));
-                Slot { element, polled: Mutex::new(Some(Polled { source, scratch, is_finished: false })) }
-            })
-            .collect();
+    pub(crate) fn spawn(mut sources: Vec<NamedSource>, common: Arc<Common>) -> std::io::Result<Arc<Self>> {
+        sources.sort_by_key(|(interval, ..)| *interval);
+        let mut beats: Vec<Beat> = Vec::new();
+        let mut slots = Vec::new();
+        for (interval, element, source) in sources {
+            if beats.last().is_none_or(|beat| beat.interval() != interval) {
+                beats.push(Beat::new(interval));
+            }
+            let scratch = Batch::new(Arc::clone(&common.registry));
+            let polled = Mutex::new(Some(Polled { source, scratch, is_finished: false }));
+            slots.push(Slot { element, beat: beats.len() - 1, polled });
+        }
         let now = common.clock.now();
-        let schedule = Schedule {
-            next: None,
-            last_sent: now,
-            last_chores: now,
-            ticks: 0,
-            missed: 0,
-            last: None,
-            spanned: Duration::ZERO,
-            pairs: 0,
-            lateness: Lateness::new(),
-            late: None,
-        };
         let sampler = Arc::new(Self {
-            interval,
+            beats,
             slots,
             common,
             number: OnceLock::new(),
             bell: Arc::default(),
             requests: Mutex::new(Some(VecDeque::new())),
-            schedule: Mutex::new(schedule),
             batch: Mutex::default(),
+            times: Mutex::new(Times { sent: now, chores: now }),
             charge: Charge::default(),
             relief: Mutex::default(),
         });
@@ -252,7 +217,7 @@ impl Sampler {
         let _one_at_a_time = lock(&self.relief);
         let (thread, call) = self.charge.load();
         if call == IDLE {
-            return lock(&self.schedule).next.map(|_| limit);
+            return self.next().map(|_| limit);
         }
         let slot = call.checked_sub(1).and_then(|i| self.slots.get(i as usize));
         let element = slot.map(|slot| &slot.element);
@@ -279,35 +244,25 @@ impl Sampler {
         let slot = self.slots.iter().find(|slot| Arc::ptr_eq(&slot.element, element))?;
         let polled = slot.polled.try_lock().ok()?.take()?;
         let is_empty = |slot: &Slot| slot.polled.try_lock().is_ok_and(|polled| polled.is_none());
-        if self.slots.iter().all(is_empty) {
-            lock(&self.schedule).next = None;
+        if self.slots.iter().filter(|other| other.beat == slot.beat).all(is_empty) {
+            self.beats[slot.beat].stop();
         }
         Some(polled.source)
     }
 
-    pub(crate) fn report(&self) -> SamplingReport {
-        let schedule = lock(&self.schedule);
-        SamplingReport {
-            interval: self.interval,
-            ticks: schedule.ticks,
-            missed: schedule.missed,
-            mean_interval: (schedule.pairs > 0).then(|| schedule.spanned.div_f64(schedule.pairs as f64)),
-            late_p99: schedule.lateness.quantile(0.99),
-        }
+    /// One report an interval.
+    pub(crate) fn reports(&self) -> impl Iterator<Item = SamplingReport> {
+        self.beats.iter().map(Beat::report)
     }
 
     /// For how long before `time` nothing ran here that was due: then the process may have been stopped.
     pub(crate) fn late_at(&self, time: Time) -> Option<Duration> {
-        let schedule = lock(&self.schedule);
-        // Whoever is stopped goes on with all its threads at once: the tick may have been made by now.
-        let made = schedule.late.filter(|(_, made)| time <= *made + LATE).map(|(due, _)| due);
         let is_idle = self.charge.load().1 == IDLE;
-        let due = made.or(schedule.next.filter(|_| is_idle));
-        due.map(|due| time.since(due)).filter(|late| *late > LATE)
+        self.beats.iter().filter_map(|beat| beat.late_at(time, is_idle)).max()
     }
 
     pub(crate) fn merge_lateness(&self, into: &mut Lateness) {
-        into.merge(&lock(&self.schedule).lateness);
+        self.beats.iter().for_each(|beat| beat.merge_lateness(into));
     }
 
     fn run(&self, thread: u32) -> Result<(), Superseded> {
@@ -336,14 +291,11 @@ impl Sampler {
                 }
                 continue;
             }
-            let (deadline, last_chores) = {
-                let schedule = lock(&self.schedule);
-                (schedule.next, schedule.last_chores)
-            };
+            let deadline = self.next();
             let now = self.common.clock.now();
-            let chores = self.common.chores.as_ref().map(|_| last_chores + CHORES_UNTIL);
+            let chores = self.common.chores.as_ref().map(|_| lock(&self.times).chores + CHORES_UNTIL);
             match (deadline, chores) {
-                (Some(deadline), _) if deadline <= now => self.tick(deadline, now, thread)?,
+                (Some(deadline), _) if deadline <= now => self.tick(now, thread)?,
                 (_, Some(chores)) if chores <= now => self.do_chores(now),
                 _ => self.common.clock.sleep(&self.bell, deadline.into_iter().chain(chores).min()),
             }
@@ -353,47 +305,42 @@ impl Sampler {
     fn do_chores(&self, now: Time) {
         if let Some(chores) = &self.common.chores {
             chores();
-            lock(&self.schedule).last_chores = now;
+            lock(&self.times).chores = now;
         }
     }
 
     fn execute(&self, request: Request, thread: u32) -> Result<(), Superseded> {
         match request {
             Request::Prime => {
-                self.poll_all(thread, Polled::prime)?;
+                self.poll_all(thread, |_| true, Polled::prime)?;
             }
             Request::Go(time) => {
-                let mut schedule = lock(&self.schedule);
-                schedule.next = Some(time + self.interval);
-                schedule.last_sent = time;
+                self.beats.iter().for_each(|beat| beat.start(time));
+                lock(&self.times).sent = time;
             }
-            Request::Pause => {
-                let mut schedule = lock(&self.schedule);
-                (schedule.next, schedule.last) = (None, None);
-            }
+            Request::Pause => self.beats.iter().for_each(Beat::pause),
             Request::Flush => self.hand_over(),
             Request::Last => {
                 self.common.registry.suspends().note(self.common.clock.now(), self.common.clock.suspended());
-                lock(&self.schedule).next = None;
-                self.poll_all(thread, Polled::poll)?;
+                self.beats.iter().for_each(Beat::stop);
+                self.poll_all(thread, |_| true, Polled::poll)?;
             }
             Request::Finish(end) => {
-                self.poll_all(thread, |polled, _, element| polled.finish(end, element))?;
+                self.poll_all(thread, |_| true, |polled, _, element| polled.finish(end, element))?;
                 self.hand_over();
             }
         }
         Ok(())
     }
 
-    fn tick(&self, deadline: Time, now: Time, thread: u32) -> Result<(), Superseded> {
-        let Common { clock, registry, pool, standby, .. } = &*self.common;
+    fn tick(&self, now: Time, thread: u32) -> Result<(), Superseded> {
+        let Common { clock, registry, pool, standby, max_age, .. } = &*self.common;
         standby.guard(self.number());
         registry.suspends().note(now, clock.suspended());
-        if now.since(deadline) > LATE {
-            lock(&self.schedule).late = Some((deadline, now));
-        }
-        let full = lock(&self.batch).as_ref().is_some_and(|batch| batch.points().len() >= Pool::BATCH_POINTS);
-        if full {
+        let is_full =
+            || lock(&self.batch).as_ref().is_some_and(|batch| batch.points().len() >= Pool::BATCH_POINTS);
+        let was_full = is_full();
+        if was_full {
             self.send();
         }
         // Without room nothing is polled: the tick is missed, and what the counters count is in their next increase.
@@ -404,52 +351,49 @@ impl Sampler {
             }
             batch.as_ref().is_some_and(|batch| batch.points().len() < Pool::BATCH_POINTS)
         };
-        if has_room {
-            self.poll_all(thread, Polled::poll)?;
+        for (i, beat) in self.beats.iter().enumerate() {
+            if beat.begin(now) && has_room {
+                self.poll_all(thread, |slot| slot.beat == i, Polled::poll)?;
+            }
         }
         let after = clock.now();
-        let mut schedule = lock(&self.schedule);
-        if has_room {
-            schedule.ticks += 1;
-            if let Some(last) = schedule.last.replace(now) {
-                schedule.spanned += now.since(last);
-                schedule.pairs += 1;
-            }
-            schedule.lateness.record(now.since(deadline));
-        } else {
-            schedule.missed += 1;
-        }
-        let interval = self.interval.as_nanos() as u64;
-        let passed = after.since(deadline).as_nanos() as u64 / interval;
-        schedule.missed += passed;
-        // Paused or finished while polling: `next` stays empty.
-        if schedule.next.is_some() {
-            schedule.next = Some(deadline + Duration::from_nanos(interval * (passed + 1)));
-        }
-        let is_due = after.since(schedule.last_sent) + self.interval > SEND_EVERY;
-        let has_chores = now.since(schedule.last_chores) >= CHORES_FROM;
-        drop(schedule);
-        if has_chores {
+        self.beats.iter().for_each(|beat| beat.end(now, after, has_room));
+        if now.since(lock(&self.times).chores) >= CHORES_FROM {
             self.do_chores(now);
         }
-        if is_due {
+        let would_be_late = self.next().is_some_and(|next| next.since(lock(&self.times).sent) > *max_age);
+        if would_be_late || was_full || is_full() {
             self.send();
             self.deliver(thread)?;
         }
-        if self.interval > standby.hang_after() / 2 {
+        if self.interval() > standby.hang_after() / 2 {
             standby.release(self.number());
         }
         Ok(())
+    }
+
+    /// The shortest one.
+    fn interval(&self) -> Duration {
+        self.beats.first().map_or(Duration::MAX, Beat::interval)
+    }
+
+    fn next(&self) -> Option<Time> {
+        self.beats.iter().filter_map(Beat::next).min()
     }
 
     fn number(&self) -> usize {
         *self.number.get().expect("it is set before the thread is started")
     }
 
-    /// Calls `f` on all active sources and moves what they pushed to the batch.
-    fn poll_all(&self, thread: u32, f: impl Fn(&mut Polled, &dyn Clock, &Element)) -> Result<(), Superseded> {
+    /// Calls `f` on these of the active sources and moves what they pushed to the batch.
+    fn poll_all(
+        &self,
+        thread: u32,
+        which: impl Fn(&Slot) -> bool,
+        f: impl Fn(&mut Polled, &dyn Clock, &Element),
+    ) -> Result<(), Superseded> {
         for (slot, call) in self.slots.iter().zip(1..) {
-            if !slot.element.is_active() {
+            if !which(slot) || !slot.element.is_active() {
                 continue;
             }
             let mut polled = match slot.polled.try_lock() {
@@ -489,13 +433,12 @@ impl Sampler {
 
     /// The time to the next tick.
     fn left(&self) -> Duration {
-        let next = lock(&self.schedule).next;
-        next.map_or(Duration::MAX, |next| next.since(self.common.clock.now()))
+        self.next().map_or(Duration::MAX, |next| next.since(self.common.clock.now()))
     }
 
     fn take_batch(&self) -> Option<Arc<Batch>> {
         let batch = lock(&self.batch).take_if(|batch| !batch.is_empty())?;
-        lock(&self.schedule).last_sent = self.common.clock.now();
+        lock(&self.times).sent = self.common.clock.now();
         Some(batch)
     }
 
@@ -505,7 +448,7 @@ impl Sampler {
         if let Err(batch) = self.common.delivery.put(batch) {
             *lock(&self.batch) = Some(batch);
         }
-        if self.interval < DELIVERS_FROM {
+        if self.interval() < DELIVERS_FROM {
             self.common.delivery.call();
         }
     }
@@ -520,7 +463,7 @@ impl Sampler {
     /// Delivers, if there is time between two ticks, what was put up for it: by this or by another sampler.
     fn deliver(&self, thread: u32) -> Result<(), Superseded> {
         let Common { delivery, standby, .. } = &*self.common;
-        if self.interval < DELIVERS_FROM {
+        if self.interval() < DELIVERS_FROM {
             return Ok(());
         }
         let limit = self.left().clamp(*DELIVERS_FOR.start(), *DELIVERS_FOR.end());

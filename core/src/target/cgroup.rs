@@ -237,9 +237,6 @@ fn read_pids(file: &File, out: &mut Vec<i32>) -> io::Result<()> {
     let mut pid = 0i32;
     loop {
         let n = file.read_at(&mut chunk, offset)?;
-        if n == 0 {
-            return Ok(());
-        }
         offset += n as u64;
         for byte in &chunk[..n] {
             match byte {
@@ -252,6 +249,10 @@ fn read_pids(file: &File, out: &mut Vec<i32>) -> io::Result<()> {
                     pid = 0;
                 }
             }
+        }
+        // A read is filled with whole lines (fs/seq_file.c in Linux): one that has room for another was the last.
+        if n + "4194304\n".len() <= chunk.len() {
+            return Ok(());
         }
     }
 }

@@ -81,6 +81,11 @@ impl<W: Sink> LineFile<W> {
         Self { to, buffer: Vec::with_capacity(512 * 1024), written: 0, cut: 0, is_own: false }
     }
 
+    /// Whether nobody reads it as it is written: no pipe, and nothing that was open before.
+    pub fn is_own(&self) -> bool {
+        self.is_own
+    }
+
     /// Lines to be written are added to this.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer

@@ -1,4 +1,4 @@
-//! Streams every point to a CSV file: one point a row, whole lines only, in the file as soon as they are measured.
+//! Streams every point to a CSV file: one point a row, whole lines only, in the file within a second.
 //!
 //! [`row`] renders rows, [`mod@file`] gets them to the disk.
 
@@ -8,6 +8,7 @@ pub mod file;
 pub mod row;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use alumet::{Availability, Batch, Host, Output, Plugin, Setup};
 use anyhow::Context;
@@ -81,6 +82,11 @@ impl Output for CsvOutput {
         self.points += batch.points().len();
         self.file.write_lines().inspect_err(|lost| self.points = self.points.saturating_sub(lost.points))?;
         Ok(())
+    }
+
+    /// Whoever reads the other end of a pipe waits for it.
+    fn max_age(&self) -> Duration {
+        if self.file.is_own() { Duration::from_secs(1) } else { Duration::from_millis(100) }
     }
 
     /// The header alone, if nothing was measured.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use alumet::process::tick;
 use nix::time::{ClockId, clock_gettime};
-use nix::unistd::Pid;
 
 /// The time since the machine booted, in clock ticks: what proc_pid_stat(5) gives the start of a process in.
 pub fn ticks_since_boot() -> u64 {
@@ -25,10 +24,12 @@ pub fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// CPU time of all threads of a process, past and present, in nanoseconds and exact (clock_getcpuclockid(3)); `None` once
-/// it was reaped.
+/// CPU time of all threads of a process, past and present, in nanoseconds and exact; `None` once it was reaped.
 pub fn cpu_nanos(pid: i32) -> Option<u64> {
-    let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid)).ok()?;
+    // What clock_getcpuclockid(3) returns, which asks the kernel first whether there is such a process:
+    // `PROCESS_CLOCK` of include/linux/posix-timers_types.h in Linux.
+    const CPUCLOCK_SCHED: i32 = 2;
+    let clock = ClockId::from_raw(!pid << 3 | CPUCLOCK_SCHED);
     Some(nanos(clock_gettime(clock).ok()?.into()))
 }
 
