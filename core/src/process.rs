@@ -82,11 +82,6 @@ impl<'a> Stat<'a> {
         matches!(self.state, 'Z' | 'X') && self.threads <= 1
     }
 
-    /// Whether the main thread has ended and others have not: then the memory of the process is in the files of those alone.
-    pub fn is_main_thread_over(&self) -> bool {
-        matches!(self.state, 'Z' | 'X') && self.threads > 1
-    }
-
     /// What `f` says of a process, unless that is gone.
     pub(crate) fn of<T>(pid: i32, f: impl FnOnce(&Stat<'_>) -> T) -> Option<T> {
         // Three system calls; to ask for the size first, and again whether that was all, costs as much again. It is not half
@@ -342,19 +337,18 @@ mod tests {
     }
 
     #[test]
-    fn a_main_thread_that_is_over_leaves_others() {
+    fn a_process_whose_main_thread_alone_is_over_has_not_ended() {
         let stat = |state, threads| Stat { state, threads, ..Stat::default() };
-        for (state, threads, ended, over) in [
-            ('R', 1, false, false),
-            ('R', 2, false, false),
-            ('Z', 0, true, false),
-            ('Z', 1, true, false),
-            ('X', 1, true, false),
-            ('Z', 2, false, true),
-            ('X', 2, false, true),
+        for (state, threads, ended) in [
+            ('R', 1, false),
+            ('R', 2, false),
+            ('Z', 0, true),
+            ('Z', 1, true),
+            ('X', 1, true),
+            ('Z', 2, false),
+            ('X', 2, false),
         ] {
-            let stat = stat(state, threads);
-            assert_eq!((stat.has_ended(), stat.is_main_thread_over()), (ended, over), "{state} {threads}");
+            assert_eq!(stat(state, threads).has_ended(), ended, "{state} {threads}");
         }
     }
 

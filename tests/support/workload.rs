@@ -27,6 +27,7 @@
 //! - `leader=MB:MS`  ends its main thread while another one holds MB megabytes and uses MS milliseconds
 //! - `crew=N:MS`     N threads at once, each using MS milliseconds, that stay; waits until they have used it
 //! - `stay=MS`       a child that uses MS milliseconds and stays until it is killed; waits until it has used it
+//! - `left=N:MS`     N children that use MS milliseconds each and end, for which nobody waits; waits until they have ended
 //! - `reap`          waits for all children
 //! - `go`            waits for a byte on stdin
 //! - `spin=MS`       uses MS milliseconds and prints how many rounds it has made per millisecond of CPU time
@@ -291,6 +292,13 @@ fn main() {
                     });
                 }
                 used.wait();
+            }
+            "left" => {
+                let mut ends = [0; 2];
+                unsafe { pipe(ends.as_mut_ptr()) };
+                (0..n).for_each(|_| _ = child(|| burn(ms)));
+                unsafe { close(ends[1]) };
+                unsafe { read(ends[0], &mut 0, 1) };
             }
             "stay" => {
                 let mut ends = [0; 2];

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use nix::unistd::{Uid, User};
 
-use super::tree;
+use super::{Waits, tree};
 use crate::process::{Malformed, Stat};
 use crate::text;
 
@@ -146,7 +146,13 @@ pub(super) struct Attached {
     roots: Vec<Root>,
     /// Every process of the tree that was seen and is there: one whose parent has died belongs to the tree as before, though
     /// nothing shows it any more.
-    known: Mutex<BTreeMap<i32, Seen>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    processes: BTreeMap<i32, Seen>,
+    waits: Waits,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -155,6 +161,8 @@ struct Seen {
     start_ticks: u64,
     has_ended: bool,
     threads: usize,
+    parent: i32,
+    witness: Option<u64>,
 }
 
 impl Attached {
@@ -162,9 +170,11 @@ impl Attached {
     /// If there is no root.
     pub(super) fn new(roots: Vec<Root>) -> Self {
         assert!(!roots.is_empty(), "somebody is attached to");
-        let seen =
-            |root: &Root| (root.pid, Seen { start_ticks: root.start_ticks, has_ended: false, threads: 1 });
-        let known = roots.iter().map(seen).collect();
+        let seen = |root: &Root| {
+            let start_ticks = root.start_ticks;
+            (root.pid, Seen { start_ticks, has_ended: false, threads: 1, parent: 0, witness: None })
+        };
+        let known = Known { processes: roots.iter().map(seen).collect(), ..Known::default() };
         Self { roots, known: Mutex::new(known) }
     }
 
@@ -202,12 +212,14 @@ impl Attached {
     }
 
     /// One file for each, and another for those that may have children: of one that has ended, others are the children's
-    /// parents, and there may be thousands that nobody waits for.
+    /// parents, and there may be thousands that nobody waits for. Of these none, unless their parent has waited for some.
     fn look(&self, mut each: impl FnMut(i32, Seen)) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|pid, seen| {
-            let now = see(*pid).filter(|now| now.start_ticks == seen.start_ticks);
-            now.inspect(|now| *seen = *now).is_some()
+        let Known { processes, waits } = &mut *known;
+        // First those that ran at the last look: they tell of the others.
+        processes.retain(|pid, seen| seen.has_ended || seen.renew(*pid, waits));
+        processes.retain(|pid, seen| {
+            !seen.has_ended || waits.vouch(seen.witness, seen.parent) || seen.renew(*pid, waits)
         });
         let itself = std::process::id() as i32;
         let mut parents: Vec<i32> = Vec::new();
@@ -217,17 +229,21 @@ impl Attached {
                 parents.push(pid);
             }
         };
-        known.iter().for_each(|(pid, seen)| visit(*pid, *seen, &mut parents));
+        // Parents before those of their children that have ended: whoever goes by this order has heard the parents before.
+        for ended in [false, true] {
+            let them = processes.iter().filter(|(_, seen)| seen.has_ended == ended);
+            them.for_each(|(pid, seen)| visit(*pid, *seen, &mut parents));
+        }
         let mut children = Vec::new();
         let mut next = 0;
         while let Some(parent) = parents.get(next).copied() {
             next += 1;
             tree::children(parent, &mut children);
             for child in children.drain(..).filter(|child| *child != itself) {
-                if !known.contains_key(&child)
-                    && let Some(seen) = see(child)
+                if !processes.contains_key(&child)
+                    && let Some(seen) = Seen::of(child, waits)
                 {
-                    known.insert(child, seen);
+                    processes.insert(child, seen);
                     visit(child, seen, &mut parents);
                 }
             }
@@ -235,12 +251,28 @@ impl Attached {
     }
 }
 
-fn see(pid: i32) -> Option<Seen> {
-    Stat::of(pid, |stat| Seen {
-        start_ticks: stat.start_ticks,
-        has_ended: stat.has_ended(),
-        threads: stat.threads as usize,
-    })
+impl Seen {
+    fn of(pid: i32, waits: &mut Waits) -> Option<Self> {
+        Stat::of(pid, |stat| {
+            let has_ended = stat.has_ended();
+            let witness = waits.witness(stat.ppid, stat.minor_faults + stat.children_minor_faults);
+            waits.note(pid, (!has_ended).then_some(stat.children_minor_faults));
+            let threads = stat.threads as usize;
+            Self { start_ticks: stat.start_ticks, has_ended, threads, parent: stat.ppid, witness }
+        })
+    }
+
+    /// Looks at it again. Whether it still is there.
+    fn renew(&mut self, pid: i32, waits: &mut Waits) -> bool {
+        match Self::of(pid, waits).filter(|now| now.start_ticks == self.start_ticks) {
+            Some(now) => *self = now,
+            None => {
+                waits.note(pid, None);
+                return false;
+            }
+        }
+        true
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The application, with everything that descends from it: launched at a gate, or attached to while it runs.
 //!
 //! `launched` creates the process (`gate`), in a `cgroup` of its own where it may, and reaps it. `attached` holds
-//! processes that somebody else has started. `tree` finds descendants, `cover` visits all their threads.
+//! processes that somebody else has started. `tree` finds descendants, `waits` tells which of those that have ended are
+//! still there, `cover` visits all their threads.
 
 mod attached;
 mod cgroup;
@@ -12,6 +13,7 @@ mod launched;
 mod oom;
 mod tree;
 mod usage;
+mod waits;
 
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -31,6 +33,7 @@ pub use gate::{Command, Inherited, LaunchError};
 pub use oom::{Among, OomKills};
 pub use tree::threads;
 pub use usage::{Exit, Usage};
+pub use waits::Waits;
 
 use crate::privilege::CapabilitySet;
 use crate::process::Stat;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use alumet::Allowance;
 use alumet::process::{Switches, tick};
-use alumet::target::Target;
+use alumet::target::{Target, Waits};
 
 use crate::births::Births;
 use crate::counters::Counters;
@@ -30,6 +30,7 @@ pub struct Ledger {
     /// parent that has just waited for it.
     processes: Vec<Process>,
     known: HashSet<i32>,
+    waits: Waits,
     /// Who has left the cgroup is found by looking from parent to child alone, which takes longer than one file.
     walk: Allowance,
     births: Births,
@@ -55,6 +56,7 @@ impl Ledger {
             target,
             processes: Vec::new(),
             known: HashSet::new(),
+            waits: Waits::default(),
             // For a walk through a thousand processes, 2 % of a core.
             walk: Allowance::new(Duration::from_millis(1), 50),
             births: Births::new(),
@@ -115,11 +117,10 @@ impl Ledger {
                 continue;
             }
             // One that ends meanwhile, or that hidepid hides, is counted when its parent or alumet reaps it.
-            if let Ok(mut process) = Process::open(*pid, buffer) {
+            if let Ok(mut process) = Process::open(*pid, self.since_ticks, buffer) {
                 self.known.insert(*pid);
-                if process.start_ticks < self.since_ticks {
-                    process.starts_here();
-                }
+                process.witness(&self.waits);
+                self.waits.note(*pid, process.tells());
                 self.processes.push(process);
                 found = true;
             }
@@ -160,7 +161,16 @@ impl Ledger {
         let mut before_of_gone = Counters::default();
         for process in &mut self.processes {
             process.begin_round();
-            match process.read(wanted, buffer) {
+            let read = match process.is_settled(&self.waits) {
+                true => Ok(process.last),
+                false => process.read(wanted, buffer),
+            };
+            let told = process.tells().filter(|_| read.is_ok());
+            if read.is_ok() {
+                process.witness(&self.waits);
+            }
+            self.waits.note(process.pid, told);
+            match read {
                 Ok(_) => process.note_children(),
                 Err(error) if is_gone(&error) => {
                     gone.insert(process.pid);
@@ -390,7 +400,7 @@ mod tests {
 
     /// This process, with another reading.
     fn process(last: crate::process::Reading) -> Process {
-        let mut process = Process::open(std::process::id() as i32, &mut [0; 8192]).unwrap();
+        let mut process = Process::open(std::process::id() as i32, 0, &mut [0; 8192]).unwrap();
         process.last = last;
         process
     }

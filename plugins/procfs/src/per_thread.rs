@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn the_threads_of_a_process_have_no_more_together_than_it_has_since_the_run_began() {
         let registry = Registry::new();
-        let processes = [Process::open(own(), &mut [0; 8192]).unwrap()];
+        let processes = [Process::open(own(), 0, &mut [0; 8192]).unwrap()];
         let spent = |since: u64| {
             let mut threads = PerThread::default();
             let mut out = Batch::new(std::sync::Arc::clone(&registry));

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use alumet::process::{Io, Stat, Switches, ignores_signal, tick};
-use alumet::target::threads;
+use alumet::target::{Waits, threads};
 use alumet::text;
 
 use crate::counters::Counters;
@@ -50,6 +50,15 @@ impl ProcFile {
         let keep =
             OPEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < *OPEN_FILES).then_some(n + 1));
         Ok(Self { path, file: Some(file), is_kept: keep.is_ok() })
+    }
+
+    /// Of a process that has ended: there is little to read any more, and there may be thousands.
+    fn unopened(path: String) -> Self {
+        Self { path, file: None, is_kept: false }
+    }
+
+    fn close(&mut self) {
+        *self = Self::unopened(std::mem::take(&mut self.path));
     }
 
     pub(crate) fn read<'b>(&mut self, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
@@ -134,6 +143,8 @@ pub struct Process {
     pub last: Reading,
     /// Whether everything was read of it after its end.
     is_complete: bool,
+    /// What shows, then, that it is still there.
+    witness: Option<u64>,
     stat: ProcFile,
     status: ProcFile,
     io: Option<ProcFile>,
@@ -164,23 +175,33 @@ struct Threads {
 }
 
 impl Process {
-    /// Opens the files of a process and reads them.
+    /// Opens the files of a process and reads them. Nothing counts of what one that is older than `since_ticks`, in clock
+    /// ticks since boot, has used before.
     ///
     /// # Errors
-    /// It has gone, or may not be read.
-    pub fn open(pid: i32, buffer: &mut [u8]) -> io::Result<Self> {
-        let file = |name| ProcFile::open(format!("/proc/{pid}/{name}"));
-        let mut stat = file("stat")?;
-        let start_ticks = Stat::parse(stat.read(buffer)?).map_err(io::Error::other)?.start_ticks;
+    /// It has gone or is just going, or may not be read.
+    pub fn open(pid: i32, since_ticks: u64, buffer: &mut [u8]) -> io::Result<Self> {
+        let path = |name| format!("/proc/{pid}/{name}");
+        let mut file = ProcFile::open(path("stat"))?;
+        let stat = Stat::parse(file.read(buffer)?).map_err(io::Error::other)?;
+        if stat.state == 'X' {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let has_ended = stat.has_ended();
+        let other = |name| match has_ended {
+            true => Ok(ProcFile::unopened(path(name))),
+            false => ProcFile::open(path(name)),
+        };
         let mut process = Self {
             pid,
-            start_ticks,
+            start_ticks: stat.start_ticks,
             last: Reading::default(),
             is_complete: false,
-            stat,
-            status: file("status")?,
+            witness: None,
+            stat: file,
+            status: other("status")?,
             // Another user's process: its I/O is in the usage when it is reaped.
-            io: file("io").ok(),
+            io: other("io").ok(),
             io_attempts: IO_ATTEMPTS,
             comm: Vec::new(),
             is_renamed: false,
@@ -191,7 +212,18 @@ impl Process {
             tells: Counters::default(),
             told: Counters::default(),
         };
-        process.read(Wanted::ALL, buffer)?;
+        let is_older = process.start_ticks < since_ticks;
+        let reading = process.of_stat(&stat);
+        if is_older && has_ended {
+            // Its switches are never told to anybody, so they need not be taken off.
+            let io = process.read_io(buffer);
+            process.note(Reading { io, ..reading });
+        } else {
+            process.finish(reading, Wanted::ALL, buffer)?;
+        }
+        if is_older {
+            process.starts_here();
+        }
         Ok(process)
     }
 
@@ -224,12 +256,18 @@ impl Process {
             self.last.parent = stat.ppid;
             return Ok(self.last);
         }
+        let reading = self.of_stat(&stat);
+        self.finish(reading, wanted, buffer)
+    }
+
+    /// What its `stat` says; the rest is as it was.
+    fn of_stat(&mut self, stat: &Stat<'_>) -> Reading {
         if self.comm != stat.comm {
             self.comm.clear();
             self.comm.extend_from_slice(stat.comm);
             self.is_renamed = true;
         }
-        let mut reading = Reading {
+        Reading {
             alive: !stat.has_ended(),
             parent: stat.ppid,
             cpu: cpu_nanos(self.pid).unwrap_or(0).max((stat.user_ticks + stat.system_ticks) * nanos(tick())),
@@ -244,23 +282,38 @@ impl Process {
             threads: stat.threads,
             resident_pages: stat.resident_pages,
             ..self.last
-        };
-        let threads = stat.threads;
-        if stat.is_main_thread_over() {
+        }
+    }
+
+    /// Reads what else is wanted.
+    fn finish(&mut self, mut reading: Reading, wanted: Wanted, buffer: &mut [u8]) -> io::Result<Reading> {
+        // The memory is not in the file of a main thread that is over.
+        if reading.threads > 1 && reading.resident_pages == 0 {
             reading.resident_pages = resident_of_others(self.pid, buffer);
         }
         if wanted.details || !reading.alive {
-            reading.switches = self.switches(threads, wanted.threads, buffer)?;
-            if self.io.is_none() && self.io_attempts > 0 {
-                self.io_attempts -= 1;
-                self.io = ProcFile::open(format!("/proc/{}/io", self.pid)).ok();
-            }
-            let io = self.io.as_mut().and_then(|io| Io::parse(io.read(buffer).ok()?).ok());
-            reading.io = io.or(self.last.io);
+            reading.switches = self.switches(reading.threads, wanted.threads, buffer)?;
+            reading.io = self.read_io(buffer).or(self.last.io);
         }
-        self.is_complete = !reading.alive;
-        self.last = reading;
+        self.note(reading);
         Ok(reading)
+    }
+
+    fn read_io(&mut self, buffer: &mut [u8]) -> Option<Io> {
+        if self.io.is_none() && self.io_attempts > 0 {
+            self.io_attempts -= 1;
+            self.io = ProcFile::open(format!("/proc/{}/io", self.pid)).ok();
+        }
+        Io::parse(self.io.as_mut()?.read(buffer).ok()?).ok()
+    }
+
+    fn note(&mut self, reading: Reading) {
+        if !reading.alive {
+            self.is_complete = true;
+            let files = [Some(&mut self.stat), Some(&mut self.status), self.io.as_mut()];
+            files.into_iter().flatten().for_each(ProcFile::close);
+        }
+        self.last = reading;
     }
 
     fn switches(&mut self, threads: u64, of_threads: bool, buffer: &mut [u8]) -> io::Result<Switches> {
@@ -275,6 +328,22 @@ impl Process {
             self.ignores_children = self.threads.read(self.pid, buffer)?;
         }
         Ok(self.threads.sum())
+    }
+
+    /// To be called right after it was read, before anybody else is: notes what shows later that it is still there.
+    pub fn witness(&mut self, waits: &Waits) {
+        let faults = self.last.minor_faults + self.last.children_minor_faults;
+        self.witness = waits.witness(self.last.parent, faults).filter(|_| self.is_complete);
+    }
+
+    /// Whether it has ended, and its last reading stands because its parent has not waited for it.
+    pub fn is_settled(&self, waits: &Waits) -> bool {
+        waits.vouch(self.witness, self.last.parent)
+    }
+
+    /// What it tells of the faults of children that it has waited for, as long as it lives.
+    pub fn tells(&self) -> Option<u64> {
+        self.last.alive.then_some(self.last.children_minor_faults)
     }
 
     /// Whether it ignores SIGCHLD: then nobody is told what its children have used (wait(2), NOTES).
@@ -441,7 +510,7 @@ mod tests {
 
     /// This process, with another reading.
     fn with(last: Reading) -> Process {
-        let mut process = Process::open(std::process::id() as i32, &mut [0; 8192]).unwrap();
+        let mut process = Process::open(std::process::id() as i32, 0, &mut [0; 8192]).unwrap();
         process.last = last;
         process
     }
@@ -608,7 +677,7 @@ mod tests {
         let burn = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; \
             dd if=/dev/zero of=/dev/null bs=1M count=3000 2>/dev/null";
         assert!(std::process::Command::new("sh").args(["-c", burn]).status().unwrap().success());
-        let mut process = Process::open(std::process::id() as i32, &mut [0; 8192]).unwrap();
+        let mut process = Process::open(std::process::id() as i32, 0, &mut [0; 8192]).unwrap();
         let clock = || cpu_nanos(std::process::id() as i32).unwrap();
         let (cpu, before) = (clock(), stat());
         let reading = process.read(Wanted::ALL, &mut [0; 8192]).unwrap();
@@ -636,15 +705,33 @@ mod tests {
     fn the_file_of_a_process_that_is_gone_cannot_be_read_though_it_was_kept_open() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let pid = child.id() as i32;
-        let mut process = Process::open(pid, &mut [0; 8192]).unwrap();
+        let mut process = Process::open(pid, 0, &mut [0; 8192]).unwrap();
         child.kill().unwrap();
-        while process.read(Wanted::STAT, &mut [0; 8192]).unwrap().alive {}
-        // It ends for its parent to see.
-        assert_eq!(process.last.parent, std::process::id() as i32);
         child.wait().unwrap();
         let error = process.read(Wanted::STAT, &mut [0; 8192]).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ESRCH));
-        assert!(Process::open(pid, &mut [0; 8192]).is_err());
+        assert!(Process::open(pid, 0, &mut [0; 8192]).is_err());
+    }
+
+    #[test]
+    fn of_a_process_that_has_ended_no_file_stays_open() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut process = Process::open(child.id() as i32, 0, &mut [0; 8192]).unwrap();
+        let is_open = |process: &Process| {
+            let io = process.io.as_ref().is_some_and(|io| io.file.is_some());
+            [process.stat.file.is_some(), process.status.file.is_some(), io]
+        };
+        assert_eq!(is_open(&process), [true; 3]);
+        child.kill().unwrap();
+        while process.read(Wanted::STAT, &mut [0; 8192]).unwrap().alive {}
+        assert_eq!(is_open(&process), [false; 3]);
+        // It ends for its parent to see.
+        assert_eq!(process.last.parent, std::process::id() as i32);
+        let found = Process::open(process.pid, 0, &mut [0; 8192]).unwrap();
+        assert!(!found.last.alive && is_open(&found) == [false; 3]);
+        child.wait().unwrap();
+        let error = process.read(Wanted::STAT, &mut [0; 8192]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

@@ -297,6 +297,37 @@ impl Application {
     }
 }
 
+/// A program that runs already and has told its usage.
+struct Running {
+    child: Child,
+    streams: (PipeWriter, PipeReader),
+    one: MutexGuard<'static, ()>,
+}
+
+impl Running {
+    fn start(steps: &[&str]) -> Self {
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let (their_stdin, stdin) = std::io::pipe().unwrap();
+        let (stdout, their_stdout) = std::io::pipe().unwrap();
+        let mut command = std::process::Command::new(workload());
+        command.args(steps).stdin(their_stdin).stdout(their_stdout).stderr(Stdio::null());
+        let child = command.spawn().unwrap();
+        drop(command);
+        let mut stdout = BufReader::new(stdout);
+        stdout.read_line(&mut String::new()).unwrap();
+        Self { child, streams: (stdin, stdout.into_inner()), one }
+    }
+
+    fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    fn attach(self, config: &Config) -> Application {
+        let target = Target::attach(vec![Root::hold(self.pid()).unwrap()]);
+        Application::of(target, config, self.streams, Some(self.child), self.one)
+    }
+}
+
 impl Drop for Application {
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
@@ -575,25 +606,15 @@ fn the_threads_of_a_process_are_all_of_it_together() {
 
 #[test]
 fn what_a_process_attached_to_had_used_before_is_not_counted_nor_what_its_children_had() {
-    let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let (their_stdin, stdin) = std::io::pipe().unwrap();
-    let (stdout, their_stdout) = std::io::pipe().unwrap();
-    let steps = [
+    let running = Running::start(&[
         "burn=50", "child=30", "stay=40", "usage", "go", "burn=30", "child=20", "usage", "go", "reap",
         "usage", "go",
-    ];
-    let mut command = std::process::Command::new(workload());
-    let child =
-        command.args(steps).stdin(their_stdin).stdout(their_stdout).stderr(Stdio::null()).spawn().unwrap();
-    let pid = child.id() as i32;
-    drop(command);
-    let mut stdout = BufReader::new(stdout);
-    stdout.read_line(&mut String::new()).unwrap();
+    ]);
+    let pid = running.pid();
     let before = Seen::standing(pid);
     let [old] = children(pid)[..] else { panic!("one child") };
     let of_old = Seen::standing(old);
-    let target = Target::attach(vec![Root::hold(pid).unwrap()]);
-    let mut app = Application::of(target, &config(), (stdin, stdout.into_inner()), Some(child), one);
+    let mut app = running.attach(&config());
     app.poll();
     assert_eq!(app.faults(), [0.0, 0.0]);
     assert!(app.cpu() < 0.001, "{}", app.cpu());
@@ -630,6 +651,62 @@ fn what_a_process_attached_to_had_used_before_is_not_counted_nor_what_its_childr
     let peak = app.total(Consumer::Target, "process.memory.peak", "largest_process").unwrap();
     assert_eq!(peak.bound, Bound::AtLeast);
     assert!(peak.last >= after.resident, "{peak:?}");
+}
+
+/// How often this thread has read something (`syscr` in proc_pid_io(5)).
+fn reads() -> f64 {
+    number(&fs::read_to_string("/proc/thread-self/io").unwrap(), "syscr")
+}
+
+#[test]
+fn of_children_that_nobody_waits_for_each_is_looked_at_when_it_is_found_and_not_until_its_parent_waits_for_some()
+ {
+    const N: usize = 300;
+    let left = format!("left={N}:0");
+    let running =
+        Running::start(&["burn=20", &left, "usage", "go", "child=30", "usage", "go", "reap", "usage", "go"]);
+    let pid = running.pid();
+    let left = children(pid);
+    assert_eq!(left.len(), N);
+    let stat = |pid: i32| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    soon(|| left.iter().all(|pid| state(&stat(*pid)) == 'Z').then_some(()));
+    let of_left: f64 = left.iter().map(|pid| Seen::of(*pid).unwrap().minor).sum();
+    let before = Seen::standing(pid);
+    let used = |now: &Seen| (now.minor - before.minor) + (now.children_minor - before.children_minor);
+
+    let at = reads();
+    let mut app = running.attach(&Config { per_process: false, per_thread: false, ..config() });
+    let first = reads() - at;
+    eprintln!("{first} reads for {N} processes");
+    // When it is looked for, and of what it had used, twice: `stat` and `io`.
+    assert!(first >= N as f64 && first < 3.2 * N as f64 + 60.0, "{first}");
+    for _ in 0..3 {
+        let at = reads();
+        app.poll();
+        assert!(reads() - at < 60.0, "{}", reads() - at);
+    }
+    assert_eq!(app.target.count().0, N + 1);
+    assert_eq!((app.faults(), app.last(Consumer::Target, "process.count")), ([0.0; 2], 1.0));
+
+    // It has waited for another one, which might have been any of them.
+    let now = app.go_on();
+    for _ in 0..2 {
+        let at = reads();
+        app.poll();
+        eprintln!("{} reads", reads() - at);
+        assert_eq!(app.faults()[0], used(&now));
+    }
+    let at = reads();
+    app.poll();
+    assert!(reads() - at < 60.0, "{}", reads() - at);
+
+    let after = app.go_on();
+    for _ in 0..2 {
+        app.poll();
+        assert_eq!(app.faults()[0], used(&after) - of_left);
+        assert!((0.02..0.1).contains(&app.cpu()), "{}", app.cpu());
+    }
+    assert_eq!(app.target.count().0, 1);
 }
 
 #[test]
