@@ -476,12 +476,14 @@ fn a_stdout_that_is_a_file_keeps_what_the_application_has_written() {
 }
 
 #[test]
-fn series_that_somebody_deletes_truncates_or_adds_to_are_not_said_to_be_whole() {
+fn series_that_somebody_deletes_truncates_adds_to_or_moves_are_not_said_to_be_whole() {
     for (script, why, is_none_left) in [
         ("rm s.csv", "it was deleted meanwhile; 0 of ", true),
         (": > s.csv", "it was truncated meanwhile; ", false),
         ("sleep 0.3; echo mine >> s.csv", "somebody else has written into it meanwhile; ", false),
         ("mv other s.csv", "it was deleted meanwhile; 0 of ", true),
+        ("mv s.csv moved.csv", "it was moved to ", false),
+        ("mv s.csv moved.csv; mv other s.csv", "it was moved to ", false),
     ] {
         let mut run = Alumet::new(["exec", "-q", "-i", "10ms", "-o", "s.csv", "sh", "-c", script]);
         run.write("other", "mine\n");
@@ -492,6 +494,10 @@ fn series_that_somebody_deletes_truncates_or_adds_to_are_not_said_to_be_whole() 
         }
         let done = done.refuses(125, &format!("cannot write series to s.csv: {why}"));
         assert_eq!(done.stderr.contains("; 0 of "), is_none_left, "{}", done.stderr);
+        if why.contains("moved") {
+            assert!(done.stderr.contains("/moved.csv meanwhile; "), "{}", done.stderr);
+            assert!(!run.rows("moved.csv").is_empty());
+        }
     }
 }
 

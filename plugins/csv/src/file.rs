@@ -20,8 +20,8 @@ pub struct LineFile<W = File> {
     written: u64,
     /// So many of them are of a line that is incomplete: its rest is first in the buffer.
     cut: u64,
-    /// Whether nobody else has any business with it: not a pipe, and nothing that was open before.
-    is_own: bool,
+    /// Where it is, if nobody else has any business with it: not a pipe, and nothing that was open before.
+    own: Option<PathBuf>,
 }
 
 /// What lines are written to.
@@ -41,6 +41,8 @@ pub trait Sink: Write {
     /// # Errors
     /// It cannot be read.
     fn lines(&self) -> io::Result<usize>;
+    /// Where it is now, if that certainly is not here any more.
+    fn moved_from(&self, path: &Path) -> Option<PathBuf>;
 }
 
 impl Sink for File {
@@ -54,13 +56,27 @@ impl Sink for File {
     }
 
     fn lines(&self) -> io::Result<usize> {
-        let again = alumet::file::open(&PathBuf::from(format!("/proc/self/fd/{}", self.as_raw_fd())))?;
+        let again = alumet::file::open(&name(self))?;
         let mut lines = 0;
         for byte in BufReader::new(again).bytes() {
             lines += usize::from(byte? == b'\n');
         }
         Ok(lines)
     }
+
+    fn moved_from(&self, path: &Path) -> Option<PathBuf> {
+        let own = self.metadata().ok()?;
+        let is_here = match std::fs::metadata(path) {
+            Ok(there) => (there.dev(), there.ino()) == (own.dev(), own.ino()),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        };
+        if is_here { None } else { std::fs::read_link(name(self)).ok() }
+    }
+}
+
+/// The kernel tells there where an open file is (proc_pid_fd(5)).
+fn name(file: &File) -> PathBuf {
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
 impl LineFile {
@@ -71,14 +87,14 @@ impl LineFile {
     pub fn create(path: &Path, is_own: impl Fn(&[u8]) -> bool) -> io::Result<Self> {
         let to = start_over(path, is_own)?;
         let is_own = descriptor(path).is_none() && to.metadata()?.is_file();
-        Ok(Self { is_own, ..Self::new(to) })
+        Ok(Self { own: is_own.then(|| path.to_owned()), ..Self::new(to) })
     }
 }
 
 impl<W: Sink> LineFile<W> {
     /// Writes to this.
     pub fn new(to: W) -> Self {
-        Self { to, buffer: Vec::with_capacity(512 * 1024), written: 0, cut: 0, is_own: false }
+        Self { to, buffer: Vec::with_capacity(512 * 1024), written: 0, cut: 0, own: None }
     }
 
     /// Whether nobody reads it as it is written: no pipe, and nothing that was open before.
@@ -126,26 +142,32 @@ impl<W: Sink> LineFile<W> {
             let whole = self.written - self.cut;
             // Only if it is the last thing in it.
             let is_last = |(length, _)| length == self.written;
-            if self.is_own && self.to.state().is_ok_and(is_last) && self.to.shorten(whole).is_ok() {
+            if self.own.is_some() && self.to.state().is_ok_and(is_last) && self.to.shorten(whole).is_ok() {
                 (self.written, self.cut) = (whole, 0);
             }
         }
-        let Some(Ok(state)) = self.is_own.then(|| self.to.state()) else { return end };
+        let Some((path, Ok(state))) = self.own.as_ref().map(|path| (path, self.to.state())) else {
+            return end;
+        };
         let lost = end.as_ref().err().map_or(0, |lost| lost.points);
-        match self.taken_away(state, lines.saturating_sub(lost)) {
+        match self.taken_away(path, state, lines.saturating_sub(lost)) {
             Some((more, why)) => Err(Lost { points: lost + more, cause: io::Error::other(why) }),
             None => end,
         }
     }
 
-    /// How many of these lines somebody else has taken out of the file, and how; or that somebody has put something in.
-    fn taken_away(&self, (length, names): (u64, u64), lines: usize) -> Option<(usize, &'static str)> {
+    /// How many of these lines somebody else has taken out of the file, and how; or what else was done to it.
+    fn taken_away(&self, path: &Path, (length, names): (u64, u64), lines: usize) -> Option<(usize, String)> {
         let left = || self.to.lines().unwrap_or(0).saturating_sub(1).min(lines);
+        let why = |why: &str| why.to_owned();
         match length.cmp(&self.written) {
-            _ if names == 0 => Some((lines, "it was deleted meanwhile")),
-            Ordering::Less => Some((lines - left(), "it was truncated meanwhile")),
-            Ordering::Greater => Some((0, "somebody else has written into it meanwhile")),
-            Ordering::Equal => None,
+            _ if names == 0 => Some((lines, why("it was deleted meanwhile"))),
+            Ordering::Less => Some((lines - left(), why("it was truncated meanwhile"))),
+            Ordering::Greater => Some((0, why("somebody else has written into it meanwhile"))),
+            Ordering::Equal => {
+                let now = self.to.moved_from(path)?;
+                Some((0, format!("it was moved to {} meanwhile", now.display())))
+            }
         }
     }
 
@@ -200,6 +222,9 @@ mod tests {
         fn lines(&self) -> io::Result<usize> {
             Ok(self.content.iter().filter(|byte| **byte == b'\n').count())
         }
+        fn moved_from(&self, _: &Path) -> Option<PathBuf> {
+            None
+        }
     }
 
     #[test]
@@ -245,10 +270,22 @@ mod tests {
         let (_directory, _, mut file) = written();
         file.finish(2).unwrap();
         type Deed = fn(&Path);
-        let cases: [(Deed, usize, &str); 3] = [
+        fn move_it(path: &Path) {
+            std::fs::rename(path, path.with_extension("old")).unwrap();
+        }
+        let cases: [(Deed, usize, &str); 5] = [
             (|path| std::fs::remove_file(path).unwrap(), 2, "it was deleted meanwhile"),
             (|path| File::options().write(true).open(path).unwrap().set_len(11).unwrap(), 1, "truncated"),
             (|path| writeln!(File::options().append(true).open(path).unwrap(), "x").unwrap(), 0, "somebody"),
+            (move_it, 0, "/file.old"),
+            (
+                |path| {
+                    move_it(path);
+                    std::fs::write(path, "another").unwrap();
+                },
+                0,
+                "it was moved to /",
+            ),
         ];
         for (deed, points, why) in cases {
             let (_directory, path, mut file) = written();
@@ -257,6 +294,18 @@ mod tests {
             assert_eq!(lost.points, points, "{why}");
             assert!(lost.cause.to_string().contains(why), "{} is not: {why}", lost.cause);
         }
+    }
+
+    #[test]
+    fn a_file_that_is_reached_by_another_way_has_not_been_moved() {
+        let (directory, path, mut file) = written();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        file.own = Some(link.clone());
+        file.finish(2).unwrap();
+        std::fs::rename(&path, directory.path().join("elsewhere")).unwrap();
+        let lost = file.finish(2).unwrap_err();
+        assert!(lost.cause.to_string().contains("/elsewhere "), "{}", lost.cause);
     }
 
     #[test]
