@@ -1,5 +1,6 @@
 //! How many files alumet may have open at once: a counter takes one on each thread or CPU.
 
+use std::fs::File;
 use std::io;
 
 use alumet::Missing;
@@ -27,6 +28,23 @@ pub fn advice(are_none_left: bool) -> String {
     }
     let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard);
     format!(": no more than {hard} may be open at once; `ulimit -n {ENOUGH}`")
+}
+
+/// To look at something takes no more than these at once.
+const TO_LOOK: usize = 4;
+
+/// What is missing where none are left to look for it: whoever could not look does not know why it is not there.
+pub fn unseen(missing: Missing) -> Missing {
+    match too_few() {
+        Some(Missing { reason, remedy, .. }) => Missing { reason, remedy, ..missing },
+        None => missing,
+    }
+}
+
+/// Whether none are left to look at anything.
+pub fn are_exhausted() -> bool {
+    let open = || (0..TO_LOOK).map_while(|_| File::open("/dev/null").ok()).collect::<Vec<_>>();
+    too_few().is_some() && open().len() < TO_LOOK
 }
 
 /// Where they may be too few, a plugin that cannot look at something does not know better than that it is not there.

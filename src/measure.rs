@@ -47,6 +47,8 @@ pub struct Measurement<'a> {
     before: Vec<Missing>,
     /// What was missing when the plugins had started: it is so on this machine, whatever is run.
     known: Vec<Missing>,
+    /// The plugins that had no descriptors to look at anything.
+    blind: Vec<&'static str>,
     /// Where the idle power comes from, if one is known.
     idle: Option<String>,
     is_repeated: bool,
@@ -68,6 +70,11 @@ impl<'a> Measurement<'a> {
         mut flags: Vec<Flag>,
         resolve: impl FnOnce(&[Flag]) -> Result<Config, Failure>,
     ) -> Result<Self, Failure> {
+        if outputs.top == 0 {
+            return Err(Failure::usage(
+                "--top 0: a table has a row at least; leave out --per-process and --per-thread for none",
+            ));
+        }
         if outputs.quiet {
             flags.push(Flag::on("", "quiet", "--quiet"));
         }
@@ -109,6 +116,7 @@ impl<'a> Measurement<'a> {
             missing: descriptors::too_few().into_iter().collect(),
             before: descriptors::too_few().into_iter().collect(),
             known: Vec::new(),
+            blind: Vec::new(),
             idle: None,
             is_repeated: false,
         })
@@ -141,6 +149,7 @@ impl<'a> Measurement<'a> {
             missing: self.before.clone(),
             before: self.before.clone(),
             known: Vec::new(),
+            blind: Vec::new(),
             idle: self.idle.clone(),
             is_repeated: true,
         }
@@ -189,7 +198,8 @@ impl<'a> Measurement<'a> {
             }
             self.start_plugin(plugin, selection, agent)?;
         }
-        self.known.extend(agent.setup().gaps().get());
+        let gaps = agent.setup().gaps().get();
+        self.known.extend(gaps.into_iter().map(|gap| seen(&self.blind, gap)));
         if self.wants_totals() {
             agent.setup().output("totals", self.totals.clone());
         }
@@ -234,7 +244,11 @@ impl<'a> Measurement<'a> {
         agent: &mut Agent,
     ) -> Result<(), Failure> {
         let config = self.config.section(plugin.name);
-        let Err(error) = agent.start_plugin(plugin.name, |setup| plugin.start(config.clone(), setup)) else {
+        let started = agent.start_plugin(plugin.name, |setup| plugin.start(config.clone(), setup));
+        if descriptors::are_exhausted() {
+            self.blind.push(plugin.name);
+        }
+        let Err(error) = started else {
             self.sources.push(SourceStatus::available(plugin.name));
             return Ok(());
         };
@@ -248,6 +262,7 @@ impl<'a> Measurement<'a> {
         };
         let (status, what) = match availability {
             Availability::Unavailable(missing) => {
+                let missing = seen(&self.blind, Missing { plugin: plugin.name.to_owned(), ..missing });
                 (SourceStatus::unavailable(plugin.name, &missing), missing.what)
             }
             Availability::Available => {
@@ -292,7 +307,7 @@ impl<'a> Measurement<'a> {
             consumer => consumer.id().is_none_or(|pid| living.contains(&pid)),
         });
         let totals = self.totals.get();
-        self.missing.extend(report.missing.iter().cloned());
+        self.missing.extend(report.missing.iter().map(|gap| seen(&self.blind, gap.clone())));
         let metrics = MetricTotal::all(&totals);
         self.missing.extend(uncounted(&metrics));
         self.missing.extend(MachineEnergy::of(&metrics).and_then(|energy| energy.too_short()));
@@ -464,6 +479,11 @@ fn uncounted(metrics: &[MetricTotal]) -> Option<Missing> {
             .into(),
         remedy: String::new(),
     })
+}
+
+/// A gap, with the true reason if its plugin was blind.
+fn seen(blind: &[&str], gap: Missing) -> Missing {
+    if blind.contains(&&*gap.plugin) { descriptors::unseen(gap) } else { gap }
 }
 
 fn csv_config(config: &Config, outputs: &Outputs) -> Result<alumet_plugin_csv::Config, Failure> {

@@ -433,6 +433,31 @@ fn alumet_takes_the_descriptors_that_it_may_and_the_application_keeps_its_limit(
 }
 
 #[test]
+fn where_no_descriptor_is_left_to_look_for_something_nothing_else_is_said_of_why_it_is_missing() {
+    let words = ["exec", "-v", "--json", "p.json", "true"];
+    let mut alumet = Alumet::sh("ulimit -n 16; exec \"$@\"", &words);
+    let done = run(&mut alumet).status(0);
+    let profile = alumet.profile("p.json");
+    let reasons = |list: &str| -> Vec<String> {
+        let all = profile[list].as_array().unwrap().iter();
+        all.filter_map(|one| one["reason"].as_str())
+            .filter(|why| !why.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    for list in ["missing", "sources"] {
+        let reasons = reasons(list);
+        assert!(!reasons.is_empty(), "{list}");
+        // How long the CPU times of the machine stood still in so short a run is chance.
+        let others = reasons.iter().filter(|why| !why.contains("CPU times have not advanced"));
+        others.for_each(|why| assert_eq!(why, "no more than 16 files may be open at once", "{list}"));
+    }
+    for falsehood in ["does not say what it is", "modprobe", "mount a proc", "in sight"] {
+        assert!(!done.stderr.contains(falsehood), "{}", done.stderr);
+    }
+}
+
+#[test]
 fn few_descriptors_are_enough_to_end_many_processes() {
     let script = "for i in $(seq 60); do setsid sleep 300 & done; wait";
     let mut alumet =
