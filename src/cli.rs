@@ -379,7 +379,7 @@ pub struct Comparing {
 pub struct Attach {
     /// Processes to measure
     #[arg(value_name = "PID", required_unless_present = "name", allow_negative_numbers = true)]
-    pub pid: Vec<i32>,
+    pub pid: Vec<String>,
 
     /// Measure all processes whose command name matches this regular expression, as pgrep does
     #[arg(long, value_name = "PATTERN")]
@@ -490,7 +490,7 @@ pub struct Outputs {
     pub quiet: bool,
 
     /// Show more details
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
 }
 

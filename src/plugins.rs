@@ -1,5 +1,7 @@
 //! The one list of built-in plugins.
 
+use std::cmp::Reverse;
+
 use alumet::PluginEntry;
 use alumet_plugin_attribution::Attribute;
 use alumet_plugin_csv::Csv;
@@ -27,13 +29,32 @@ pub fn find(name: &str) -> Option<&'static PluginEntry> {
     ALL.iter().find(|plugin| plugin.name == name)
 }
 
-/// `did you mean ...?` with the candidate nearest to what was typed, if one is near.
+/// `did you mean ...?` with the candidate nearest to what was typed, if one is near; of several, the one that begins alike.
 pub fn did_you_mean<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(typed, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3)
+        .map(|candidate| {
+            let alike = typed.bytes().zip(candidate.bytes()).take_while(|(a, b)| a == b).count();
+            (strsim::damerau_levenshtein(typed, candidate), Reverse(alike), candidate)
+        })
+        .filter(|(distance, _, candidate)| *distance <= 1 + candidate.len() / 3)
         .min()
-        .map(|(_, candidate)| format!("; did you mean `{candidate}`?"))
+        .map(|(.., candidate)| format!("; did you mean `{candidate}`?"))
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_meant_is_the_nearest_and_of_those_the_one_that_begins_alike() {
+        let near = |typed, candidates: &[&'static str]| did_you_mean(typed, candidates.iter().copied());
+        assert_eq!(near("--versio", &["--verbose", "--version"]), "; did you mean `--version`?");
+        assert_eq!(near("--pric", &["--print", "--price"]), "; did you mean `--price`?");
+        // Both are two letters away.
+        assert_eq!(near("boot", &["foo", "bool", "body"]), "; did you mean `bool`?");
+        assert_eq!(near("rate", &["late", "rata"]), "; did you mean `rata`?");
+        assert_eq!(near("--bogus", &["--verbose", "--version"]), "");
+    }
 }

@@ -28,6 +28,7 @@ pub enum Instead {
 pub fn parse(words: Vec<OsString>) -> Result<Cli, Instead> {
     let mut cli = Cli::command();
     let names: Vec<String> = cli.get_subcommands().map(|one| one.get_name().to_owned()).collect();
+    let is_of_alumet = !words.get(1).is_some_and(|word| names.iter().any(|name| word == name.as_str()));
     let words = with_command(words, &names).map_err(Instead::Wrong)?;
     let command = words.get(1).and_then(|word| names.iter().find(|name| word == name.as_str()));
     let parsed =
@@ -36,7 +37,12 @@ pub fn parse(words: Vec<OsString>) -> Result<Cli, Instead> {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => printed(&error, SUCCESS),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => printed(&error, USAGE),
         _ => {
-            let what = in_words(&error, command.map_or("", String::as_str));
+            let (name, of_command) =
+                (command.map_or("", String::as_str), command.and_then(|name| cli.find_subcommand(name)));
+            let what = match error.kind() {
+                ErrorKind::UnknownArgument => unknown_argument(&error, of_command, is_of_alumet),
+                _ => in_words(&error, name),
+            };
             let help = command.map_or("alumet --help".to_owned(), |name| format!("alumet {name} --help"));
             Instead::Wrong(Failure::usage(format!("{what} (`{help}` shows what there is)")))
         }
@@ -100,6 +106,23 @@ fn unknown(word: &OsStr, names: &[String]) -> Failure {
     Failure { status, message }
 }
 
+/// A word that is no option, with the nearest one. Of all commands, alumet alone has a version.
+fn unknown_argument(error: &clap::Error, command: Option<&clap::Command>, is_of_alumet: bool) -> String {
+    let word = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) => &**word,
+        _ => "",
+    };
+    if !word.starts_with('-') {
+        return format!("`{word}` is one word too many");
+    }
+    let names = command.into_iter().flat_map(clap::Command::get_arguments);
+    let names = names.flat_map(|one| one.get_long_and_visible_aliases().unwrap_or_default());
+    let names: Vec<_> = names.chain(["help", "version"]).map(|name| format!("--{name}")).collect();
+    let near = did_you_mean(word, names.iter().map(String::as_str));
+    let near = if is_of_alumet { near } else { near.replace("`--version`", "`alumet --version`") };
+    format!("there is no option `{word}`{near}")
+}
+
 /// What is wrong, in one line.
 fn in_words(error: &clap::Error, command: &str) -> String {
     let text = |kind| match error.get(kind) {
@@ -116,12 +139,6 @@ fn in_words(error: &clap::Error, command: &str) -> String {
     };
     let placeholders = placeholders.replace(['<', '>', '[', ']'], "").replace("...", "");
     match error.kind() {
-        ErrorKind::UnknownArgument if argument.starts_with('-') => {
-            let near = text(ContextKind::SuggestedArg);
-            let near = if near.is_empty() { near } else { format!("; did you mean `{near}`?") };
-            format!("there is no option `{argument}`{near}")
-        }
-        ErrorKind::UnknownArgument => format!("`{argument}` is one word too many"),
         ErrorKind::MissingRequiredArgument => match command {
             "attach" => "no PID is given: name one or several, or use --name PATTERN".into(),
             "compare" => "no VERSION is given: name two at least, as in `alumet compare ./old ./new`".into(),
@@ -143,10 +160,6 @@ fn in_words(error: &clap::Error, command: &str) -> String {
         ErrorKind::ValueValidation => {
             let is_large = value.bytes().all(|byte| byte.is_ascii_digit());
             match name {
-                "" if is_large => format!("there is no process {value}"),
-                "" => format!(
-                    "`{value}` is no PID; `--name {value}` measures all processes with this in their name"
-                ),
                 name if is_large => format!("{name}: {value} is too large"),
                 name => format!("{name}: `{value}` is not a whole number of 0 or more, as in `{name} 10`"),
             }

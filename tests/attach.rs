@@ -349,7 +349,10 @@ fn what_cannot_be_attached_to_is_a_clear_line_and_125() {
     let refused = |pid: &str, says: &str| {
         Alumet::new(["attach", "-o", "s.csv", pid]).run().refuses(125, says);
     };
-    refused("99999999", "no process 99999999");
+    // However large it is.
+    for pid in ["99999999", "99999999999999", "99999999999999999999999999999999"] {
+        refused(pid, &format!("alumet: no process {pid}\n"));
+    }
     refused("0", "no process 0");
     refused("-1", "no process -1");
     if fs::read_to_string("/proc/2/comm").is_ok_and(|name| name.trim() == "kthreadd") {
@@ -382,8 +385,8 @@ fn what_cannot_be_attached_to_is_a_clear_line_and_125() {
 #[test]
 fn those_that_are_there_are_measured_and_the_others_are_named() {
     let target = start("sleep=60000");
-    let (_, done) = attach(["--duration", "100ms", "99999999", &target.pid().to_string()]).end();
-    let done = done.status(0).says("alumet: no process 99999999\n");
+    let (_, done) = attach(["--duration", "100ms", "99999999999", &target.pid().to_string()]).end();
+    let done = done.status(0).says("alumet: no process 99999999999\n");
     assert!(done.stderr.contains("1 process, 1 thread, measured from now on"), "{}", done.stderr);
 }
 

@@ -239,9 +239,23 @@ fn a_profile_of_a_hundred_thousand_runs_is_read() {
 }
 
 #[test]
+fn a_baseline_that_is_no_file_is_refused_and_not_waited_for() {
+    for words in [&["check", "--baseline", "fifo", "true"][..], &["compare", "fifo.json", "true"]] {
+        let run = Alumet::new(words);
+        for name in ["fifo", "fifo.json"] {
+            nix::unistd::mkfifo(&run.path(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        }
+        let mut run = run;
+        run.run().refuses(125, "cannot be read: it is no regular file");
+    }
+    Alumet::new(["check", "--baseline", "/dev/null", "true"]).run().refuses(125, "it is no regular file");
+    Alumet::new(["check", "--baseline", "/", "true"]).run().refuses(125, "/: cannot be read: is a directory");
+}
+
+#[test]
 fn a_baseline_can_come_through_a_pipe_and_that_of_another_command_is_named() {
     let base = profile(30).to_string();
-    let script = "mkfifo pipe; cat base.json > pipe & exec \"$@\"";
+    let script = "cat base.json | \"$@\"";
     let options = [
         "check",
         "--without",
@@ -251,7 +265,7 @@ fn a_baseline_can_come_through_a_pipe_and_that_of_another_command_is_named() {
         "--pairs",
         "5",
         "--baseline",
-        "pipe",
+        "/dev/stdin",
     ];
     let command = [workload().to_str().unwrap(), "burn=31"];
     let mut run = Alumet::sh(script, &[&options[..], &command].concat());
@@ -259,7 +273,7 @@ fn a_baseline_can_come_through_a_pipe_and_that_of_another_command_is_named() {
     let done = run.run();
     assert!([0, 3, 4].contains(&done.status), "{done:?}");
     let text = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(text.contains("pipe is of another command: ") && text.contains(" burn=30"), "{text}");
+    assert!(text.contains("/dev/stdin is of another command: ") && text.contains(" burn=30"), "{text}");
     assert!(!check(&base, &["--gate", "cpu", "--pairs", "5"], 30).stdout.contains("another command"));
 }
 

@@ -68,13 +68,26 @@ fn what_is_wrong_is_said_in_plain_words_with_the_help_of_the_command() {
         (&["compare", "--inconclusive", "x", "a", "b"], "--inconclusive: `x` is none of pass, fail"),
         (&["attach"], "no PID is given"),
         (&["attach", "sshd"], "`sshd` is no PID; `--name sshd` measures"),
-        (&["attach", "99999999999"], "there is no process 99999999999"),
+        (&["exec", "--versio", "true"], "there is no option `--versio`; did you mean `alumet --version`?"),
+        (&["exec", "-q", "-v", "true"], "--quiet and --verbose exclude each other"),
         (&["doctor", "x"], "`x` is one word too many"),
     ] {
         let done = alumet(words).refuses(2, says);
         let help = format!("(`alumet {} --help` shows what there is)\n", words[0]);
         assert!(done.stderr.ends_with(&help), "{}", done.stderr);
     }
+}
+
+#[test]
+fn what_is_nearly_an_option_of_alumet_itself_is_told() {
+    alumet(&["--versio"]).refuses(2, "there is no option `--versio`; did you mean `--version`?");
+    alumet(&["--hlep"]).refuses(2, "did you mean `--help`?");
+}
+
+#[test]
+fn values_that_leave_nothing_are_refused() {
+    alumet(&["exec", "--top", "0", "true"]).refuses(2, "--top 0: a table has a row at least");
+    alumet(&["compare", "-n", "", "true", "false"]).refuses(2, "--name: a version's name is empty");
 }
 
 #[test]

@@ -65,12 +65,30 @@ fn hand_of_others(metadata: &fs::Metadata) -> Option<String> {
     }
 }
 
-/// Opens a file to read it, with the rights of whoever has named it.
+/// Opens a regular file to read it, with the rights of whoever has named it; or what is open already, which may be a pipe
+/// (/dev/stdin, and what a shell makes of `<(COMMAND)`).
 ///
 /// # Errors
-/// As for open(2).
+/// As for open(2); or it is something else, such as a FIFO that nobody may ever write to.
 pub fn open(path: &Path) -> io::Result<File> {
-    as_user(|| File::open(path))
+    if descriptor(path).is_some() {
+        return as_user(|| File::open(path));
+    }
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = as_user(|| OpenOptions::new().read(true).custom_flags(flags).open(path))?;
+    regular(file)
+}
+
+/// The file, if it is a regular one.
+///
+/// # Errors
+/// It is not.
+pub fn regular(file: File) -> io::Result<File> {
+    match file.metadata()? {
+        metadata if metadata.is_file() => Ok(file),
+        metadata if metadata.is_dir() => Err(Errno::EISDIR.into()),
+        _ => Err(io::Error::other("it is no regular file")),
+    }
 }
 
 /// The descriptor of this process that a path stands for: `-` is stdout, and /dev/stdout or /proc/self/fd/1 lead to it.
@@ -254,5 +272,21 @@ mod tests {
         fs::write(&path, "a letter").unwrap();
         assert_eq!(start_over(&path, is_own).unwrap_err().to_string(), FOREIGN);
         assert_eq!(fs::read_to_string(&path).unwrap(), "a letter");
+    }
+
+    #[test]
+    fn a_pipe_with_a_name_is_not_waited_for_and_one_that_is_open_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(open(&path).unwrap_err().to_string(), "it is no regular file");
+        assert_eq!(open(directory.path()).unwrap_err().raw_os_error(), Some(libc::EISDIR));
+        let (reader, mut writer) = io::pipe().unwrap();
+        io::Write::write_all(&mut writer, b"said").unwrap();
+        drop(writer);
+        let path = format!("/dev/fd/{}", reader.as_raw_fd());
+        assert_eq!(io::read_to_string(open(Path::new(&path)).unwrap()).unwrap(), "said");
+        fs::write(directory.path().join("file"), "kept").unwrap();
+        assert_eq!(io::read_to_string(open(&directory.path().join("file")).unwrap()).unwrap(), "kept");
     }
 }

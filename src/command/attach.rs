@@ -34,7 +34,9 @@ pub fn run(arguments: &Attach) -> Result<Status, Failure> {
 
 /// The processes that were asked for. Says which of them cannot be measured; it is a failure if none can.
 fn find(arguments: &Attach) -> Result<Vec<Root>, Failure> {
-    let mut pids = arguments.pid.clone();
+    let mut refused = Vec::new();
+    let typed = numbers(&arguments.pid, &mut refused)?;
+    let mut pids = typed.clone();
     if let Some(pattern) = &arguments.name {
         let named = named(pattern)?;
         if named.is_empty() && !pids.is_empty() {
@@ -44,14 +46,13 @@ fn find(arguments: &Attach) -> Result<Vec<Root>, Failure> {
     }
     pids.sort_unstable();
     pids.dedup();
-    let mut refused = Vec::new();
     let mut roots = Vec::new();
     for pid in pids {
         match Root::hold(pid) {
             Ok(root) => roots.push(root),
             // Nobody has asked for these.
             Err(AttachError::Kernel(..) | AttachError::Zombie(..) | AttachError::Itself(_))
-                if !arguments.pid.contains(&pid) => {}
+                if !typed.contains(&pid) => {}
             Err(error) => refused.push(error.to_string()),
         }
     }
@@ -77,6 +78,26 @@ fn find(arguments: &Attach) -> Result<Vec<Root>, Failure> {
         }
     }
     Ok(roots)
+}
+
+/// The PIDs that were typed. A number that is too large for one is that of no process.
+fn numbers(words: &[String], refused: &mut Vec<String>) -> Result<Vec<i32>, Failure> {
+    let mut pids = Vec::new();
+    for word in words {
+        match word.parse() {
+            Ok(pid) => pids.push(pid),
+            Err(_) if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()) => {
+                refused.push(format!("no process {word}"));
+            }
+            Err(_) => {
+                return Err(Failure::usage(format!(
+                    "`{word}` is no PID; `--name {word}` measures all processes with this in their name \
+                     (`alumet attach --help` shows what there is)"
+                )));
+            }
+        }
+    }
+    Ok(pids)
 }
 
 /// The processes whose command name matches: what the kernel has of it, 15 bytes, or the name that they were started by.

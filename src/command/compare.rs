@@ -26,6 +26,9 @@ pub fn run(arguments: &Compare) -> Result<Status, Failure> {
         let (names, versions) = (arguments.name.len(), arguments.versions.len());
         return Err(Failure::usage(format!("there are {names} names for {versions} versions")));
     }
+    if arguments.name.iter().any(|name| name.trim().is_empty()) {
+        return Err(Failure::usage("--name: a version's name is empty"));
+    }
     let texts = arguments.versions.iter().map(OsString::as_os_str);
     let prepare = arguments.repeating.prepare.as_ref().map(OsStr::new);
     let combinations = arguments.varying.combinations(texts.chain(prepare))?;

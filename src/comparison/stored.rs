@@ -59,9 +59,6 @@ pub struct Stored {
 pub fn read(path: &Path, events: &[Quantity], ignored: &IgnoreFailure) -> Result<Stored, Failure> {
     let name = path.display().to_string();
     let fail = |why: String| Failure::failed(format!("{name}: {why}"));
-    if path.is_dir() {
-        return Err(fail("is a directory, no profile".into()));
-    }
     let file =
         open(path).map_err(|error| fail(format!("cannot be read: {}", alumet::file::reason(&error))))?;
     let quantities = Quantity::USUAL.iter().chain(events).cloned().collect();

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use alumet::file::{exposure, exposure_of, reason};
+use alumet::file::{exposure, exposure_of, reason, regular};
 use alumet::privilege::as_user;
 use nix::unistd::Uid;
 use toml::{Table, Value};
@@ -57,12 +57,7 @@ pub fn open(path: &Path, is_named: bool) -> Result<File, Doubt> {
     if let Some(why) = why {
         return Err(Doubt::Distrusted(why));
     }
-    let file = file.map_err(Doubt::Unreadable)?;
-    match file.metadata().map_err(Doubt::Unreadable)? {
-        metadata if metadata.is_file() => Ok(file),
-        metadata if metadata.is_dir() => Err(Doubt::Unreadable(io::Error::from_raw_os_error(libc::EISDIR))),
-        _ => Err(Doubt::Unreadable(io::Error::other("it is no regular file"))),
-    }
+    file.and_then(regular).map_err(Doubt::Unreadable)
 }
 
 /// The file that was named, or the first that exists of those that are looked for; in the working directory only if that
