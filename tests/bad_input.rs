@@ -431,6 +431,25 @@ fn plugins_are_listed_as_a_table_and_as_json() {
 }
 
 #[test]
+fn plugins_and_doctor_say_the_same_of_each_source() {
+    let json = |command: &str| -> serde_json::Value {
+        serde_json::from_str(&Alumet::new([command, "--json", "--without", "nvml"]).run().stdout).unwrap()
+    };
+    let (plugins, findings) = (json("plugins"), json("doctor"));
+    let sources = findings["sources"].as_array().unwrap();
+    assert!(sources.len() >= 5, "{sources:?}");
+    // Whether an estimate is needed, and possible, shows only while it is watched.
+    for source in sources.iter().filter(|source| source["name"] != "estimate") {
+        let row = plugins.as_array().unwrap().iter().find(|row| row["name"] == source["name"]).unwrap();
+        assert_eq!(row["status"], source["status"], "{row} {source}");
+        let gaps = source["missing"].as_array().unwrap();
+        for reason in gaps.iter().map(|gap| gap["reason"].as_str().unwrap()) {
+            assert!(row["reason"].as_str().unwrap().contains(reason), "{row} {source}");
+        }
+    }
+}
+
+#[test]
 fn a_reader_who_leaves_early_is_no_failure() {
     for words in [&["plugins"][..], &["plugins", "--json"], &["config"], &["--help"], &["exec", "--help"]] {
         let mut alumet = Alumet::sh("(sleep 0.1; \"$@\"; echo $? >status) | head -0", words);

@@ -1,10 +1,12 @@
 //! `alumet plugins`: what can be measured here, what cannot, why, and what would change that.
 
-use alumet::{Availability, PluginEntry};
+use alumet::PluginEntry;
 use serde::Serialize;
 
 use crate::cli;
 use crate::config::{Config, Selection};
+use crate::doctor::page::told;
+use crate::doctor::{Source, Status as Found, Trial};
 use crate::exit::{Failure, SUCCESS, Status};
 use crate::page::Page;
 use crate::plugins;
@@ -14,15 +16,19 @@ use crate::terminal::{Look, as_page, note};
 struct Row {
     name: &'static str,
     about: &'static str,
-    status: &'static str,
+    status: Found,
     reason: String,
     remedy: String,
+    #[serde(skip)]
+    told: Vec<String>,
 }
 
 pub fn run(arguments: &cli::Plugins) -> Result<Status, Failure> {
     let config = Config::resolve(&arguments.settings, &[])?;
     config.notices.iter().for_each(|notice| note(&notice.0));
-    let rows = plugins::ALL.iter().map(|plugin| row(plugin, &config)).collect::<Result<Vec<_>, _>>()?;
+    let trial = Trial::start(&config)?;
+    let source = |plugin: &PluginEntry| trial.sources.iter().find(|source| source.name == plugin.name);
+    let rows: Vec<_> = plugins::ALL.iter().map(|plugin| row(plugin, source(plugin), &config)).collect();
     let text = if arguments.json {
         serde_json::to_string_pretty(&rows).map_err(anyhow::Error::from)? + "\n"
     } else {
@@ -32,24 +38,48 @@ pub fn run(arguments: &cli::Plugins) -> Result<Status, Failure> {
     Ok(SUCCESS)
 }
 
-fn row(plugin: &PluginEntry, config: &Config) -> Result<Row, Failure> {
-    let (status, reason, remedy) = match plugin.probe(config.section(plugin.name), &config.host())? {
-        _ if config.selection(plugin) == Selection::Out => {
-            ("excluded", "left out by --plugins or --without".to_owned(), String::new())
-        }
-        Availability::Available => ("available", String::new(), String::new()),
-        Availability::Unavailable(missing) => ("unavailable", missing.reason, missing.remedy),
+fn row(plugin: &PluginEntry, source: Option<&Source>, config: &Config) -> Row {
+    let (name, about) = (plugin.name, plugin.about);
+    let Some(source) = source else {
+        // What brings no measurements works everywhere.
+        let (status, reason) = match config.selection(plugin) {
+            Selection::Out => (Found::Excluded, "left out by --plugins or --without".to_owned()),
+            _ => (Found::Available, String::new()),
+        };
+        return Row { name, about, status, told: vec![reason.clone()], reason, remedy: String::new() };
     };
-    Ok(Row { name: plugin.name, about: plugin.about, status, reason, remedy })
+    let lacking = |gap: &alumet::Missing| format!("without {}: {}", gap.what, gap.reason);
+    let reasons = [source.reason.clone()].into_iter().chain(source.missing.iter().map(lacking));
+    let remedies = [&source.remedy].into_iter().chain(source.missing.iter().map(|gap| &gap.remedy)).cloned();
+    Row {
+        name,
+        about,
+        status: source.status,
+        reason: joined(reasons),
+        remedy: joined(remedies),
+        told: told(source),
+    }
+}
+
+/// Those that say something, each of them once.
+fn joined(texts: impl Iterator<Item = String>) -> String {
+    let mut all: Vec<String> = Vec::new();
+    for text in texts.filter(|text| !text.is_empty()) {
+        if !all.contains(&text) {
+            all.push(text);
+        }
+    }
+    all.join("; ")
 }
 
 /// Where the second and the third column begin.
-const COLUMNS: [usize; 2] = [15, 28];
+const COLUMNS: [usize; 2] = [15, 30];
 
 fn table(rows: &[Row]) -> String {
     let mut page = Page::new(Look::of_stdout(), COLUMNS);
     for row in rows {
-        page.row(row.name, row.status, &[row.about, &row.reason, &row.remedy].join("\n"));
+        let lines: Vec<_> = [row.about].into_iter().chain(row.told.iter().map(String::as_str)).collect();
+        page.row(row.name, row.status.in_words(), &lines.join("\n"));
     }
     as_page(&page.text, Look::of_stdout())
 }

@@ -1,6 +1,6 @@
 //! What can be measured on this machine, how well, and what would make it better: what `alumet doctor` finds out.
 //!
-//! It tries: everything is started on an application that does nothing, and the [`meters`] are watched for a second.
+//! It tries: everything is [started](trial) on an application that does nothing, and the [`meters`] are watched for a second.
 //! [`machine`] has what makes runs hard to repeat here, [`cgroup`] who can give an application one of its own, [`page`] the
 //! screen.
 
@@ -8,24 +8,23 @@ mod cgroup;
 mod machine;
 mod meters;
 pub mod page;
+pub mod trial;
 
 use std::time::Duration;
 
-use alumet::{Availability, Command, Missing, Plugin, PluginEntry, Provenance, Report, Total, Totals};
-use alumet_plugin_attribution::Attribute;
-use alumet_plugin_csv::Csv;
+use alumet::{Plugin, Provenance, Report, Total, Totals};
 use alumet_plugin_estimate::{Estimation, measures_cpus};
 use alumet_plugin_rapl::Rapl;
 use serde::Serialize;
 
-use crate::config::{Config, Selection};
+use crate::config::Config;
 use crate::exit::Failure;
 use crate::fingerprint::Fingerprint;
 use crate::idle;
 use crate::idle::saved::Known;
-use crate::plugins;
 use cgroup::Cgroup;
 use meters::Meter;
+pub use trial::{Source, Status, Trial};
 
 /// The name of this version of the format.
 const SCHEMA: &str = "alumet.doctor/1";
@@ -50,33 +49,6 @@ pub struct Findings {
     pub risks: Vec<String>,
 }
 
-/// A source of measurements.
-#[derive(Debug, Serialize)]
-pub struct Source {
-    pub name: &'static str,
-    pub about: String,
-    pub status: Status,
-    /// Why it is not available; empty if it is, or if single things are missing.
-    pub reason: String,
-    pub remedy: String,
-    /// What is missing although it is available.
-    pub missing: Vec<Missing>,
-}
-
-/// How far a source is available.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    Available,
-    /// Some of it is missing.
-    Partly,
-    NotPermitted,
-    Unavailable,
-    /// A model that nobody needs where something measures.
-    NotNeeded,
-    Excluded,
-}
-
 /// How punctual readings are.
 #[derive(Debug, Serialize)]
 pub struct Timer {
@@ -96,14 +68,7 @@ impl Findings {
 
 /// Looks, for about two seconds.
 pub async fn look(config: &Config) -> Result<Findings, Failure> {
-    let Trial { mut sources, report, cgroup, own_cpu, series, is_measured } = Trial::run(config).await?;
-    for source in &mut sources {
-        let own = report.missing.iter().filter(|missing| missing.plugin == source.name);
-        source.missing = own.cloned().collect();
-        if source.status == Status::Available && !source.missing.is_empty() {
-            source.status = Status::Partly;
-        }
-    }
+    let Watched { mut sources, report, cgroup, own_cpu, series, is_measured } = Watched::run(config).await?;
     let meters = meters::watch(config).await?;
     let metered = idle::meters(&series);
     let stands_still = metered.is_some() && !meters.iter().any(|meter| meter.is_of_a_package);
@@ -159,8 +124,8 @@ pub async fn look(config: &Config) -> Result<Findings, Failure> {
     })
 }
 
-/// Everything started as a run would, on an application that sleeps.
-struct Trial {
+/// What comes of a run in which all plugins have started.
+struct Watched {
     sources: Vec<Source>,
     report: Report,
     cgroup: Cgroup,
@@ -170,58 +135,21 @@ struct Trial {
     is_measured: bool,
 }
 
-impl Trial {
+impl Watched {
     async fn run(config: &Config) -> Result<Self, Failure> {
-        let mut agent = alumet::Agent::on(config.host(), std::sync::Arc::new(alumet::RealClock));
-        let launched = agent.launch(&Command::new(["sleep", "1"]));
-        let target = std::sync::Arc::clone(launched.map_err(|error| {
-            Failure::failed(format!("nothing can be tried without an application that sleeps: {error}"))
-        })?);
+        let Trial { mut agent, target, mut sources } = Trial::start(config)?;
         let cgroup = Cgroup::of(&target);
-        let mut sources = Vec::new();
-        for plugin in &plugins::ALL {
-            // They bring no measurements.
-            if [Csv::NAME, Attribute::NAME].contains(&plugin.name) {
-                continue;
-            }
-            sources.push(source(plugin, config, &mut agent)?);
-        }
         let totals = Totals::new();
         agent.setup().output("totals", totals.clone());
         agent.own_from(own_cpu());
         let series = agent.setup().registry().all();
         let report = agent.start().await.map_err(|error| Failure::failed(error.to_string()))?.wait().await;
+        sources.iter_mut().for_each(|source| source.lacks(&report.missing));
         let own_cpu = report.own.cpu.as_secs_f64() / report.wall.as_secs_f64();
         let measures = |total: &Total| total.max > 0.0 && measures_cpus(&total.series);
         let is_measured = totals.get().iter().any(measures);
         Ok(Self { sources, report, cgroup, own_cpu, series, is_measured })
     }
-}
-
-/// Starts a plugin and says what came of it.
-fn source(plugin: &PluginEntry, config: &Config, agent: &mut alumet::Agent) -> Result<Source, Failure> {
-    let section = config.section(plugin.name);
-    let source = |status, reason: String, remedy: String| Source {
-        name: plugin.name,
-        about: plugin.about.to_owned(),
-        status,
-        reason,
-        remedy,
-        missing: Vec::new(),
-    };
-    if config.selection(plugin) == Selection::Out {
-        return Ok(source(Status::Excluded, "left out by --plugins or --without".into(), String::new()));
-    }
-    let Err(error) = agent.start_plugin(plugin.name, |setup| plugin.start(section.clone(), setup)) else {
-        return Ok(source(Status::Available, String::new(), String::new()));
-    };
-    Ok(match plugin.probe(section, &config.host())? {
-        Availability::Unavailable(Missing { reason, remedy, .. }) => {
-            let forbidden = reason.starts_with("not permitted");
-            source(if forbidden { Status::NotPermitted } else { Status::Unavailable }, reason, remedy)
-        }
-        Availability::Available => source(Status::Unavailable, format!("{error:#}"), String::new()),
-    })
 }
 
 /// The CPU time of this process so far.

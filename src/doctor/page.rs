@@ -74,15 +74,18 @@ pub fn render(findings: &Findings, look: Look) -> String {
 
 /// What a source can do here.
 fn source(source: &Source, page: &mut Page) {
-    let (status, mut lines) = match source.status {
-        Status::Available => ("available", vec![source.about.clone()]),
-        Status::Partly => ("partly", Vec::new()),
-        Status::NotPermitted => ("not permitted", vec![without(&source.reason, "not permitted: ")]),
-        Status::Unavailable => ("unavailable", vec![without(&source.reason, "unavailable: ")]),
-        Status::NotNeeded => ("not needed", vec![source.reason.clone()]),
-        Status::Excluded => ("excluded", vec![source.reason.clone()]),
+    let about = (source.status == Status::Available).then(|| source.about.clone());
+    let lines: Vec<_> = about.into_iter().chain(told(source)).collect();
+    page.row(source.name, source.status.in_words(), &lines.join("\n"));
+}
+
+/// Why a source, or part of it, is not available, and what would change that.
+pub fn told(source: &Source) -> Vec<String> {
+    let word = match source.status {
+        Status::NotPermitted => "not permitted: ",
+        _ => "unavailable: ",
     };
-    lines.push(source.remedy.clone());
+    let mut lines = vec![without(&source.reason, word), source.remedy.clone()];
     for missing in &source.missing {
         lines.push(format!("without {}: {}", missing.what, without(&missing.reason, "unavailable: ")));
     }
@@ -95,7 +98,7 @@ fn source(source: &Source, page: &mut Page) {
     if lines.iter().any(|line| line.contains("udev")) {
         lines.extend(UDEV.map(str::to_owned));
     }
-    page.row(source.name, status, &lines.join("\n"));
+    lines
 }
 
 /// The reason without the word that the status says already.
