@@ -26,7 +26,7 @@ pub enum Instead {
 
 /// The command that these words stand for; the first is alumet's own name.
 pub fn parse(words: Vec<OsString>) -> Result<Cli, Instead> {
-    let mut cli = Cli::command();
+    let mut cli = fitted(Cli::command(), help_width());
     let names: Vec<String> = cli.get_subcommands().map(|one| one.get_name().to_owned()).collect();
     let is_of_alumet = !words.get(1).is_some_and(|word| names.iter().any(|name| word == name.as_str()));
     let words = with_command(words, &names).map_err(Instead::Wrong)?;
@@ -47,6 +47,33 @@ pub fn parse(words: Vec<OsString>) -> Result<Cli, Instead> {
             Instead::Wrong(Failure::usage(format!("{what} (`{help}` shows what there is)")))
         }
     })
+}
+
+/// In fewer columns, what an option does stands below it: beside it there would be a word in a line, and hardly that.
+const ROOMY: usize = 60;
+
+/// The columns that help has, as clap asks for them; all that it wants if nobody knows.
+fn help_width() -> usize {
+    let of_terminal = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    let of_environment = || std::env::var("COLUMNS").ok()?.parse().ok();
+    of_terminal.or_else(of_environment).filter(|width| *width > 0).unwrap_or(ROOMY)
+}
+
+/// With help that fits so many columns.
+fn fitted(cli: clap::Command, width: usize) -> clap::Command {
+    if width >= ROOMY {
+        return cli;
+    }
+    // What is said of the usage is not wrapped.
+    let wrapped = |mut command: clap::Command| {
+        let usage = command.render_usage().to_string();
+        let options = textwrap::Options::new(width.saturating_sub(7).max(10)).subsequent_indent("    ");
+        let lines = usage.trim_start_matches("Usage: ").lines();
+        let lines = lines.flat_map(|line| textwrap::wrap(line.trim_start(), &options)).collect::<Vec<_>>();
+        command.override_usage(lines.join("\n       "))
+    };
+    let cli = cli.next_line_help(true).mut_subcommands(wrapped);
+    wrapped(cli)
 }
 
 /// Prints help. A reader who leaves early is no failure.
@@ -216,6 +243,30 @@ mod tests {
         let refused = completed(&["alumet", "no-such-program-here"]).unwrap_err();
         assert!(refused.status == NOT_FOUND && !refused.message.contains("mean"), "{}", refused.message);
         assert!(completed(&["alumet", "help", "exce"]).unwrap_err().message.contains("did you mean `exec`?"));
+    }
+
+    #[test]
+    fn help_fits_a_narrow_terminal() {
+        for width in [30, 40, 59] {
+            // As `help_width` and `Cli` say it to clap.
+            let mut cli = fitted(Cli::command(), width).term_width(width);
+            cli.build();
+            let names: Vec<_> = cli.get_subcommands().map(|one| one.get_name().to_owned()).collect();
+            let subcommands = names.iter().map(|name| cli.find_subcommand(name).unwrap().clone());
+            for command in subcommands.chain([cli.clone()]) {
+                let help = command.term_width(width).render_long_help().to_string();
+                let mut texts = 0;
+                for line in help.lines() {
+                    let columns = textwrap::core::display_width(line);
+                    // The name of an option, with its values, stands alone; and so does a word that is longer.
+                    let is_name = line.trim_start().starts_with('-') && !line.trim().contains("  ");
+                    let is_word = is_name || line.trim().split(' ').count() == 1;
+                    assert!(columns <= width || is_word, "{columns} of {width}: {line}");
+                    texts += usize::from(!line.trim().is_empty());
+                }
+                assert!(texts > 10);
+            }
+        }
     }
 
     #[test]
