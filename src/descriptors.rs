@@ -1,7 +1,6 @@
 //! How many files alumet may have open at once: a counter takes one on each thread or CPU.
 
 use std::fs::File;
-use std::io;
 
 use alumet::Missing;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -16,16 +15,8 @@ pub fn raise_limit() -> Option<(u64, u64)> {
     (soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok()).then_some((soft, hard))
 }
 
-/// Whether it is for want of a descriptor.
-pub fn are_none_left(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::EMFILE)
-}
-
-/// What to do where none are left; nothing where that is not so.
-pub fn advice(are_none_left: bool) -> String {
-    if !are_none_left {
-        return String::new();
-    }
+/// What to do where none are left.
+pub fn advice() -> String {
     let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard);
     format!(": no more than {hard} may be open at once; `ulimit -n {ENOUGH}`")
 }

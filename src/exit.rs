@@ -2,12 +2,12 @@
 
 use std::io::{self, Write};
 
-use alumet::LaunchError;
 use alumet::file::reason;
 use alumet::target::Exit;
+use alumet::{LaunchError, StartError};
 use alumet_plugin_perf::WrongEvent;
 
-use crate::descriptors;
+use crate::shortage;
 use crate::signals::{Signal, die_by};
 
 /// How alumet ends.
@@ -98,8 +98,8 @@ impl From<anyhow::Error> for Failure {
             cause.downcast_ref::<io::Error>().map_or_else(|| cause.to_string(), reason)
         };
         let causes: Vec<_> = error.chain().map(of_system).collect();
-        let is_out = error.root_cause().downcast_ref().is_some_and(descriptors::are_none_left);
-        Self::failed(causes.join(": ") + &descriptors::advice(is_out))
+        let advice = error.root_cause().downcast_ref().map(shortage::advice).unwrap_or_default();
+        Self::failed(causes.join(": ") + &advice)
     }
 }
 
@@ -129,10 +129,21 @@ impl From<LaunchError> for Failure {
             LaunchError::NotExecutable { program, .. } if std::path::Path::new(program).is_dir() => {
                 "; it is a directory".to_owned()
             }
-            LaunchError::Fork(error) => descriptors::advice(descriptors::are_none_left(error)),
+            LaunchError::Fork(error) => shortage::advice(error),
             _ => String::new(),
         };
         Self { status, message: format!("{error}{advice}") }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Launch(error) => Self::from(error),
+            StartError::Thread(cause) => {
+                Self::failed(format!("cannot start a thread: {}{}", reason(&cause), shortage::advice(&cause)))
+            }
+        }
     }
 }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alumet::target::Inherited;
-use alumet::{Command, Report, StartError, Target};
+use alumet::{Command, Report, Target};
 use anyhow::Context;
 
 use crate::cli::Launching;
 use crate::config::Flag;
-use crate::exit::{FAILED, Failure};
+use crate::exit::Failure;
 use crate::measure::Measurement;
 use crate::shell_syntax;
 use crate::signals::Signals;
@@ -127,10 +127,7 @@ pub async fn run(
     if is_last {
         measurement.drop_privileges(&agent)?;
     }
-    let running = agent.start().await.map_err(|error| match error {
-        StartError::Launch(error) => Failure::from(error),
-        error @ StartError::Thread(_) => Failure { status: FAILED, message: error.to_string() },
-    })?;
+    let running = agent.start().await.map_err(Failure::from)?;
     let general = &measurement.config.general;
     let timeout = general.timeout.map(|timeout| timeout.0);
     let limits = Limits { since: running.start().time, timeout, wait_all: general.wait_all };

@@ -29,6 +29,7 @@ mod repeat;
 mod sensors;
 mod service_manager;
 mod shell_syntax;
+mod shortage;
 mod signals;
 mod statistics;
 mod summary;

@@ -513,10 +513,20 @@ fn without_threads_it_fails_before_anything_runs() {
             failed += 1;
             let done = done.refuses(125, "");
             assert!(done.stderr.starts_with("alumet: cannot "), "{n}: {}", done.stderr);
-            assert!(done.stderr.contains("esource temporarily unavailable"), "{n}: {}", done.stderr);
+            let says = format!(
+                ": resource temporarily unavailable: this user's limit of processes and threads is {n}; raise it \
+                 (`ulimit -u`), or end some\n"
+            );
+            assert!(done.stderr.ends_with(&says), "{n}: {}", done.stderr);
         }
     }
     assert!(failed > 0 && worked > 0, "{failed} failed, {worked} worked");
+    for command in
+        [&["doctor"][..], &["plugins"], &["compare", "true", "false"], &["exec", "-r", "2", "true"]]
+    {
+        let mut alumet = Alumet::as_nobody("exec prlimit --nproc=1 \"$@\"", command);
+        run(&mut alumet).refuses(125, "limit of processes and threads is 1; raise it");
+    }
 }
 
 #[test]

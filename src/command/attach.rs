@@ -3,8 +3,8 @@
 use std::fs;
 use std::sync::Arc;
 
+use alumet::Target;
 use alumet::target::{AttachError, Root};
-use alumet::{StartError, Target};
 use anyhow::Context;
 use regex_lite::Regex;
 
@@ -131,7 +131,7 @@ async fn measure(
     if target.has_exited() && target.survivors().is_empty() {
         return Err(Failure::failed(format!("{} ended while alumet attached", target.display())));
     }
-    let running = agent.start().await.map_err(|error: StartError| Failure::failed(error.to_string()))?;
+    let running = agent.start().await.map_err(Failure::from)?;
     if !measurement.config.general.quiet {
         announce(&target);
     }

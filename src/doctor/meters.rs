@@ -54,7 +54,7 @@ pub async fn watch(config: &Config) -> Result<Vec<Meter>, Failure> {
         let _ = agent.start_plugin(name, |setup| plugin.start(section, setup));
     }
     agent.setup().output("advances", seen.clone());
-    let running = agent.start().await.map_err(|error| Failure::failed(error.to_string()))?;
+    let running = agent.start().await.map_err(Failure::from)?;
     tokio::time::sleep(WATCH).await;
     running.finish().await;
     let seen = seen.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -143,7 +143,7 @@ impl Watched {
         agent.setup().output("totals", totals.clone());
         agent.own_from(own_cpu());
         let series = agent.setup().registry().all();
-        let report = agent.start().await.map_err(|error| Failure::failed(error.to_string()))?.wait().await;
+        let report = agent.start().await.map_err(Failure::from)?.wait().await;
         sources.iter_mut().for_each(|source| source.lacks(&report.missing));
         let own_cpu = report.own.cpu.as_secs_f64() / report.wall.as_secs_f64();
         let measures = |total: &Total| total.max > 0.0 && measures_cpus(&total.series);

@@ -68,7 +68,8 @@ impl Trial {
         let mut agent = Agent::on(config.host(), Arc::new(RealClock));
         let launched = agent.launch(&Command::new(["sleep", "1"]));
         let target = Arc::clone(launched.map_err(|error| {
-            Failure::failed(format!("nothing can be tried without an application that sleeps: {error}"))
+            let why = Failure::from(error).message;
+            Failure::failed(format!("nothing can be tried without an application that sleeps: {why}"))
         })?);
         let all = plugins::ALL.iter().filter(|plugin| is_source(plugin));
         let mut sources =

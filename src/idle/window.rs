@@ -50,7 +50,7 @@ pub async fn measure(config: &Config, duration: Duration) -> Result<Result<Idle,
     }
     let seen = Seen::default();
     agent.setup().output("idle", seen.clone());
-    let running = agent.start().await.map_err(|error| Failure::failed(error.to_string()))?;
+    let running = agent.start().await.map_err(Failure::from)?;
     let start = running.start().time;
     tokio::time::sleep(duration).await;
     let report = running.finish().await;
