@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use alumet::file::reason;
 use alumet::privilege::CapabilitySet;
 use alumet::{
-    Agent, Availability, Consumer, ElementKind, Missing, Plugin, PluginEntry, Report, Target, Totals,
-    Unavailable,
+    Agent, Availability, Consumer, Missing, Plugin, PluginEntry, Report, Target, Totals, Unavailable,
 };
 use alumet_plugin_attribution::Attribute;
 use alumet_plugin_csv::Csv;
@@ -28,7 +27,7 @@ use crate::idle::{self, Found};
 use crate::profile::{MetricTotal, Profile, Run, Runs, SCHEMA, SourceStatus, Wall};
 use crate::quantity::Quantity;
 use crate::signals::Signals;
-use crate::summary::{Summary, trouble};
+use crate::summary::{Summary, is_lacking, trouble};
 use crate::terminal::{Look, note, say};
 use crate::units::{percent, whole};
 use crate::{descriptors, files, plugins, signals};
@@ -369,9 +368,8 @@ impl<'a> Measurement<'a> {
 
     /// Says which outputs have lost points. Returns whether none has.
     fn all_points_written(&self, report: &Report) -> bool {
-        let outputs = report.elements.iter().filter(|element| element.kind == ElementKind::Output);
         let mut all_written = true;
-        for output in outputs.filter(|output| output.lost > 0 || output.errors > 0) {
+        for output in report.elements.iter().filter(|element| is_lacking(element)) {
             all_written = false;
             let (arrived, all) = (whole(output.points), whole(output.points + output.lost));
             let why = output.last_error.as_deref().unwrap_or("it did not keep up");

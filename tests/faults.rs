@@ -53,6 +53,7 @@ fn a_full_disk_does_not_touch_the_application_and_is_told_in_numbers() {
         line.contains("cannot write series to /dev/full: ") && line.to_lowercase().contains("no space left")
     );
     assert!(line.contains("the application ended with status 3"), "{line}");
+    assert_eq!(done.stderr.to_lowercase().matches("no space left").count(), 1, "once: {}", done.stderr);
     let (arrived, all) = points_in_it(line);
     assert!(arrived == 0 && all > 100, "{line}");
     assert!(alumet.path("finished").exists());

@@ -8,7 +8,7 @@ mod short;
 use alumet::{Consumer, Kind, Missing, Report, Total, Totals};
 
 use self::numbers::{Numbers, in_words};
-pub use self::remarks::{not_measured, trouble};
+pub use self::remarks::{is_lacking, not_measured, trouble};
 use crate::breakdown::{self, Breakdown, By};
 use crate::derived::{Derived, Span};
 use crate::followed::Followed;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use alumet::{Bound, ElementReport, ElementState, Missing};
+use alumet::{Bound, ElementKind, ElementReport, ElementState, Missing};
 
 use super::numbers::{Numbers, OfKind};
 use super::{Summary, short};
@@ -151,8 +151,16 @@ fn quality(summary: &Summary<'_>) -> String {
     format!("{}; alumet itself used {} CPU{share}", parts.join("; "), seconds(cpu))
 }
 
-/// What went wrong with an element of the pipeline, if anything did.
+/// Whether an output lacks something: that is told in a line of its own, with how much.
+pub fn is_lacking(element: &ElementReport) -> bool {
+    element.kind == ElementKind::Output && (element.lost > 0 || element.errors > 0)
+}
+
+/// What went wrong with an element of the pipeline, if anything did that is not told elsewhere.
 pub fn trouble(element: &ElementReport) -> Option<String> {
+    if is_lacking(element) {
+        return None;
+    }
     let error = element.last_error.as_deref()?;
     let name = &element.name;
     Some(match element.state {
