@@ -34,11 +34,13 @@ pub fn render(comparison: &Comparison, look: Look) -> String {
     let answer = words::answer(comparison).map(|answer| paragraph(&answer, BOLD, look));
     let answer = answer.map_or_else(String::new, |answer| format!("\n{answer}"));
     let mut text = format!("{answer}\n{}\n", headline(comparison, look));
+    let layout = (look.width >= NARROW).then(|| Layout::of(comparison, look.width));
     if !comparison.rows.is_empty() {
-        let rows = if look.width < NARROW { stacked(comparison, look) } else { rows(comparison, look) };
-        text.push_str(&format!("{rows}\n"));
+        let rows = layout.as_ref().map(|layout| rows(comparison, layout, look));
+        text.push_str(&format!("{}\n", rows.unwrap_or_else(|| stacked(comparison, look))));
     }
-    let reasons = comparison.rows.iter().filter_map(reason_below);
+    let room = layout.map_or(usize::MAX, |layout| layout.room);
+    let reasons = comparison.rows.iter().filter_map(|row| reason_below(row, room));
     let below: Vec<_> = reasons.chain(comparison.remarks.iter().cloned()).collect();
     for remark in &below {
         text.push_str(&paragraph(&words::plain(remark), FAINT, look));
@@ -72,7 +74,7 @@ fn stacked(comparison: &Comparison, look: Look) -> String {
         let [baseline, change] = values(row);
         let mut lines = vec![format!("A {baseline}"), format!("B {change}")];
         lines.extend(row.decision().map(|decision| words::change_and_interval(&decision)));
-        lines.push(finding(row));
+        lines.push(finding(row, usize::MAX));
         let clear = word_style(row);
         for (at, line) in lines.iter().enumerate() {
             let style = clear.filter(|_| at + 1 == lines.len()).unwrap_or_default();
@@ -100,8 +102,7 @@ fn word_style(row: &Row) -> Option<Style> {
     }
 }
 
-fn rows(comparison: &Comparison, look: Look) -> String {
-    let layout = Layout::of(comparison, look.width);
+fn rows(comparison: &Comparison, layout: &Layout, look: Look) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(u16::try_from(look.width.saturating_sub(2)).unwrap_or(u16::MAX));
@@ -123,7 +124,7 @@ fn rows(comparison: &Comparison, look: Look) -> String {
         let begins =
             |row: &&Row| line.trim_start().starts_with(&label(row, look.width)) && !line.starts_with("   ");
         let painted = match rows.next_if(begins) {
-            Some(row) => painted(row, line, look),
+            Some(row) => painted(row, line, layout, look),
             None => line.to_owned(),
         };
         lines.push_str(&format!(" {painted}\n"));
@@ -137,11 +138,11 @@ fn label(row: &Row, width: usize) -> String {
 }
 
 /// A row's first line in colours.
-fn painted(row: &Row, line: &str, look: Look) -> String {
+fn painted(row: &Row, line: &str, layout: &Layout, look: Look) -> String {
     let label = label(row, look.width);
     let mut line = line.to_owned();
     let style = word_style(row);
-    let word = finding(row);
+    let word = finding(row, layout.room);
     if let (Some(style), Some(start)) = (style, line.strip_suffix(&word)) {
         line = format!("{start}{}", look.paint(style, &word));
     }
@@ -155,6 +156,8 @@ struct Layout {
     title: usize,
     /// Whether the interval stands beside the change, not below it.
     beside: bool,
+    /// For the last column.
+    room: usize,
 }
 
 impl Layout {
@@ -165,21 +168,26 @@ impl Layout {
         };
         let label = widest(&|row| vec![label(row, width)]);
         let value = widest(&|row| values(row).into()).max(TITLE);
-        let finding = widest(&|row| row.decision().map(|_| finding(row)).into_iter().collect());
+        let finding = widest(&|row| row.decision().map(|_| words::finding(row)).into_iter().collect());
         // What two titles can have of a line with five columns.
         let rest = |beside, finding| {
             let gaps = 2 + 5 * usize::from(padding(beside).0 + padding(beside).1);
             width.saturating_sub(gaps + label + widest(&|row| changes(row, beside)) + finding)
         };
         let beside = rest(true, finding) >= 2 * value;
-        let title = if beside { rest(true, finding) } else { rest(false, WORD) } / 2;
-        Self { width, beside, title: title.max(value) }
+        // Titles are cut before a finding is broken.
+        let whole = rest(beside, finding) / 2;
+        let title = if whole >= value { whole } else { rest(false, WORD) / 2 };
+        let title = title.max(value);
+        let titles: usize =
+            words::titles(comparison, title).iter().map(|one| display_width(one).max(value)).sum();
+        Self { width, beside, title, room: rest(beside, 0).saturating_sub(titles) }
     }
 
     fn cells(&self, row: &Row) -> [String; 5] {
         let [baseline, change] = values(row);
         let changes = changes(row, self.beside).join("\n");
-        [label(row, self.width), baseline, change, changes, finding(row)]
+        [label(row, self.width), baseline, change, changes, finding(row, self.room)]
     }
 
     /// Only the last column is broken into lines.
@@ -201,20 +209,21 @@ fn padding(beside: bool) -> (u16, u16) {
     if beside { (1, 2) } else { (1, 1) }
 }
 
-/// Longer reasons have no room in a cell.
+/// Longer reasons are no matter for a cell, whatever room it has.
 const REASON: usize = 32;
 
-/// The row's word; a long reason why there is none stands below.
-fn finding(row: &Row) -> String {
-    match reason_below(row) {
-        Some(_) => "not judged: see below".to_owned(),
+/// The row's word; the reason why there is none stands below where it has no room.
+fn finding(row: &Row, room: usize) -> String {
+    match reason_below(row, room) {
+        Some(_) => "not judged".to_owned(),
         None => words::finding(row),
     }
 }
 
-fn reason_below(row: &Row) -> Option<String> {
+fn reason_below(row: &Row, room: usize) -> Option<String> {
     let Judged::NotJudged(why) = &row.judged else { return None };
-    (why.chars().count() > REASON).then(|| format!("{} is not judged: {why}", row.quantity.label()))
+    let has_room = why.chars().count() <= REASON && display_width(&words::finding(row)) <= room;
+    (!has_room).then(|| format!("{} is not judged: {why}", row.quantity.label()))
 }
 
 fn values(row: &Row) -> [String; 2] {
@@ -293,10 +302,26 @@ mod tests {
     }
 
     #[test]
+    fn on_a_terminal_of_80_columns_no_finding_is_broken_and_reasons_stand_below() {
+        let text = render(&comparison(Verdict::Regression), Look { width: 80, colours: false });
+        let expected = "
+          ./old --fast  ./new --fast  change [91 %]
+  Energy  11.3 J        12.1 J        +6.9 %         worse
+                                      [+5.8, +8.1]
+  Time    4.02 s        4.00 s        −0.5 %         no difference over 2 %
+                                      [−0.9, +0.1]
+  Memory  184 MB        184 MB        -              not judged
+
+  Memory is not judged: some runs lack it
+";
+        assert!(text.contains(expected), "{text}");
+    }
+
+    #[test]
     fn a_bound_is_marked_in_its_cell() {
         let text = render(&bounded(), PLAIN);
         assert!(text.contains("Memory   at least 184 MB   at most 184 MB   -"), "{text}");
-        assert!(text.contains("not judged: see below"), "{text}");
+        assert!(text.contains("-                      not judged\n"), "{text}");
         let why = "  Memory is not judged: it is at least so much: between two samples nobody sees it\n";
         assert!(text.contains(why), "{text}");
     }
@@ -338,12 +363,11 @@ mod tests {
   Time          4.02 s     4.00 s     −0.5 %         no
                                       [−0.9, +0.1]   difference
                                                      over 2 %
-  Memory        184 MB     184 MB     -              not
-                                                     judged:
-                                                     some runs
-                                                     lack it
+  Memory        184 MB     184 MB     -              not judged
   sched:sched…  4.02       4.00       +0.9 %         cannot
                                       [−1.1, +2.9]   tell
+
+  Memory is not judged: some runs lack it
 
   REGRESSION: energy is 6.9 % higher, more than the 2 %
   allowed (p = 0.001)
