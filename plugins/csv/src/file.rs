@@ -99,7 +99,7 @@ impl<W: Sink> LineFile<W> {
 
     /// Whether nobody reads it as it is written: no pipe, and nothing that was open before.
     pub fn is_own(&self) -> bool {
-        self.is_own
+        self.own.is_some()
     }
 
     /// Lines to be written are added to this.

@@ -13,9 +13,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alumet::Allowance;
 use alumet::process::{Switches, tick};
 use alumet::target::{Target, Waits};
+use alumet::{Allowance, Clock, RealClock};
 
 use crate::births::Births;
 use crate::counters::Counters;
@@ -159,9 +159,10 @@ impl Ledger {
         let mut gone = HashSet::new();
         // What those that are gone had used before the run.
         let mut before_of_gone = Counters::default();
+        let now = RealClock.now();
         for process in &mut self.processes {
             process.begin_round();
-            let read = match process.is_settled(&self.waits) {
+            let read = match process.is_settled(&self.waits) || process.rests(wanted, now) {
                 true => Ok(process.last),
                 false => process.read(wanted, buffer),
             };

@@ -13,6 +13,7 @@ use std::time::Duration;
 use alumet::process::{Io, Stat, Switches, ignores_signal, tick};
 use alumet::target::{Waits, threads};
 use alumet::text;
+use alumet::{Clock, RealClock, Time};
 
 use crate::counters::Counters;
 use crate::kernel::{cpu_nanos, nanos};
@@ -34,6 +35,9 @@ const IO_ATTEMPTS: u8 = 10;
 /// How long a process that is being reaped is waited for.
 const GOING: Duration = Duration::from_micros(100);
 const GOING_ATTEMPTS: u32 = 50;
+
+/// What was read of a process that has not run since stands for so long: the kernel may have taken memory away from it.
+const RESTS: Duration = Duration::from_secs(1);
 
 /// A file of a process or thread.
 #[derive(Debug)]
@@ -145,6 +149,8 @@ pub struct Process {
     is_complete: bool,
     /// What shows, then, that it is still there.
     witness: Option<u64>,
+    /// What was read of it when it did not run.
+    rest: Option<Rest>,
     stat: ProcFile,
     status: ProcFile,
     io: Option<ProcFile>,
@@ -165,6 +171,15 @@ pub struct Process {
     tells: Counters,
     /// How much of what it tells is that of processes that were known to be gone.
     told: Counters,
+}
+
+/// A reading of a process that waits for something.
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    /// Its CPU time just before.
+    clock: u64,
+    wanted: Wanted,
+    time: Time,
 }
 
 /// The switches of the threads of a process that has several.
@@ -198,6 +213,7 @@ impl Process {
             last: Reading::default(),
             is_complete: false,
             witness: None,
+            rest: None,
             stat: file,
             status: other("status")?,
             // Another user's process: its I/O is in the usage when it is reaped.
@@ -213,7 +229,7 @@ impl Process {
             told: Counters::default(),
         };
         let is_older = process.start_ticks < since_ticks;
-        let reading = process.of_stat(&stat);
+        let reading = process.of_stat(&stat, cpu_nanos(pid));
         if is_older && has_ended {
             // Its switches are never told to anybody, so they need not be taken off.
             let io = process.read_io(buffer);
@@ -241,7 +257,18 @@ impl Process {
         self.try_read(wanted, buffer)
     }
 
+    /// Whether it has not run since everything that is wanted was read of it: then nothing that it can change has changed.
+    /// That is one system call, and its files are three that the kernel has to write. What runs on a CPU at this moment may
+    /// show it only at the next tick of the kernel, so this is no answer for whoever must know what it has just done.
+    pub fn rests(&self, wanted: Wanted, now: Time) -> bool {
+        let covers = |was: Wanted| was.details >= wanted.details && was.threads >= wanted.threads;
+        let rest = self.rest.filter(|rest| covers(rest.wanted) && now.since(rest.time) < RESTS);
+        rest.is_some_and(|rest| cpu_nanos(self.pid) == Some(rest.clock))
+    }
+
     fn try_read(&mut self, wanted: Wanted, buffer: &mut [u8]) -> io::Result<Reading> {
+        self.rest = None;
+        let (time, clock) = (RealClock.now(), cpu_nanos(self.pid));
         let stat = Stat::parse(self.stat.read(buffer)?).map_err(io::Error::other)?;
         // Its parent is adding up what it has used, and may tell of it already or not yet (wait_task_zombie in
         // kernel/exit.c).
@@ -256,12 +283,15 @@ impl Process {
             self.last.parent = stat.ppid;
             return Ok(self.last);
         }
-        let reading = self.of_stat(&stat);
-        self.finish(reading, wanted, buffer)
+        let waits = stat.state != 'R';
+        let reading = self.of_stat(&stat, clock);
+        let reading = self.finish(reading, wanted, buffer)?;
+        self.rest = clock.filter(|_| waits).map(|clock| Rest { clock, wanted, time });
+        Ok(reading)
     }
 
-    /// What its `stat` says; the rest is as it was.
-    fn of_stat(&mut self, stat: &Stat<'_>) -> Reading {
+    /// What its `stat` says, and its clock, which is exact; the rest is as it was.
+    fn of_stat(&mut self, stat: &Stat<'_>, clock: Option<u64>) -> Reading {
         if self.comm != stat.comm {
             self.comm.clear();
             self.comm.extend_from_slice(stat.comm);
@@ -270,7 +300,7 @@ impl Process {
         Reading {
             alive: !stat.has_ended(),
             parent: stat.ppid,
-            cpu: cpu_nanos(self.pid).unwrap_or(0).max((stat.user_ticks + stat.system_ticks) * nanos(tick())),
+            cpu: clock.unwrap_or(0).max((stat.user_ticks + stat.system_ticks) * nanos(tick())),
             user_ticks: stat.user_ticks,
             system_ticks: stat.system_ticks,
             children_user_ticks: stat.children_user_ticks,
@@ -556,6 +586,54 @@ mod tests {
     #[test]
     fn who_waits_for_it_is_told_of_both_with_times_in_ticks() {
         assert_eq!(with(reading()).testimony().as_array(), [ticks(160), 0, 12, 14, 10, 11, 12, 13]);
+    }
+
+    /// Reads all of it until it waits.
+    fn read_at_rest(process: &mut Process) {
+        for _ in 0..100_000 {
+            process.read(Wanted::ALL, &mut [0; 8192]).unwrap();
+            if process.rests(Wanted::ALL, RealClock.now()) {
+                return;
+            }
+        }
+        panic!("it goes on");
+    }
+
+    #[test]
+    fn who_has_not_run_since_everything_was_read_of_it_need_not_be_read_again_for_a_second() {
+        use std::io::{Read, Write};
+        use std::process::{Command, Stdio};
+        let mut cat = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (mut to, mut from) = (cat.stdin.take().unwrap(), cat.stdout.take().unwrap());
+        let mut process = Process::open(cat.id() as i32, 0, &mut [0; 8192]).unwrap();
+        let mut echo = |process: &Process| {
+            to.write_all(b"x").unwrap();
+            from.read_exact(&mut [0]).unwrap();
+            // It may still be on its way to the next read.
+            (0..100_000).any(|_| !process.rests(Wanted::ALL, RealClock.now()))
+        };
+        assert!(echo(&process), "it was started");
+        read_at_rest(&mut process);
+        let now = RealClock.now();
+        assert!(process.rests(Wanted::STAT, now) && !process.rests(Wanted::ALL, now + RESTS));
+        assert!(echo(&process), "it has run");
+        process.read(Wanted::STAT, &mut [0; 8192]).unwrap();
+        assert!(!process.rests(Wanted::ALL, RealClock.now()), "not everything was read");
+        read_at_rest(&mut process);
+        let switches = process.last.switches;
+        assert!(echo(&process));
+        read_at_rest(&mut process);
+        assert!(process.last.switches.voluntary > switches.voluntary);
+        cat.kill().unwrap();
+        cat.wait().unwrap();
+        assert!(!process.rests(Wanted::STAT, RealClock.now()), "it is gone");
+    }
+
+    #[test]
+    fn who_runs_does_not_rest() {
+        let mut own = Process::open(std::process::id() as i32, 0, &mut [0; 8192]).unwrap();
+        own.read(Wanted::ALL, &mut [0; 8192]).unwrap();
+        assert!(!own.rests(Wanted::STAT, RealClock.now()));
     }
 
     /// A process for which the run starts at the first of two readings.
