@@ -43,19 +43,24 @@ impl Allowance {
     /// The same, where it is too early until `times` as long as the last reading took have passed.
     pub fn begin_after(&self, times: u32) -> Option<Begun> {
         let now = RealClock.now();
-        let is_early = |(ended, cost): (Time, Duration)| now < ended + cost * times;
-        (!self.last.is_some_and(is_early)).then(|| Begun(now, self.is_watched.then(thread_cpu)))
+        (!self.is_early(now, times)).then(|| Begun(now, self.is_watched.then(thread_cpu)))
+    }
+
+    fn is_early(&self, now: Time, times: u32) -> bool {
+        self.last.is_some_and(|(ended, cost)| now < ended + cost * times)
     }
 
     /// The reading that began with this has ended.
     pub fn end(&mut self, Begun(time, cpu): Begun) {
         let now = RealClock.now();
-        self.is_watched |= now.since(time) > self.cheap;
-        if let Some(cpu) = cpu {
-            let cost = thread_cpu().saturating_sub(cpu);
-            if cost > self.cheap {
-                self.last = Some((now, cost));
-            }
+        self.note(now, now.since(time), cpu.map(|cpu| thread_cpu().saturating_sub(cpu)));
+    }
+
+    /// A reading has ended that took so long, and so much CPU time if that was looked at.
+    fn note(&mut self, ended: Time, took: Duration, cost: Option<Duration>) {
+        self.is_watched |= took > self.cheap;
+        if let Some(cost) = cost.filter(|cost| *cost > self.cheap) {
+            self.last = Some((ended, cost));
         }
     }
 }
@@ -116,5 +121,23 @@ mod tests {
         let (ended, cost) = allowance.last.unwrap();
         let waited = RealClock.now().since(ended);
         assert!(waited >= cost && cost >= Duration::from_millis(20), "{waited:?} {cost:?}");
+    }
+
+    #[test]
+    fn it_is_too_early_until_exactly_so_many_times_as_long_have_passed() {
+        let (at, ms) = (|ms: u64| Time::from_nanos(ms * 1_000_000), Duration::from_millis);
+        let mut allowance = Allowance::new(ms(10), 10);
+        allowance.note(at(900), ms(10), None);
+        assert!(!allowance.is_watched && !allowance.is_early(at(900), 10));
+        allowance.note(at(1000), ms(11), None);
+        allowance.note(at(1000), ms(10), Some(ms(10)));
+        assert!(allowance.is_watched && !allowance.is_early(at(1000), 10), "it was cheap");
+        allowance.note(at(1000), ms(30), Some(ms(20)));
+        let early = [1000, 1199, 1200].map(|now| allowance.is_early(at(now), 10));
+        assert_eq!(early, [true, true, false]);
+        assert!(allowance.is_early(at(1039), 2) && !allowance.is_early(at(1040), 2));
+        // A cheap one after it changes nothing.
+        allowance.note(at(1300), ms(10), Some(ms(10)));
+        assert!(allowance.is_watched && !allowance.is_early(at(1300), 10));
     }
 }
