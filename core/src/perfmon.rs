@@ -173,7 +173,7 @@ pub fn capability() -> CapabilitySet {
 mod tests {
     use super::*;
 
-    use crate::privilege::tests::sandbox;
+    use crate::privilege::tests::{in_root, sandbox};
 
     #[test]
     fn the_level_of_the_kernel_is_that_of_its_file() {
@@ -228,6 +228,33 @@ mod tests {
         if !is_in_user_namespace() && !is_closed() && !is_in_container() {
             assert_eq!(remedy(), setcap());
         }
+    }
+
+    #[test]
+    fn what_gives_the_right_to_count_depends_on_the_kernel_and_the_container() {
+        const LEVEL: &str = "/proc/sys/kernel/perf_event_paranoid";
+        let told = |files: &[(&str, &str)], unused: CapabilitySet| {
+            let files = [&[("/proc/self/exe", "-> /bin/alumet")], files].concat();
+            let test = "what_gives_the_right_to_count_depends_on_the_kernel_and_the_container";
+            in_root(test, &files, || (is_closed(), crate::privilege::without(unused, remedy).unwrap()))
+        };
+        let (nothing, perfmon) = (CapabilitySet::empty(), CapabilitySet::PERFMON);
+        let Some(without_setting) = told(&[], perfmon) else { return };
+        let setcap = "sudo setcap cap_perfmon=ep /bin/alumet";
+        assert_eq!(without_setting, (false, setcap.into()));
+        assert_eq!(told(&[(LEVEL, "2\n")], perfmon).unwrap(), (false, setcap.into()));
+        let open = "sudo sysctl kernel.perf_event_paranoid=2";
+        assert_eq!(told(&[(LEVEL, "3\n")], perfmon).unwrap(), (true, format!("{open} && {setcap}")));
+        if permitted().contains(perfmon) {
+            assert_eq!(told(&[(LEVEL, "3\n")], nothing).unwrap(), (true, open.into()));
+        }
+        let container = [(LEVEL, "3\n"), ("/.dockerenv", "x")];
+        let expected = "`sysctl kernel.perf_event_paranoid=2` on the host, and run the container with \
+                        `--cap-add PERFMON`";
+        assert_eq!(told(&container, perfmon).unwrap(), (true, expected.into()));
+        let namespace = [(LEVEL, "3\n"), ("/proc/self/uid_map", "0 1000 1\n")];
+        let outside = "run alumet outside of it, where root or CAP_PERFMON has that right";
+        assert_eq!(told(&namespace, perfmon).unwrap().1, outside);
     }
 
     #[test]

@@ -239,7 +239,7 @@ fn held(directory: File, name: &OsStr, is_magic: bool) -> Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::privilege::tests::is_root;
+    use crate::privilege::tests::{in_root, is_root};
     use std::io::Write;
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
@@ -337,6 +337,10 @@ mod tests {
         tree.link("b", "a", None);
         tree.link("a", "b", None);
         assert_eq!(tree.create("a").unwrap_err().raw_os_error(), Some(libc::ELOOP));
+        // A slash at the end wants a directory, and so does no name at all.
+        assert_eq!(tree.create("own/precious/").unwrap_err().raw_os_error(), Some(libc::ENOTDIR));
+        let nothing = Place::of(Path::new("")).unwrap().create().unwrap_err();
+        assert_eq!(nothing.raw_os_error(), Some(libc::EISDIR));
         assert_eq!(tree.create("none/new").unwrap_err().raw_os_error(), Some(libc::ENOENT));
         assert_eq!(tree.create("own/precious/new").unwrap_err().raw_os_error(), Some(libc::ENOTDIR));
         assert!(tree.create("own/").unwrap_err().raw_os_error() == Some(libc::EISDIR));
@@ -413,5 +417,56 @@ mod tests {
         // What the kernel follows in its own way is nobody's to hold.
         let file = File::open(directory.path()).unwrap();
         assert!(!Place::of(&by_descriptor(&file)).unwrap().is_held());
+    }
+
+    #[test]
+    fn as_many_links_are_followed_as_the_kernel_follows() {
+        if !is_root("as_many_links_are_followed_as_the_kernel_follows") {
+            return;
+        }
+        let tree = Tree::new();
+        tree.link("own/precious", "link1", None);
+        (2..=41).for_each(|n| tree.link(&format!("link{}", n - 1), &format!("link{n}"), None));
+        for name in ["link1", "link40"] {
+            tree.create(name).unwrap();
+            File::open(tree.at(name)).unwrap();
+        }
+        assert_eq!(tree.create("link41").unwrap_err().raw_os_error(), Some(libc::ELOOP));
+        assert_eq!(File::open(tree.at("link41")).unwrap_err().raw_os_error(), Some(libc::ELOOP));
+    }
+
+    #[test]
+    fn a_link_that_is_put_where_a_place_was_found_is_not_followed() {
+        if !is_root("a_link_that_is_put_where_a_place_was_found_is_not_followed") {
+            return;
+        }
+        let tree = Tree::new();
+        for owner in [ALICE, None] {
+            let place = Place::of(&tree.at("hers/new")).unwrap();
+            tree.link("own/precious", "hers/new", owner);
+            let error = place.create().unwrap_err().to_string();
+            assert!(error.starts_with("it is a symbolic link where others can write"), "{error}");
+            assert_eq!(fs::read(tree.at("own/precious")).unwrap(), b"precious");
+            fs::remove_file(tree.at("hers/new")).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_root_outside_of_a_user_namespace_shows_as_nobody() {
+        let tree = Tree::new();
+        let test = "the_root_outside_of_a_user_namespace_shows_as_nobody";
+        if !is_root(test) {
+            return;
+        }
+        let [own, hers, nobodys] = [("own", 0), ("hers", 4242), ("open", OVERFLOW)].map(|(name, owner)| {
+            chown(tree.at(name), Some(owner), None).unwrap();
+            fs::metadata(tree.at(name)).unwrap()
+        });
+        let map = [("/proc/self/uid_map", "0 1000 1\n")];
+        let inside = in_root(test, &map, || [&own, &hers, &nobodys].map(is_roots));
+        let Some(inside) = inside else { return };
+        assert_eq!(inside, [true, false, true]);
+        let map = [("/proc/self/uid_map", "0 0 4294967295\n")];
+        assert_eq!(in_root(test, &map, || [&own, &hers, &nobodys].map(is_roots)), Some([true, false, false]));
     }
 }

@@ -213,6 +213,7 @@ fn ask(pid: i32, tid: i32, end: Instant) {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use nix::sys::signal::SigSet;
 
     /// Whether the test process is root's; says that the test is skipped if it is not, past the test harness.
     pub(crate) fn is_root(test: &str) -> bool {
@@ -257,6 +258,40 @@ pub(crate) mod tests {
         std::thread::scope(|scope| scope.spawn(run).join().unwrap())
     }
 
+    /// Runs something in a thread that sees these files, and no others; an empty text makes a directory, and `-> ` before
+    /// it a symbolic link. `None`, and a word about it, where this user may not do that (chroot(2)).
+    pub(crate) fn in_root<T: Send>(
+        test: &str,
+        files: &[(&str, &str)],
+        f: impl FnOnce() -> T + Send,
+    ) -> Option<T> {
+        if !permitted().contains(CapabilitySet::SYS_CHROOT) {
+            let _ = io::Write::write_all(
+                &mut io::stderr(),
+                format!("skipped: {test}: needs CAP_SYS_CHROOT\n").as_bytes(),
+            );
+            return None;
+        }
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = root.path().join(path.trim_start_matches('/'));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            match text.strip_prefix("-> ") {
+                Some(to) => std::os::unix::fs::symlink(to, path).unwrap(),
+                None if text.is_empty() => std::fs::create_dir_all(path).unwrap(),
+                None => std::fs::write(path, text).unwrap(),
+            }
+        }
+        let run = || {
+            // Of this thread alone (unshare(2)).
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS).unwrap();
+            nix::unistd::chroot(root.path()).unwrap();
+            std::env::set_current_dir("/").unwrap();
+            f()
+        };
+        Some(std::thread::scope(|scope| scope.spawn(run).join().unwrap()))
+    }
+
     #[test]
     fn a_path_is_told_as_a_shell_takes_it() {
         let path = std::env::current_exe().unwrap().display().to_string();
@@ -285,6 +320,55 @@ pub(crate) mod tests {
         assert!(!is_lent());
         let map = std::fs::read_to_string("/proc/self/uid_map").unwrap();
         assert_eq!(is_in_user_namespace(), map.split_ascii_whitespace().ne(["0", "0", "4294967295"]));
+    }
+
+    #[test]
+    fn root_of_a_user_namespace_is_told_to_leave_it() {
+        let told = |map| {
+            let test = "root_of_a_user_namespace_is_told_to_leave_it";
+            in_root(test, &[("/proc/self/uid_map", map)], || (is_in_user_namespace(), sudo("doctor")))
+        };
+        let Some(inside) = told("0 1000 1\n") else { return };
+        assert_eq!(inside, (true, "run alumet outside of this user namespace".into()));
+        assert_eq!(told("0 0 4294967295\n").unwrap(), (false, String::new()));
+    }
+
+    #[test]
+    fn a_thread_that_is_asked_is_waited_for_until_it_has_dropped_everything() {
+        IS_ASKED.store(true, Ordering::Release);
+        listen().unwrap();
+        let (send, tids) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let late = scope.spawn(move || {
+                let mut signal = SigSet::empty();
+                // SAFETY: the set is initialized; nix has no name for this signal.
+                unsafe {
+                    let mut set = *signal.as_ref();
+                    libc::sigaddset(&raw mut set, libc::SIGRTMAX());
+                    signal = SigSet::from_sigset_t_unchecked(set);
+                }
+                signal.thread_block().unwrap();
+                send.send(gettid().as_raw()).unwrap();
+                let is_asked = || {
+                    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+                    let pending = status.lines().find_map(|line| line.strip_prefix("SigPnd:")).unwrap();
+                    u64::from_str_radix(pending.trim(), 16).unwrap() != 0
+                };
+                while !is_asked() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                // Whoever does not wait has gone on by then.
+                std::thread::sleep(Duration::from_millis(50));
+                signal.thread_unblock().unwrap();
+                permitted()
+            });
+            let before = ANSWERS.load(Ordering::Acquire);
+            ask(getpid().as_raw(), tids.recv().unwrap(), Instant::now() + Duration::from_secs(60));
+            assert_eq!(ANSWERS.load(Ordering::Acquire), before + 1);
+            assert_eq!(late.join().unwrap(), CapabilitySet::empty());
+        });
+        // One that there is not is not waited for.
+        ask(getpid().as_raw(), i32::MAX, Instant::now() + Duration::from_secs(60));
     }
 
     #[test]

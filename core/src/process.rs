@@ -238,6 +238,7 @@ fn line<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::privilege::tests::in_root;
 
     const STAT: &[u8] =
         b"4242 (a) b\n) S 17 4242 4242 34816 4242 4194560 1500 20 3 4 70 8 900 10 20 0 5 0 8876543 \
@@ -356,5 +357,25 @@ mod tests {
     fn proc_is_that_of_this_process_where_its_own_pid_is_in_it() {
         let own = std::fs::read_link("/proc/self").unwrap();
         assert_eq!(is_proc_of_others(), own.to_str().unwrap() != std::process::id().to_string());
+    }
+
+    #[test]
+    fn a_proc_that_shows_this_process_by_another_number_or_not_at_all_is_of_others() {
+        let test = "a_proc_that_shows_this_process_by_another_number_or_not_at_all_is_of_others";
+        let is_of_others = |files: &[_]| in_root(test, files, is_proc_of_others);
+        let own = format!("-> {}", std::process::id());
+        let Some(same) = is_of_others(&[("/proc/self", &own)]) else { return };
+        assert!(!same && !is_proc_of_others());
+        assert_eq!(is_of_others(&[("/proc/self", "-> 1234567890")]), Some(true));
+        assert_eq!(is_of_others(&[("/proc/stat", "cpu 0\n")]), Some(true), "this process is not in it");
+        assert_eq!(is_of_others(&[]), Some(false), "there is none");
+    }
+
+    #[test]
+    fn the_first_process_tells_whether_others_are_hidden() {
+        let test = "the_first_process_tells_whether_others_are_hidden";
+        let Some(hidden) = in_root(test, &[("/proc/stat", "cpu 0\n")], hides_others) else { return };
+        assert!(hidden);
+        assert_eq!(in_root(test, &[("/proc/1/comm", "init\n")], hides_others), Some(false));
     }
 }

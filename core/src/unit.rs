@@ -78,6 +78,7 @@ fn is_user_manager(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::privilege::tests::in_root;
 
     #[test]
     fn the_unit_is_the_innermost_one() {
@@ -117,5 +118,25 @@ mod tests {
         let text = fs::read_to_string("/proc/self/cgroup").unwrap();
         let expected = Unit::of(&text).filter(|_| Path::new("/run/systemd/system").exists());
         assert_eq!(Unit::own(), expected);
+    }
+
+    #[test]
+    fn the_unit_is_that_which_systemd_has_put_the_process_in() {
+        let cgroup = format!("/proc/{}/cgroup", std::process::id());
+        let files = [
+            (cgroup.as_str(), "0::/system.slice/burn.service\n"),
+            ("/proc/77/cgroup", "0::/system.slice/other.service\n"),
+            ("/run/systemd/transient/other.service", "[Service]\n"),
+        ];
+        let test = "the_unit_is_that_which_systemd_has_put_the_process_in";
+        let told = |files: &[_]| in_root(test, files, || (Unit::own(), Unit::of_process(77)));
+        let Some(without_systemd) = told(&files) else { return };
+        assert_eq!(without_systemd, (None, None));
+        let with_systemd = [&files[..], &[("/run/systemd/system", "")]].concat();
+        let found = (Some(unit("burn.service")), Some(unit("other.service")));
+        assert_eq!(told(&with_systemd), Some(found));
+        let how = |name| in_root(test, &files, || unit(name).how_to_set(&["A=1", "B=2"])).unwrap();
+        assert_eq!(how("other.service"), "give systemd-run also `-p A=1 -p B=2`");
+        assert!(how("burn.service").starts_with("in burn.service, below [Service], set A=1 and B=2"));
     }
 }
