@@ -266,15 +266,20 @@ async fn begin(
 
 /// The chores of a run without a sampler.
 async fn keep_house(target: Arc<Target>) {
-    const SHORTEST: Duration = Duration::from_millis(500);
-    let mut pause = SHORTEST;
+    let mut pause = SHORTEST_PAUSE;
     loop {
         tokio::time::sleep(pause).await;
         let before = target.reaped();
         target.reap_orphans();
-        // Where there are none, nobody is woken for them.
-        pause = if target.reaped() == before { (pause * 2).min(SHORTEST * 20) } else { SHORTEST };
+        pause = next_pause(pause, target.reaped() != before);
     }
+}
+
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Where there are no orphans, nobody is woken for them.
+fn next_pause(pause: Duration, has_reaped: bool) -> Duration {
+    if has_reaped { SHORTEST_PAUSE } else { (pause * 2).min(SHORTEST_PAUSE * 20) }
 }
 
 /// A measurement in progress.
@@ -435,18 +440,7 @@ impl Running {
         self.pipeline.finish(end).await;
         let target = self.target.as_deref();
         let wall = ended.unwrap_or(end).since(self.start.time);
-        // Less is within what two runs differ by.
-        let late = late.filter(|late| *late > wall / 100);
-        let (wall_bound, wall_bound_reason) = match late {
-            None => (Bound::Exact, String::new()),
-            Some(late) => {
-                let reason = format!(
-                    "alumet was stopped, or had no CPU, for the {:.2} s before it saw the end",
-                    late.min(wall).as_secs_f64()
-                );
-                (Bound::AtMost, reason)
-            }
-        };
+        let (wall_bound, wall_bound_reason) = bound_of_wall(wall, late);
         let survivors = target.map(Target::survivors).unwrap_or_default();
         let oom_kills = target.and_then(Target::oom_kills);
         // Now, and not when the last of those who share it lets go: that may be a thread that does not live so long.
@@ -469,5 +463,54 @@ impl Running {
             own: OwnCost::since(self.own_from),
             missing: self.gaps.get(),
         }
+    }
+}
+
+/// How exact the time of a run is whose end may have been so much earlier than it was seen; and why, if it is not exact.
+fn bound_of_wall(wall: Duration, late: Option<Duration>) -> (Bound, String) {
+    // Less is within what two runs differ by.
+    let Some(late) = late.filter(|late| *late > wall / 100) else { return (Bound::Exact, String::new()) };
+    let late = late.min(wall).as_secs_f64();
+    let reason = format!("alumet was stopped, or had no CPU, for the {late:.2} s before it saw the end");
+    (Bound::AtMost, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::privilege::tests::in_root;
+
+    #[test]
+    fn the_time_of_a_run_is_exact_to_a_hundredth() {
+        let (wall, ms) = (Duration::from_secs(2), Duration::from_millis);
+        for late in [None, Some(ms(0)), Some(ms(20))] {
+            assert_eq!(bound_of_wall(wall, late), (Bound::Exact, String::new()));
+        }
+        let reason = |s| format!("alumet was stopped, or had no CPU, for the {s} s before it saw the end");
+        assert_eq!(bound_of_wall(wall, Some(ms(21))), (Bound::AtMost, reason("0.02")));
+        assert_eq!(bound_of_wall(wall, Some(ms(9000))), (Bound::AtMost, reason("2.00")));
+    }
+
+    #[test]
+    fn where_no_orphans_end_they_are_looked_for_ever_more_seldom() {
+        let pauses = |has_reaped: fn(usize) -> bool| {
+            let next = |pause: &mut Duration, n| {
+                *pause = next_pause(*pause, has_reaped(n));
+                Some(pause.as_millis())
+            };
+            (0..7).scan(SHORTEST_PAUSE, next).collect::<Vec<_>>()
+        };
+        assert_eq!(pauses(|_| false), [1000, 2000, 4000, 8000, 10_000, 10_000, 10_000]);
+        assert_eq!(pauses(|n| n == 3), [1000, 2000, 4000, 500, 1000, 2000, 4000]);
+    }
+
+    #[test]
+    fn without_a_status_file_the_peak_is_that_of_rusage() {
+        let peak = || getrusage(UsageWho::RUSAGE_SELF).unwrap().max_rss().unsigned_abs() * 1024;
+        let before = peak();
+        let test = "without_a_status_file_the_peak_is_that_of_rusage";
+        let Some(cost) = in_root(test, &[], || OwnCost::since(Duration::ZERO)) else { return };
+        assert!(before <= cost.peak_resident && cost.peak_resident <= peak(), "{cost:?} {before}");
+        assert!(before > 1 << 20 && cost.cpu > Duration::ZERO);
     }
 }
