@@ -33,6 +33,9 @@ mod tests {
         assert_eq!(cpu_list("65535-65536"), Some(vec![65535, 65536]));
         assert_eq!(cpu_list("65536,65537"), None);
         assert_eq!(cpu_list("4-4"), Some(vec![4]));
+        // Whoever names a CPU twice has it twice; but there is an end to it.
+        assert_eq!(cpu_list("0-65535,0").map(|cpus| cpus.len()), Some(65537));
+        assert_eq!(cpu_list("0-65535,0,0"), None);
         assert_eq!(cpu_list(&["0-65535"; 100].join(",")), None);
         for text in ["0,", "4-3", "a", "0-4294967295", "-1"] {
             assert_eq!(cpu_list(text), None, "{text}");

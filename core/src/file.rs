@@ -289,4 +289,16 @@ mod tests {
         fs::write(directory.path().join("file"), "kept").unwrap();
         assert_eq!(io::read_to_string(open(&directory.path().join("file")).unwrap()).unwrap(), "kept");
     }
+
+    #[test]
+    fn a_closed_stdout_that_is_named_is_an_error() {
+        let open = || already_open(Path::new("-")).map(|file| file.is_some());
+        let closed = std::thread::spawn(move || {
+            // The descriptors of this thread alone (unshare(2)).
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES).unwrap();
+            nix::unistd::close(libc::STDOUT_FILENO).unwrap();
+            open()
+        });
+        assert_eq!(closed.join().unwrap().unwrap_err().raw_os_error(), Some(libc::EBADF));
+    }
 }

@@ -269,6 +269,9 @@ mod tests {
         let nanos = |anchor: Anchor| (anchor.time.as_nanos(), anchor.unix_nanos(anchor.time));
         let far = [[500_000, 9, 550_000]];
         assert_eq!(nanos(Anchor::now(&script(&[&rounds[..], &far].concat()))), (210_000, 6));
+        // Of two that are equally close the first one is it.
+        let equal = [[500_000, 9, 520_000]];
+        assert_eq!(nanos(Anchor::now(&script(&[&rounds[..], &equal].concat()))), (210_000, 6));
         // Once they were close, no more is read.
         let close = [[500_000, 9, 500_002]];
         assert_eq!(nanos(Anchor::now(&script(&[&rounds[..1], &close].concat()))), (500_001, 9));
