@@ -1,5 +1,7 @@
 //! The application as a child of this process: its gate, what it inherits, its tree, its end. And processes attached to.
 
+mod support;
+
 use std::fs;
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -760,18 +762,24 @@ fn a_launched_process_is_covered_once_and_one_attached_to_with_all_its_threads()
     assert_eq!(refused, [(script.target.pid(), script.target.pid())]);
 }
 
+/// A cgroup v1 of this controller. Another process may have the same pid, in another namespace, or have left one.
+fn cgroup_v1(test: &str, controller: &str) -> Option<PathBuf> {
+    let parent = Path::new("/sys/fs/cgroup").join(controller);
+    if !is_root(test) || !parent.join("cgroup.procs").exists() {
+        skip(test, &format!("needs cgroup v1 with the controller {controller}"));
+        return None;
+    }
+    let own = std::process::id();
+    let free = (0..1000).map(|n| parent.join(format!("alumet-test-{own}-{n}")));
+    Some(free.into_iter().find(|path| fs::create_dir(path).is_ok()).expect("root can make one"))
+}
+
 /// A cgroup v1 of the freezer's, thawed and removed at the end.
 struct Freezer(PathBuf);
 
 impl Freezer {
     fn new(test: &str) -> Option<Self> {
-        let path = PathBuf::from(format!("/sys/fs/cgroup/freezer/alumet-test-{}", std::process::id()));
-        let is_there = is_root(test) && Path::new("/sys/fs/cgroup/freezer/cgroup.procs").exists();
-        if !is_there || fs::create_dir(&path).is_err() {
-            skip(test, "needs the freezer of cgroup v1");
-            return None;
-        }
-        Some(Self(path))
+        cgroup_v1(test, "freezer").map(Self)
     }
 
     fn freeze(&self, pids: &[i32]) {
@@ -856,4 +864,203 @@ fn an_application_whose_own_cgroup_is_frozen_hears_that_it_is_to_end() {
     fs::write(parent.join(name).join("cgroup.freeze"), "1").unwrap();
     run(script.target.terminate(Duration::from_secs(8))).unwrap();
     assert_eq!(script.rest(), "ended\n");
+}
+
+#[test]
+fn whoever_may_not_be_signalled_is_killed_with_its_cgroup() {
+    let test = "whoever_may_not_be_signalled_is_killed_with_its_cgroup";
+    if !is_root(test) {
+        return;
+    }
+    let mut script = Script::at_gate("trap '' TERM; echo; read x", |command| {
+        command.user("54321:54321").unwrap();
+    });
+    script.target.open_gate().unwrap();
+    script.line();
+    if script.target.cgroup().is_err() {
+        return skip(test, "needs a cgroup of its own");
+    }
+    let terminate = || run(script.target.terminate(Duration::ZERO));
+    alumet::privilege::without(CapabilitySet::KILL, terminate).unwrap().unwrap();
+    assert_eq!(script.target.peek_exit(), Some(Exit::Signal(libc::SIGKILL)));
+}
+
+#[test]
+fn whoever_has_left_the_cgroup_is_waited_for_and_left_behind_if_nobody_may_kill_it() {
+    let test = "whoever_has_left_the_cgroup_is_waited_for_and_left_behind_if_nobody_may_kill_it";
+    if !is_root(test) {
+        return;
+    }
+    let mut script = Script::at_gate("(sleep 60 & echo $!); read x", |command| {
+        command.user("54321:54321").unwrap();
+    });
+    script.target.open_gate().unwrap();
+    let leaver = script.pid();
+    if let Some(parent) = own_cgroup().filter(|_| script.target.cgroup().is_ok()) {
+        fs::write(parent.join("cgroup.procs"), leaver.to_string()).unwrap();
+    }
+    script.stdin = None;
+    script.end();
+    let target = &script.target;
+    assert_eq!((target.exit(), members(target)), (Some(Exit::Code(1)), vec![leaver]));
+    let is_over =
+        || run(async { tokio::time::timeout(Duration::from_millis(20), target.all_ended()).await.is_ok() });
+    assert!(!is_over(), "it lives, whatever became of the first process");
+    let begun = Instant::now();
+    let terminate = || run(target.terminate(Duration::ZERO));
+    let left = alumet::privilege::without(CapabilitySet::KILL, terminate).unwrap().unwrap_err();
+    // It is tried for as long as that: who is just ending is not called left behind.
+    assert!(begun.elapsed() >= Duration::from_secs(5));
+    assert_eq!((left.survivors.len(), left.survivors[0].pid, left.frozen.as_ref()), (1, leaver, None));
+    let told = "not even SIGKILL does (uninterruptible sleep, or no right to)";
+    assert_eq!(left.to_string(), format!("cannot end sleep ({leaver}): {told}"));
+    kill(leaver);
+    run(target.all_ended());
+    assert!(members(target).is_empty());
+}
+
+#[test]
+fn whoever_was_reaped_is_no_member_though_this_process_has_another_child() {
+    let one = alone();
+    let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    let script = Script::beside(one, &["true"], |_| {});
+    script.target.open_gate().unwrap();
+    script.end();
+    assert_eq!((script.target.exit(), members(&script.target)), (Some(Exit::Code(0)), vec![]));
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
+/// Runs something in a thread that sees no file (chroot(2)), as where the kernel lists no children.
+fn without_files<T: Send>(f: impl FnOnce() -> T + Send) -> T {
+    let root = tempfile::tempdir().unwrap();
+    let run = || {
+        // Of this thread alone (unshare(2)).
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS).unwrap();
+        nix::unistd::chroot(root.path()).unwrap();
+        std::env::set_current_dir("/").unwrap();
+        f()
+    };
+    std::thread::scope(|scope| scope.spawn(run).join().unwrap())
+}
+
+#[test]
+fn where_no_children_are_listed_only_the_first_process_is_known() {
+    if !is_root("where_no_children_are_listed_only_the_first_process_is_known") {
+        return;
+    }
+    let mut script = Script::start("echo; read x");
+    script.line();
+    let target = &script.target;
+    let attached = Target::attach(vec![Root::hold(target.pid()).unwrap()]);
+    assert!(attached.is_followed() && target.is_followed());
+    without_files(|| {
+        assert_eq!(target.is_followed(), target.cgroup().is_ok());
+        assert!(!attached.is_followed());
+        assert_eq!(members(target), [target.pid()]);
+        assert!(target.survivors().is_empty(), "nobody is seen to live");
+        // Nobody else could be seen to live either.
+        run(target.all_ended());
+    });
+    assert!(!target.has_exited() && target.survivors().len() == 1);
+}
+
+#[test]
+fn a_cgroup_in_that_of_another_user_takes_a_right_to_remove() {
+    let test = "a_cgroup_in_that_of_another_user_takes_a_right_to_remove";
+    if !is_root(test) {
+        return;
+    }
+    let _one = alone();
+    let target = Target::launch(&Command::new(["true"])).unwrap();
+    let Some(parent) = own_cgroup().filter(|_| target.cgroup().is_ok()) else {
+        return skip(test, "none can be made here");
+    };
+    let needs = |owner| {
+        std::os::unix::fs::chown(&parent, Some(owner), None).unwrap();
+        target.needed_capabilities()
+    };
+    let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&parent).unwrap());
+    let (of_another, of_its_own) = (needs(54321), needs(owner));
+    assert_eq!(of_another, CapabilitySet::KILL | CapabilitySet::DAC_OVERRIDE);
+    assert!(of_its_own.contains(CapabilitySet::KILL));
+}
+
+#[test]
+fn what_the_kernel_kills_for_want_of_memory_is_told_to_whoever_listens() {
+    let test = "what_the_kernel_kills_for_want_of_memory_is_told_to_whoever_listens";
+    let Some(small) = cgroup_v1(test, "memory") else { return };
+    let _one = alone();
+    fs::write(small.join("memory.limit_in_bytes"), "16M").unwrap();
+    // Else it may swap; the file is there only where that is limited.
+    let _ = fs::write(small.join("memory.memsw.limit_in_bytes"), "16M");
+    // It keeps a line in memory that has no end.
+    let script = format!("echo $$ >{}/cgroup.procs; exec tail -n 1 /dev/zero", small.display());
+    let report = |listens: bool| {
+        run(async {
+            let mut agent = Agent::new();
+            agent.launch(&Command::new(["sh", "-c", &script])).unwrap();
+            if listens {
+                agent.setup().output("nowhere", |_: &Batch| Ok(()));
+            }
+            agent.start().await.unwrap().wait().await
+        })
+    };
+    let (told, untold) = (report(true), report(false));
+    soon(|| fs::remove_dir(&small).ok());
+    assert_eq!((told.exit, untold.exit), (Some(Exit::Signal(libc::SIGKILL)), told.exit));
+    assert!(told.oom_kills.is_some_and(|kills| kills.count >= 1));
+    assert_eq!(untold.oom_kills, None);
+}
+
+#[test]
+fn orphans_of_a_run_without_a_source_are_reaped_meanwhile() {
+    let one = alone();
+    let (their_stdin, stdin) = std::io::pipe().unwrap();
+    let (stdout, their_stdout) = std::io::pipe().unwrap();
+    run(async {
+        let mut agent = Agent::new();
+        let mut command = Command::new(["sh", "-c", "(sleep 60 & echo $!); read x"]);
+        command.stream(0, their_stdin).stream(1, their_stdout);
+        agent.launch(&command).unwrap();
+        drop(command);
+        let running = agent.start().await.unwrap();
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let orphan: i32 = line.trim().parse().unwrap();
+        kill(orphan);
+        let gone = async {
+            while exists(orphan) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), gone).await.unwrap();
+        assert!(running.target().unwrap().reaped().minor_faults > 0);
+        drop(stdin);
+        assert_eq!(running.wait().await.exit, Some(Exit::Code(1)));
+    });
+    drop(one);
+}
+
+#[test]
+fn an_end_is_waited_for_also_where_the_runtime_cannot_wait_for_descriptors() {
+    let one = alone();
+    let wait = || {
+        run(async {
+            let mut agent = Agent::new();
+            agent.launch(&Command::new(["sh", "-c", "sleep 0.05; exit 3"])).unwrap();
+            let running = agent.start().await.unwrap();
+            if !support::filter(libc::SYS_epoll_ctl, libc::SECCOMP_RET_ERRNO | libc::ENOSPC as u32) {
+                skip("an_end_is_waited_for_also_where_the_runtime_cannot", "no filter can be set here");
+            }
+            let cannot = running.target().unwrap().exited().await.is_err();
+            (cannot, running.wait().await.exit)
+        })
+    };
+    let (cannot, exit) = std::thread::scope(|scope| scope.spawn(wait).join().unwrap());
+    assert_eq!(exit, Some(Exit::Code(3)));
+    if !cannot {
+        skip("an_end_is_waited_for_also_where_the_runtime_cannot", "it can");
+    }
+    drop(one);
 }

@@ -278,6 +278,8 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::privilege::tests::{in_root, sandbox};
+    use crate::privilege::{CapabilitySet, without};
 
     #[test]
     fn what_cannot_be_attached_to_is_told_apart() {
@@ -382,5 +384,58 @@ mod tests {
         assert_eq!(members(), [0; 0]);
         new.kill().unwrap();
         new.wait().unwrap();
+    }
+
+    #[test]
+    fn a_process_that_lives_and_is_not_in_proc_is_hidden() {
+        let mut living = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        let (pid, gone) = (living.id() as i32, ended.id() as i32);
+        let pidfd = pidfd_open(gone).unwrap();
+        while !super::super::has_ended(&pidfd) {
+            std::thread::yield_now();
+        }
+        let stat = format!("/proc/{pid}/stat");
+        let test = "a_process_that_lives_and_is_not_in_proc_is_hidden";
+        let told = |files: &[(&str, &str)], pid| in_root(test, files, || Root::hold(pid).unwrap_err());
+        if let Some(hidden) = told(&[], pid) {
+            assert!(matches!(hidden, AttachError::Hidden(of) if of == pid), "{hidden}");
+            let error = told(&[], gone).unwrap();
+            assert!(matches!(error, AttachError::NotThere(of) if of == gone), "{error}");
+            // What is there and cannot be read for another reason.
+            let error = told(&[(&stat, "")], pid).unwrap();
+            assert_eq!(error.to_string(), format!("cannot attach to process {pid}: is a directory"));
+            let forbidden = in_root(test, &[(&stat, "text")], || {
+                fs::set_permissions(&stat, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+                let rights = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+                without(rights, || Root::hold(pid).unwrap_err()).unwrap()
+            });
+            assert!(matches!(forbidden, Some(AttachError::Hidden(of)) if of == pid), "{forbidden:?}");
+        }
+        living.kill().unwrap();
+        living.wait().unwrap();
+        ended.wait().unwrap();
+    }
+
+    #[test]
+    fn a_sandbox_without_pidfds_is_not_taken_for_a_missing_process() {
+        let itself = std::process::id() as i32;
+        for (errno, reason) in
+            [(libc::ENOSYS, "function not implemented"), (libc::EPERM, "operation not permitted")]
+        {
+            let action = libc::SECCOMP_RET_ERRNO | errno as u32;
+            let error = sandbox(libc::SYS_pidfd_open, action, || pidfd_open(itself).unwrap_err());
+            assert_eq!(error.to_string(), format!("cannot attach to process {itself}: {reason}"));
+        }
+    }
+
+    #[test]
+    fn a_process_that_goes_while_it_is_looked_at_is_not_there() {
+        for errno in [libc::ENOENT, libc::ESRCH] {
+            let error = failure(7, io::Error::from_raw_os_error(errno)).to_string();
+            assert_eq!(error, "no process 7");
+        }
+        let error = failure(7, io::Error::from_raw_os_error(libc::EMFILE)).to_string();
+        assert_eq!(error, "cannot attach to process 7: too many open files");
     }
 }

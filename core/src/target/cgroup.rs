@@ -397,4 +397,14 @@ mod tests {
         assert_eq!(told(libc::EROFS), "mounted read-only");
         assert!(told(libc::ENOSPC).starts_with("No space left"));
     }
+
+    #[test]
+    fn the_usual_places_hold_the_v2_hierarchy_or_another_file_system() {
+        let mounted = mount_point(&fs::read_to_string("/proc/self/mountinfo").unwrap());
+        assert!(!is_cgroup2(Path::new("/proc")) && !is_cgroup2(Path::new("/nonexistent")));
+        match mounted {
+            Some(mounted) => assert!(is_cgroup2(&mounted)),
+            None => eprintln!("skipped: the v2 hierarchy is told by its kind, because none is mounted"),
+        }
+    }
 }

@@ -228,4 +228,33 @@ mod tests {
         let itself = std::process::id() as i32;
         assert!(lives(itself) && !has_ended(itself));
     }
+
+    #[test]
+    fn who_is_born_and_ends_meanwhile_makes_no_other_round() {
+        let spawn = |program: &str| std::process::Command::new(program).arg("60").spawn().unwrap();
+        let mut sleeper = spawn("sleep");
+        let short = std::cell::RefCell::new(None::<std::process::Child>);
+        let members = |out: &mut Vec<i32>| {
+            out.push(sleeper.id() as i32);
+            out.extend(short.borrow().as_ref().map(|child| child.id() as i32));
+        };
+        let mut visited = Vec::new();
+        let cover = Cover::<i32, ()>::of_all(members, |tid| {
+            visited.push(tid);
+            if short.borrow().is_none() {
+                let child = spawn("true");
+                while !has_ended(child.id() as i32) {
+                    std::thread::yield_now();
+                }
+                *short.borrow_mut() = Some(child);
+            }
+            Ok(tid)
+        });
+        let mut short = short.into_inner().unwrap();
+        assert_eq!((visited, cover.uncertain), (vec![sleeper.id() as i32], 0));
+        assert_eq!(cover.opened, [sleeper.id() as i32]);
+        sleeper.kill().unwrap();
+        sleeper.wait().unwrap();
+        short.wait().unwrap();
+    }
 }

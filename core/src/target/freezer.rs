@@ -78,6 +78,7 @@ fn is_only_of(cgroup: &Path, ours: &[i32]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::privilege::tests::in_root;
 
     #[test]
     fn the_freezer_is_found_where_it_is_mounted() {
@@ -114,5 +115,39 @@ mod tests {
         let child = cgroup("parent/child", "10\n", "FROZEN\n", "0\n");
         cgroup("parent/other", "13\n", "FROZEN\n", "0\n");
         assert!(!is_thawed(&child, &[10]) && is_frozen(&parent));
+    }
+
+    #[test]
+    fn who_stays_frozen_is_told_with_the_cgroup_and_whoever_is_alone_in_one_is_thawed() {
+        let mounts = "31 1 0:27 / /freezer rw - cgroup cgroup rw,freezer\n";
+        let of = |name: &str| format!("6:freezer:/{name}\n0::/x\n");
+        let (own, shared) = (of("own"), of("shared"));
+        let files = [
+            ("/proc/self/mountinfo", mounts),
+            ("/proc/10/cgroup", &own),
+            ("/proc/11/cgroup", &shared),
+            ("/proc/12/cgroup", "6:freezer:/\n"),
+            ("/freezer/own/freezer.state", "FROZEN\n"),
+            ("/freezer/own/freezer.self_freezing", "1\n"),
+            ("/freezer/own/cgroup.procs", "10\n"),
+            ("/freezer/shared/freezer.state", "FREEZING\n"),
+            ("/freezer/shared/freezer.self_freezing", "1\n"),
+            ("/freezer/shared/cgroup.procs", "11\n99\n"),
+        ];
+        let thawed = in_root(
+            "who_stays_frozen_is_told_with_the_cgroup_and_whoever_is_alone_in_one_is_thawed",
+            &files,
+            || {
+                let left = thaw(&[10, 11, 12]);
+                (
+                    left,
+                    ["own", "shared"]
+                        .map(|name| fs::read_to_string(format!("/freezer/{name}/{STATE}")).unwrap()),
+                )
+            },
+        );
+        let Some((left, states)) = thawed else { return };
+        assert_eq!(left, [(11, PathBuf::from("/freezer/shared"))]);
+        assert_eq!(states, ["THAWED", "FREEZING\n"]);
     }
 }

@@ -622,6 +622,12 @@ mod tests {
         }
         let error = launch(libc::EAGAIN).unwrap_err().to_string();
         assert!(error.starts_with("cannot create a process: "), "{error}");
+        let refuse = |errno: libc::c_int| libc::SECCOMP_RET_ERRNO | errno as u32;
+        let without_pidfd = sandbox(libc::SYS_clone3, refuse(libc::ENOSYS), || {
+            sandbox(libc::SYS_pidfd_open, refuse(libc::ENOSYS), || hold(&Command::new(["true"]), None).err())
+        });
+        let error = without_pidfd.unwrap().to_string();
+        assert!(error.starts_with("cannot create a process: function not implemented"), "{error}");
     }
 
     #[test]
@@ -630,9 +636,33 @@ mod tests {
         let file = directory.path().join("file");
         std::fs::write(&file, "").unwrap();
         assert!(!is_missing(file.as_os_str()) && is_missing(directory.path().join("none").as_os_str()));
+        Command::new([&file]).check().unwrap();
+        let none = Command::new([directory.path().join("none")]).check().unwrap_err();
+        assert!(matches!(none, LaunchError::NotFound { .. }), "{none}");
         assert!(!is_missing(OsStr::new("sh")) && is_missing(OsStr::new("no-such-program-here")));
         // That there is one, and it cannot be run, is said by exec.
         assert!(!is_missing(file.join("below").as_os_str()));
         assert_eq!(Command::new(["a b", "c"]).display(), "'a b' c");
+    }
+
+    #[test]
+    fn what_fails_at_the_gate_is_told_with_the_reason() {
+        let file = || tempfile::tempfile().unwrap();
+        let gate = |program: &str| Gate {
+            open: file(),
+            result: file(),
+            program: program.into(),
+            user: Some("alice".into()),
+        };
+        let failed = |program: &str, errno| gate(program).failure(errno).to_string();
+        assert_eq!(failed("/no/such/program", Errno::ENOENT), "/no/such/program: not found");
+        let reason = "/dev/null: cannot be executed: its interpreter does not exist";
+        assert_eq!(failed("/dev/null", Errno::ENOENT), reason);
+        assert_eq!(failed("/no/such", Errno::ENOEXEC), "/no/such: cannot be executed: exec format error");
+        let not_become = |errno| gate("true").not_become(errno).to_string();
+        let reason = "invalid argument: this user namespace has no such user or group";
+        assert_eq!(not_become(Errno::EINVAL), format!("cannot become user `alice`: {reason}"));
+        assert!(not_become(Errno::EPERM).contains("CAP_SETUID"));
+        assert_eq!(not_become(Errno::ENOMEM), "cannot become user `alice`: out of memory");
     }
 }

@@ -84,7 +84,7 @@ impl Launched {
     pub(super) fn members(&self, out: &mut Vec<i32>) {
         let mut found = Vec::new();
         // Whoever lives of the tree is a child of this process, its subreaper, or descends from one.
-        if !self.is_reaped() || has_children() {
+        if has_children() {
             tree::of_child((!self.is_reaped()).then_some(self.pid), &self.others, &mut found);
         }
         self.cgroup_members(&mut found);
@@ -238,7 +238,7 @@ impl Launched {
 /// gets them. Of those that nobody waits for because their parent ignores their end, nothing is known.
 fn was_childless(pid: i32) -> bool {
     let read = |file| crate::sysfs::read_real(format!("/proc/{pid}/{file}")).unwrap_or_default();
-    let has_faults = |stat: &Stat<'_>| stat.children_minor_faults + stat.children_major_faults > 0;
+    let has_faults = |stat: &Stat<'_>| stat.children_minor_faults != 0 || stat.children_major_faults != 0;
     Stat::parse(&read("stat")).is_ok_and(|stat| !has_faults(&stat))
         && !ignores_signal(&read("status"), libc::SIGCHLD)
 }

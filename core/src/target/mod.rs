@@ -508,3 +508,19 @@ fn has_ended(pidfd: &OwnedFd) -> bool {
     // SAFETY: one pollfd, which outlives the call.
     unsafe { libc::poll(&raw mut fd, 1, 0) == 1 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_lives_is_held_until_it_has_ended() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let target = Target::attach(vec![Root::hold(child.id() as i32).unwrap()]);
+        let held = target.living_pidfd().unwrap();
+        assert!(!has_ended(&held));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(has_ended(&held) && target.living_pidfd().is_none());
+    }
+}

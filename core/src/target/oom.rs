@@ -95,6 +95,7 @@ fn count(file: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::privilege::tests::in_root;
     use std::fs;
 
     fn write(path: &Path, kills: u64) {
@@ -131,5 +132,30 @@ mod tests {
         let kills = watch.kills().unwrap();
         assert_eq!(kills, OomKills { count: 2, among: Among::Cgroup("burn.service".into()) });
         assert!(kills.to_string().contains("2 processes in burn.service"));
+    }
+
+    #[test]
+    fn a_process_among_others_is_watched_in_the_nearest_cgroup_that_counts() {
+        let files = [
+            ("/proc/self/mountinfo", "32 1 0:28 / /cg rw - cgroup2 cgroup2 rw\n"),
+            ("/proc/77/cgroup", "0::/a.slice/b.service/c\n"),
+            ("/proc/78/cgroup", "0::/d.slice\n"),
+            ("/proc/vmstat", "nr_free_pages 9\noom_kill 10\n"),
+            ("/cg/a.slice/memory.events", "oom_kill 1\n"),
+            ("/cg/a.slice/b.service/memory.events", "oom_kill 4\n"),
+            ("/cg/d.slice/cgroup.procs", "78\n"),
+        ];
+        let kills =
+            in_root("a_process_among_others_is_watched_in_the_nearest_cgroup_that_counts", &files, || {
+                let watches = [77, 78, 79].map(Watch::of_process);
+                fs::write("/cg/a.slice/memory.events", "oom_kill 100\n").unwrap();
+                fs::write("/cg/a.slice/b.service/memory.events", "oom_kill 7\n").unwrap();
+                fs::write("/proc/vmstat", "nr_free_pages 9\noom_kill 12\n").unwrap();
+                watches.map(|watch| watch.and_then(|watch| watch.kills()))
+            });
+        let Some(kills) = kills else { return };
+        let among = Among::Cgroup("b.service".into());
+        let of_machine = OomKills { count: 2, among: Among::Machine };
+        assert_eq!(kills, [Some(OomKills { count: 3, among }), Some(of_machine), None]);
     }
 }

@@ -58,16 +58,18 @@ pub fn threads(pid: i32) -> impl Iterator<Item = i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::privilege::tests::in_root;
 
     #[test]
     fn the_root_is_told_once_and_first_and_not_who_was_there_before() {
         let sleep = || std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let mut all = [sleep(), sleep(), sleep()];
-        let [other, middle, root] = [0, 1, 2].map(|i| all[i].id() as i32);
+        let mut all = [sleep(), sleep(), sleep(), sleep()];
+        let [other, middle, root, last] = [0, 1, 2, 3].map(|i| all[i].id() as i32);
         let mut out = vec![-1];
         of_child(Some(root), &[other], &mut out);
         let count = |pid| out.iter().filter(|found| **found == pid).count();
-        assert_eq!((out[..2].to_vec(), count(root), count(middle), count(other)), (vec![-1, root], 1, 1, 0));
+        assert_eq!(out[..2], [-1, root]);
+        assert_eq!([root, middle, last, other].map(count), [1, 1, 1, 0]);
         let mut reaped = Vec::new();
         of_child(None, &[other, middle], &mut reaped);
         assert!(reaped.contains(&root) && !reaped.contains(&middle));
@@ -97,5 +99,15 @@ mod tests {
             assert!(found.contains(&child));
             drop(done);
         });
+    }
+
+    #[test]
+    fn a_kernel_that_names_no_children_is_told_by_its_files() {
+        let pid = std::process::id();
+        let children = format!("/proc/{pid}/task/{pid}/children");
+        let test = "a_kernel_that_names_no_children_is_told_by_its_files";
+        let Some(without) = in_root(test, &[("/proc/stat", "cpu 0\n")], is_supported) else { return };
+        assert!(!without);
+        assert_eq!(in_root(test, &[(&children, "1\n")], is_supported), Some(true));
     }
 }

@@ -144,4 +144,40 @@ mod tests {
         assert_eq!(outside("/cg/alumet-1-self".into()), Path::new("/cg/alumet-1-self"));
         assert_eq!(outside("/cg/a.scope".into()), Path::new("/cg/a.scope"));
     }
+
+    #[test]
+    fn the_leaf_has_this_process_and_its_parent_the_controller_until_it_goes_back() {
+        let own = std::process::id().to_string();
+        let members = format!("{own}\n");
+        let files = |controllers, procs| {
+            [
+                ("cgroup.type", "domain\n"),
+                (PROCS, procs),
+                ("cgroup.controllers", controllers),
+                (CONTROLS, "\n"),
+            ]
+        };
+        let parent = cgroup(&files("cpu memory\n", &members));
+        let read = |path: &Path| fs::read_to_string(path).unwrap();
+        let leaf = Leaf::make(parent.path()).unwrap();
+        let path = parent.path().join(format!("alumet-{own}-self"));
+        assert_eq!((leaf.path(), read(&path.join(PROCS))), (&*path, own.clone()));
+        assert_eq!(read(&parent.path().join(CONTROLS)), "+memory");
+        // In files of the kernel's it would not be there any more.
+        fs::write(parent.path().join(PROCS), "").unwrap();
+        drop(leaf);
+        assert_eq!(read(&parent.path().join(CONTROLS)), "-memory");
+        assert_eq!(read(&parent.path().join(PROCS)), own);
+        // Whoever cannot have the controller, or is with others, stays where he is.
+        let with_others = format!("1\n{own}\n");
+        for (controllers, procs) in [("cpu\n", &members), ("cpu memory\n", &with_others)] {
+            let parent = cgroup(&files(controllers, procs));
+            assert!(Leaf::make(parent.path()).is_none());
+            assert_eq!(children(parent.path()).count(), 0);
+            assert_eq!(
+                (read(&parent.path().join(CONTROLS)), &read(&parent.path().join(PROCS))),
+                ("\n".into(), procs)
+            );
+        }
+    }
 }
