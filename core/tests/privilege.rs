@@ -37,6 +37,13 @@ async fn what_is_kept_is_what_was_asked_for_in_all_threads_and_nothing_is_droppe
     let running = agent().start().await.unwrap();
     assert!(permitted().iter().all(|set| *set == before));
     running.finish().await;
+    // A thread that has nothing to drop asks nobody else to.
+    let of_bare = std::thread::spawn(|| {
+        alumet::privilege::renounce().unwrap();
+        alumet::privilege::keep_only(CapabilitySet::empty())
+    });
+    assert_eq!(of_bare.join().unwrap().unwrap(), CapabilitySet::empty());
+    assert!(permitted().iter().all(|set| *set == before));
 
     let mut agent = agent();
     agent
