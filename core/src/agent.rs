@@ -16,7 +16,7 @@ use crate::plugin::Plugin;
 use crate::privilege::{self, CapabilitySet};
 use crate::registry::Registry;
 use crate::setup::Setup;
-use crate::target::{Command, Exit, LaunchError, OomKills, Root, Survivor, Target};
+use crate::target::{Command, Exit, LaunchError, OomKills, Root, Survivor, Target, Usage};
 use crate::time::{Anchor, Clock, RealClock, Time};
 
 /// A measurement tool before it runs.
@@ -271,15 +271,15 @@ async fn keep_house(target: Arc<Target>) {
         tokio::time::sleep(pause).await;
         let before = target.reaped();
         target.reap_orphans();
-        pause = next_pause(pause, target.reaped() != before);
+        pause = next_pause(pause, before, target.reaped());
     }
 }
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Where there are no orphans, nobody is woken for them.
-fn next_pause(pause: Duration, has_reaped: bool) -> Duration {
-    if has_reaped { SHORTEST_PAUSE } else { (pause * 2).min(SHORTEST_PAUSE * 20) }
+fn next_pause(pause: Duration, before: Usage, now: Usage) -> Duration {
+    if now == before { (pause * 2).min(SHORTEST_PAUSE * 20) } else { SHORTEST_PAUSE }
 }
 
 /// A measurement in progress.
@@ -493,15 +493,14 @@ mod tests {
 
     #[test]
     fn where_no_orphans_end_they_are_looked_for_ever_more_seldom() {
-        let pauses = |has_reaped: fn(usize) -> bool| {
-            let next = |pause: &mut Duration, n| {
-                *pause = next_pause(*pause, has_reaped(n));
-                Some(pause.as_millis())
-            };
-            (0..7).scan(SHORTEST_PAUSE, next).collect::<Vec<_>>()
+        let (before, now) = (Usage::default(), Usage { minor_faults: 1, ..Usage::default() });
+        let next = |pause: &mut Duration, _| {
+            *pause = next_pause(*pause, before, before);
+            Some(pause.as_millis())
         };
-        assert_eq!(pauses(|_| false), [1000, 2000, 4000, 8000, 10_000, 10_000, 10_000]);
-        assert_eq!(pauses(|n| n == 3), [1000, 2000, 4000, 500, 1000, 2000, 4000]);
+        let pauses: Vec<_> = (0..7).scan(SHORTEST_PAUSE, next).collect();
+        assert_eq!(pauses, [1000, 2000, 4000, 8000, 10_000, 10_000, 10_000]);
+        assert_eq!(next_pause(Duration::from_secs(4), before, now), SHORTEST_PAUSE);
     }
 
     #[test]

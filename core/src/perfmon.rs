@@ -34,7 +34,8 @@ pub fn is_closed() -> bool {
     paranoid().is_some_and(|level| level > HIGHEST)
 }
 
-fn has(capability: CapabilitySet) -> bool {
+/// Whether this thread uses it.
+pub(crate) fn has(capability: CapabilitySet) -> bool {
     capabilities(None).is_ok_and(|own| own.effective.contains(capability))
 }
 
@@ -269,6 +270,18 @@ mod tests {
             let tried = sandbox(CALL, action, Filter::tried);
             assert_eq!(tried, expected, "{action:x}");
         }
+        // Where nobody can wait for the child, nothing is known to be refused.
+        let action = libc::SECCOMP_RET_ERRNO | libc::ECHILD as u32;
+        let tried = sandbox(libc::SYS_wait4, action, || {
+            let tried = Filter::tried();
+            let children = fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+            for child in children.split_ascii_whitespace() {
+                let child = nix::sys::wait::Id::Pid(nix::unistd::Pid::from_raw(child.parse().unwrap()));
+                nix::sys::wait::waitid(child, nix::sys::wait::WaitPidFlag::WEXITED).unwrap();
+            }
+            tried
+        });
+        assert_eq!(tried, Filter::Passes);
     }
 
     #[test]

@@ -265,7 +265,7 @@ pub(crate) mod tests {
         files: &[(&str, &str)],
         f: impl FnOnce() -> T + Send,
     ) -> Option<T> {
-        if !permitted().contains(CapabilitySet::SYS_CHROOT) {
+        if !crate::perfmon::has(CapabilitySet::SYS_CHROOT) {
             let _ = io::Write::write_all(
                 &mut io::stderr(),
                 format!("skipped: {test}: needs CAP_SYS_CHROOT\n").as_bytes(),
@@ -338,6 +338,7 @@ pub(crate) mod tests {
         IS_ASKED.store(true, Ordering::Release);
         listen().unwrap();
         let (send, tids) = std::sync::mpsc::channel();
+        let (done, wait) = std::sync::mpsc::channel::<()>();
         std::thread::scope(|scope| {
             let late = scope.spawn(move || {
                 let mut signal = SigSet::empty();
@@ -360,11 +361,13 @@ pub(crate) mod tests {
                 // Whoever does not wait has gone on by then.
                 std::thread::sleep(Duration::from_millis(50));
                 signal.thread_unblock().unwrap();
+                let _ = wait.recv();
                 permitted()
             });
             let before = ANSWERS.load(Ordering::Acquire);
             ask(getpid().as_raw(), tids.recv().unwrap(), Instant::now() + Duration::from_secs(60));
             assert_eq!(ANSWERS.load(Ordering::Acquire), before + 1);
+            drop(done);
             assert_eq!(late.join().unwrap(), CapabilitySet::empty());
         });
         // One that there is not is not waited for.

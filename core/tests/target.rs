@@ -952,6 +952,10 @@ fn where_no_children_are_listed_only_the_first_process_is_known() {
     let mut script = Script::start("echo; read x");
     script.line();
     let target = &script.target;
+    // Else its cgroup tells, too.
+    if let Some(parent) = own_cgroup().filter(|_| target.cgroup().is_ok()) {
+        fs::write(parent.join("cgroup.procs"), target.pid().to_string()).unwrap();
+    }
     let attached = Target::attach(vec![Root::hold(target.pid()).unwrap()]);
     assert!(attached.is_followed() && target.is_followed());
     without_files(|| {
