@@ -257,4 +257,41 @@ mod tests {
         sleeper.wait().unwrap();
         short.wait().unwrap();
     }
+
+    /// A process whose main thread has ended alone.
+    fn without_main_thread() -> i32 {
+        extern "C" fn wait(_: *mut libc::c_void) -> libc::c_int {
+            loop {
+                // SAFETY: it takes nothing.
+                unsafe { libc::pause() };
+            }
+        }
+        let mut stack = vec![0u8; 1 << 16];
+        let top = stack.as_mut_ptr_range().end;
+        // SAFETY: the child has a copy of the stack, and makes system calls only.
+        match unsafe { libc::fork() } {
+            // SAFETY: as above; of the two threads, this one ends.
+            0 => unsafe {
+                let memory = libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES;
+                let flags = memory | libc::CLONE_SIGHAND | libc::CLONE_THREAD | libc::CLONE_SYSVSEM;
+                libc::clone(wait, top.cast(), flags, std::ptr::null_mut());
+                libc::syscall(libc::SYS_exit, 0);
+                libc::_exit(1)
+            },
+            pid => pid,
+        }
+    }
+
+    #[test]
+    fn of_a_process_whose_main_thread_has_ended_the_others_live() {
+        let pid = without_main_thread();
+        while !has_ended(pid) {
+            std::thread::yield_now();
+        }
+        let lives: Vec<_> = tree::threads(pid).map(|tid| (tid == pid, lives(tid))).collect();
+        let pid = nix::unistd::Pid::from_raw(pid);
+        nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL).unwrap();
+        nix::sys::wait::waitpid(pid, None).unwrap();
+        assert_eq!(lives, [(true, false), (false, true)]);
+    }
 }
