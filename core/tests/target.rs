@@ -1002,7 +1002,7 @@ fn what_the_kernel_kills_for_want_of_memory_is_told_to_whoever_listens() {
     // Else it may swap; the file is there only where that is limited.
     let _ = fs::write(small.join("memory.memsw.limit_in_bytes"), "16M");
     // It keeps a line in memory that has no end.
-    let script = format!("echo $$ >{}/cgroup.procs; exec tail -n 1 /dev/zero", small.display());
+    let script = format!("echo $$ >{}/cgroup.procs && exec tail -n 1 /dev/zero", small.display());
     let report = |listens: bool| {
         run(async {
             let mut agent = Agent::new();
