@@ -61,6 +61,13 @@ fn state(pid: i32) -> Option<char> {
     stat[stat.rfind(')')? + 2..].chars().next()
 }
 
+/// Whether a process is a child of this one, and has executed its program.
+fn is_adopted(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let parent = stat[stat.rfind(')').unwrap() + 4..].split(' ').next().unwrap().parse::<u32>();
+    parent.unwrap() == std::process::id() && stat.contains(" (sleep) ")
+}
+
 fn kill(pid: i32) {
     // SAFETY: kill takes two numbers.
     assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);
@@ -248,11 +255,7 @@ fn an_orphan_is_reaped_by_this_process_and_what_it_used_is_told() {
     let mut script = Script::start("(sleep 60 & echo $!) ; echo; read x");
     let orphan = script.pid();
     script.line();
-    soon(|| {
-        let stat = fs::read_to_string(format!("/proc/{orphan}/stat")).unwrap();
-        let parent = stat[stat.rfind(')').unwrap() + 4..].split(' ').next().unwrap().parse::<u32>();
-        (parent.unwrap() == std::process::id()).then_some(())
-    });
+    soon(|| is_adopted(orphan).then_some(()));
     let target = &script.target;
     assert!(members(target).contains(&orphan), "adopted, and of the tree as before");
     assert!(target.reap_orphans());
@@ -1035,6 +1038,7 @@ fn orphans_of_a_run_without_a_source_are_reaped_meanwhile() {
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).unwrap();
         let orphan: i32 = line.trim().parse().unwrap();
+        soon(|| is_adopted(orphan).then_some(()));
         kill(orphan);
         let gone = async {
             while exists(orphan) {
