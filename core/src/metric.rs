@@ -58,3 +58,15 @@ impl Metric {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_a_word_of_its_own() {
+        assert_eq!([Kind::Counter, Kind::Gauge].map(Kind::as_str), ["counter", "gauge"]);
+        assert_eq!(Metric::counter("a", "s", "").kind.as_str(), "counter");
+        assert_eq!(Metric::gauge("a", "s", "").kind.as_str(), "gauge");
+    }
+}
