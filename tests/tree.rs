@@ -415,3 +415,19 @@ fn attaching_counts_nothing_twice() {
         }
     }
 }
+
+#[test]
+fn an_application_lives_where_alumets_own_cgroup_was_killed_before() {
+    let Some(outer) = Outer::new("a cgroup that was killed before") else { return };
+    // Whoever is created there now into another cgroup, the kernel may take for one that has escaped.
+    let mut sleep = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    fs::write(outer.0.join("alumet/cgroup.procs"), sleep.id().to_string()).unwrap();
+    if let Err(error) = fs::write(outer.0.join("alumet/cgroup.kill"), "1") {
+        sleep.kill().unwrap();
+        sleep.wait().unwrap();
+        return skip("a cgroup that was killed before", &format!("this kernel cannot kill one: {error}"));
+    }
+    sleep.wait().unwrap();
+    let done = outer.alumet(&["exec", "-q", "--", "echo", "alive"]).run().status(0);
+    assert_eq!(done.stdout, "alive\n");
+}

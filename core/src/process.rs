@@ -91,6 +91,20 @@ impl<'a> Stat<'a> {
         Some(f(&Stat::parse(&text[..n]).ok()?))
     }
 
+    /// Whether a process has SIGKILL before it, is ending, or has ended and was not reaped yet.
+    pub(crate) fn is_being_killed(pid: i32) -> bool {
+        let mut text = [0; 2048];
+        let read = |file: File| file.read_at(&mut text, 0);
+        let Ok(n) = File::open(format!("/proc/{pid}/stat")).and_then(read) else { return false };
+        let Ok(stat) = Stat::parse(&text[..n]) else { return false };
+        // The signals that are pending for its main thread: the 31st field, the third of them being the state.
+        let fields = text[..n].rsplit(|b| *b == b')').next().and_then(|rest| std::str::from_utf8(rest).ok());
+        let pending = fields.and_then(|fields| fields.split_ascii_whitespace().nth(31 - 3)?.parse().ok());
+        stat.exiting
+            || stat.has_ended()
+            || pending.is_some_and(|bits: u64| bits & 1 << (libc::SIGKILL - 1) != 0)
+    }
+
     /// # Errors
     /// The text is no `stat` file.
     pub fn parse(text: &'a [u8]) -> Result<Self, Malformed> {

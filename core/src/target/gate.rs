@@ -12,9 +12,11 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
-use nix::unistd::{Gid, Group, Uid, User, getgrouplist, pipe2};
+use nix::sys::wait::waitpid;
+use nix::unistd::{Gid, Group, Pid, Uid, User, getgrouplist, pipe2};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
+use crate::process::Stat;
 use crate::text;
 
 /// What to launch, and as whom.
@@ -346,6 +348,11 @@ fn clone_child(plan: &Plan<'_>, cgroup: Option<RawFd>) -> io::Result<(i32, Owned
     let mut last = io::Error::from(Errno::ENOSYS);
     for cgroup in attempts {
         match clone3(plan, cgroup) {
+            // Where the cgroup that this process is in was killed before (`cgroup.kill`), Linux takes a child that is created
+            // into another one for one that has escaped, and kills it (`kill_seq` in kernel/cgroup/cgroup.c, 6.18).
+            Ok((pid, _)) if cgroup.is_some() && Stat::is_being_killed(pid) => {
+                let _ = waitpid(Pid::from_raw(pid), None);
+            }
             Ok((pid, pidfd)) => return Ok((pid, pidfd, cgroup.is_some())),
             Err(error) => last = error,
         }
