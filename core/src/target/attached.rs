@@ -345,6 +345,50 @@ mod tests {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(sleeper), nix::sys::signal::SIGKILL).unwrap();
     }
 
+    #[test]
+    fn those_that_have_ended_are_looked_at_once_as_long_as_their_parent_waits_for_nobody() {
+        // The program that the shell becomes waits for nobody.
+        let script = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do sleep 0.5 & done; exec sleep 60";
+        let mut parent = std::process::Command::new("sh").args(["-c", script]).spawn().unwrap();
+        let pid = parent.id() as i32;
+        let left = || {
+            let mut children = Vec::new();
+            tree::children(pid, &mut children);
+            children
+        };
+        let is_over = |pid: &i32| Stat::of(*pid, |stat| stat.has_ended()).unwrap_or(true);
+        let is_sleep = || Stat::of(pid, |stat| stat.comm == b"sleep").unwrap();
+        while !is_sleep() || !left().iter().all(is_over) {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let left = left();
+        let n = left.len();
+        assert!(n > 0, "all of them, if the shell was fast enough");
+        let attached = Attached::new(vec![Root::hold(pid).unwrap()]);
+        let reads = || {
+            let io = fs::read_to_string("/proc/thread-self/io").unwrap();
+            let reads = io.lines().find_map(|line| line.strip_prefix("syscr: ")).unwrap();
+            reads.parse::<usize>().unwrap()
+        };
+        let look = || {
+            let (before, mut members, mut living) = (reads(), Vec::new(), Vec::new());
+            attached.members(&mut members);
+            let read = reads() - before;
+            attached.living(&mut living);
+            (read, members.len(), living)
+        };
+        let (first, again) = (look(), look());
+        assert_eq!((&again.1, &again.2), (&(n + 1), &vec![pid]), "{again:?}");
+        assert_eq!(first.0, again.0 + n, "one for each of them: {first:?} {again:?}");
+        parent.kill().unwrap();
+        parent.wait().unwrap();
+        // Somebody else waits for them, when it comes to that.
+        while left.iter().any(|pid| Stat::of(*pid, |_| ()).is_some()) {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert_eq!(look().1, 0);
+    }
+
     /// Makes a process with this pid, if nobody is faster; the kernel gives out the one after the last
     /// (proc_sys_kernel(5), `ns_last_pid`; needs root).
     fn with_pid(pid: i32) -> Option<std::process::Child> {
