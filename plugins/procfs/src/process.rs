@@ -259,10 +259,12 @@ impl Process {
 
     /// Whether it has not run since everything that is wanted was read of it: then nothing that it can change has changed.
     /// That is one system call, and its files are three that the kernel has to write. What runs on a CPU at this moment may
-    /// show it only at the next tick of the kernel, so this is no answer for whoever must know what it has just done.
+    /// show it only at the next tick of the kernel, so this is no answer for whoever must know what it has just done. Nor is it
+    /// for one that has ended: its clock is there while its parent adds up what it has used.
     pub fn rests(&self, wanted: Wanted, now: Time) -> bool {
         let covers = |was: Wanted| was.details >= wanted.details && was.threads >= wanted.threads;
-        let rest = self.rest.filter(|rest| covers(rest.wanted) && now.since(rest.time) < RESTS);
+        let rest = self.rest.filter(|_| self.last.alive);
+        let rest = rest.filter(|rest| covers(rest.wanted) && now.since(rest.time) < RESTS);
         rest.is_some_and(|rest| cpu_nanos(self.pid) == Some(rest.clock))
     }
 
@@ -627,6 +629,17 @@ mod tests {
         cat.kill().unwrap();
         cat.wait().unwrap();
         assert!(!process.rests(Wanted::STAT, RealClock.now()), "it is gone");
+    }
+
+    #[test]
+    fn who_has_ended_does_not_rest_but_is_read_as_long_as_nobody_vouches_for_it() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut process = Process::open(child.id() as i32, 0, &mut [0; 8192]).unwrap();
+        read_at_rest(&mut process);
+        child.kill().unwrap();
+        while process.read(Wanted::ALL, &mut [0; 8192]).unwrap().alive {}
+        assert!(!process.rests(Wanted::ALL, RealClock.now()));
+        child.wait().unwrap();
     }
 
     #[test]
