@@ -9,6 +9,7 @@ Tools that are not installed are left out and named. Needs Python and rustc; per
 Debian's packages linux-perf, hyperfine and time.
 """
 
+import glob
 import json
 import os
 import platform
@@ -115,79 +116,118 @@ def stop_latency(rounds):
           f"action, {rounds} runs.\n")
 
 
-def profile(arguments, command, alumet=ALUMET, seconds=0):
-    """What a run says of itself, and of a run of so many seconds how often it was woken in the second half of it."""
+def profile(arguments, command, alumet=ALUMET):
+    """What a run says of itself."""
     path = os.path.join(TMP, "profile.json")
-    process = subprocess.Popen([alumet, "exec", "-q", "--json", path, *arguments, "--", *command],
-                               stdout=NULL, stderr=NULL)
-    waits = []
-    for _ in range(2 if seconds else 0):
-        time.sleep(seconds / 2 - 0.1)
-        waits.append((time.perf_counter(), waits_of(process.pid)))
-    if process.wait():
-        sys.exit("alumet has failed")
+    subprocess.run([alumet, "exec", "-q", "--json", path, *arguments, "--", *command], stdout=NULL, stderr=NULL, check=True)
     with open(path) as file:
         run = json.load(file)["runs"][0]
     os.unlink(path)
-    if waits:
-        run["woken_per_s"] = (waits[1][1] - waits[0][1]) / (waits[1][0] - waits[0][0])
     return run
 
 
-def waits_of(pid):
-    """How often the threads of a process have given up the CPU to wait."""
-    total = 0
+def threads(pid):
+    """The CPU time of all threads of a process in nanoseconds, and how often they have given up the CPU to wait."""
+    time_ns, waits = 0, 0
     for tid in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{tid}/schedstat") as schedstat:
+            time_ns += int(schedstat.read().split()[0])
         with open(f"/proc/{pid}/task/{tid}/status") as status:
-            total += next(int(line.split()[1]) for line in status if line.startswith("voluntary_ctxt_switches"))
-    return total
+            waits += next(int(line.split()[1]) for line in status if line.startswith("voluntary_ctxt_switches"))
+    return time_ns, waits
 
 
-def bare_loop(interval_us, seconds):
+def while_it_samples(command, seconds):
+    """The share of a core and the wake-ups a second, from one second after the start on."""
+    process = subprocess.Popen(command, stdout=NULL, stderr=NULL)
+    time.sleep(0.95)
+    begun, before = time.perf_counter(), threads(process.pid)
+    time.sleep(seconds)
+    after, took = threads(process.pid), time.perf_counter() - begun
+    process.terminate()
+    process.wait()
+    return (after[0] - before[0]) / 1e9 / took, (after[1] - before[1]) / took
+
+
+def energy():
+    """The counters of energy that alumet reads, as the bare loop wants them."""
+    pmu = "/sys/bus/event_source/devices/power/"
+    if not os.path.exists(pmu + "type"):
+        zones = glob.glob("/sys/class/powercap/intel-rapl*:*/energy_uj")
+        return [zone for zone in zones if os.access(zone, os.R_OK)]
+    with open(pmu + "type") as file:
+        kind = file.read().strip()
+    words = []
+    for path in sorted(glob.glob(pmu + "events/energy-*")):
+        if "." not in os.path.basename(path):
+            with open(path) as file:
+                words.append(f"energy={kind}:{int(file.read().split('=')[1], 16)}")
+    return words
+
+
+def bare_loop(interval_us, seconds, events):
     binary = os.path.join(TMP, "bare_loop")
     if not os.path.exists(binary):
         subprocess.run(["rustc", "--edition=2024", "-O", "-o", binary, os.path.join(HERE, "bare_loop.rs")], check=True)
-    target = subprocess.Popen(["sleep", str(seconds + 1)])
+    target = subprocess.Popen(["sleep", str(seconds + 5)])
     pid = f"/proc/{target.pid}/"
-    cgroup = "/sys/fs/cgroup/unified" if os.path.exists("/sys/fs/cgroup/unified") else "/sys/fs/cgroup"
-    always = [pid + "stat", cgroup + "/cpu.stat"]
-    rarely = [pid + "status", pid + "io", cgroup + "/cgroup.procs", "/proc/stat", "/proc/meminfo"]
-    files = [path for path in [*always, "--", *rarely] if path == "--" or os.path.exists(path)]
-    output = subprocess.run([binary, str(interval_us), str(seconds * 1000), *files], check=True, stdout=subprocess.PIPE)
+    mount = "/sys/fs/cgroup/unified" if os.path.exists("/sys/fs/cgroup/unified") else "/sys/fs/cgroup"
+    cgroup = os.path.join(mount, "bare-loop")
+    try:
+        os.mkdir(cgroup)
+        with open(cgroup + "/cgroup.procs", "w") as procs:
+            procs.write(str(target.pid))
+    except OSError:
+        cgroup = mount
+    # Task clock, switches, migrations, faults; cycles, instructions, branches and their misses, cache references and misses.
+    counters = [f"event={e}" for e in ["1:1", "1:3", "1:4", "1:2", "0:0", "0:1", "0:4", "0:5", "0:2", "0:3"]]
+    words = [f"every={interval_us}", pid + "stat", cgroup + "/cgroup.procs", cgroup + "/cpu.stat",
+             *(counters if events else []),
+             # At short intervals, the costly ones are read less often.
+             f"every={max(interval_us, 10_000)}", "/proc/sys/kernel/ns_last_pid", pid + "status", pid + "io",
+             "/proc/stat", "/proc/meminfo",
+             f"every={100_000 if interval_us == 200_000 else interval_us}", *energy()]
+    words = [word for word in words if "=" in word or os.path.exists(word)]
+    result = while_it_samples([binary, str(target.pid), str((seconds + 3) * 1000), *words], seconds)
     target.kill()
     target.wait()
-    return float(output.stdout) / seconds
+    if cgroup != mount:
+        os.rmdir(cgroup)
+    return result
 
 
-def sampling(seconds):
-    print(f"| sampling for {seconds} s, all default sources, with CSV | alumet, of one core | bare loop | ratio "
-          "| wake-ups a tick | ticks | missed | late p99 |")
-    print("|---|---:|---:|---:|---:|---:|---:|---:|")
-    bases = {alumet: statistics.median(profile([], ["true"], alumet)["self"]["cpu_s"] for _ in range(11))
-             for alumet in [ALUMET, *BEFORE]}
+def sampling(seconds, rounds):
+    print(f"| sampling an application that sleeps, all default sources, with CSV, median of {rounds} times {seconds} s "
+          "| alumet, of one core | bare loop | ratio | wake-ups a second | bare loop's |")
+    print("|---|---:|---:|---:|---:|---:|")
+    csv, path = os.path.join(TMP, "series.csv"), os.path.join(TMP, "profile.json")
     for name, options, micros in [
         ("1 Hz", ["-i", "1s"], 1_000_000),
         ("default (200 ms)", [], 200_000),
         ("10 Hz", ["-i", "100ms"], 100_000),
         ("1 kHz", ["-i", "1ms"], 1_000),
         ("1 kHz, no events", ["-i", "1ms", "--without", "perf"], 1_000),
-        ("10 kHz", ["-i", "100us"], 100),
-        ("10 kHz, no events", ["-i", "100us", "--without", "perf"], 100),
     ]:
-        bare = bare_loop(micros, seconds)
-        for alumet, base in bases.items():
-            csv = os.path.join(TMP, "series.csv")
-            run = profile(["-o", csv, *options], ["sleep", str(seconds)], alumet, seconds)
-            os.unlink(csv)
-            own = run["self"]
-            share = (own["cpu_s"] - base) / run["wall_s"]
-            # Sources of other intervals than the shortest tick as well.
-            woken = run["woken_per_s"] * run["wall_s"] / max(1, own["ticks"] + own["missed"])
-            title = name if alumet == ALUMET else f"before: {name}"
-            print(f"| {title} | {share:.2%} | {bare:.2%} | {share / bare:.2f} | {woken:.2f} | {own['ticks']} "
-                  f"| {own['missed']} | {own['late_p99_us']:.0f} µs |")
-    base = bases[ALUMET]
-    print(f"\nStarting and ending cost {base * 1e3:.1f} ms of CPU time a run, which is not in the table.\n")
+        bare, own = [], {alumet: [] for alumet in [ALUMET, *BEFORE]}
+        for _ in range(rounds):
+            bare.append(bare_loop(micros, seconds, "perf" not in options))
+            for alumet, results in own.items():
+                words = [alumet, "exec", "-q", "-o", csv, "--json", path, *options, "--", "sleep", str(seconds + 5)]
+                results.append(while_it_samples(words, seconds))
+                os.unlink(csv)
+                os.unlink(path)
+        middle = lambda results: [statistics.median(values) for values in zip(*results)]
+        least = middle(bare)
+        for alumet, results in own.items():
+            share, woken = middle(results)
+            title = name if alumet == ALUMET else f"{name}, before"
+            print(f"| {title} | {share:.3%} | {least[0]:.3%} | {share / least[0]:.2f} | {woken:.1f} | {least[1]:.1f} |")
+    print()
+    for name, options in [("1 kHz", ["-i", "1ms"]), ("10 kHz", ["-i", "100us"])]:
+        own = profile(["-o", csv, *options], ["sleep", str(seconds)])["self"]
+        os.unlink(csv)
+        print(f"{name}: {own['ticks']} ticks, {own['missed']} missed, 99 % at most {own['late_p99_us']:.0f} µs late.")
+    print()
 
 
 def memory():
@@ -218,6 +258,6 @@ added("`true`", ["true"], 20 if QUICK else 100)
 added("CPU-bound loop", LOOP, 3 if QUICK else 15)
 added("2,000 forks", FORKS, 2 if QUICK else 9)
 stop_latency(10 if QUICK else 50)
-sampling(2 if QUICK else 10)
+sampling(*((2, 1) if QUICK else (5, 5)))
 memory()
 shutil.rmtree(TMP)

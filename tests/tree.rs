@@ -420,7 +420,7 @@ fn attaching_counts_nothing_twice() {
 fn an_application_lives_where_alumets_own_cgroup_was_killed_before() {
     let Some(outer) = Outer::new("a cgroup that was killed before") else { return };
     // Whoever is created there now into another cgroup, the kernel may take for one that has escaped.
-    let mut sleep = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    let mut sleep = Command::new("sleep").arg("600").spawn().unwrap();
     fs::write(outer.0.join("alumet/cgroup.procs"), sleep.id().to_string()).unwrap();
     if let Err(error) = fs::write(outer.0.join("alumet/cgroup.kill"), "1") {
         sleep.kill().unwrap();

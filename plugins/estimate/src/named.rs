@@ -28,8 +28,11 @@ impl<'a> Row<'a> {
 /// The CPU's own figure.
 pub fn figure(cpus: &Cpus) -> Option<Figure> {
     let name = plain(&cpus.model);
-    // Line by line: most runs look for one name among thousands, before the application starts.
-    let is_it = |line: &&str| line.split(',').next().is_some_and(|first| first.eq_ignore_ascii_case(&name));
+    // Most runs look for one name among thousands, before the application starts.
+    let is_it = |line: &&str| {
+        let (line, name) = (line.as_bytes(), name.as_bytes());
+        line.get(name.len()) == Some(&b',') && line[..name.len()].eq_ignore_ascii_case(name)
+    };
     let row = Row::parse(TABLE.lines().skip(1).find(is_it)?)?;
     let of = row.name.to_owned();
     Some(Figure { of, tdp: row.tdp_w, threads: row.threads, share: Share::Packages, band: Band::CPU })
