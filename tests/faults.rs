@@ -122,12 +122,12 @@ fn a_disk_that_has_room_again_gets_whole_rows() {
     if !is_root("a_disk_that_has_room_again_gets_whole_rows") {
         return;
     }
-    // A page is left at first. Each tenth of a second something is written, so that more than one attempt fails.
+    // A page is left at first. Each second something is written, so that more than one attempt fails.
     let script = "mkdir d; mount -t tmpfs -o size=1M none d && head -c 1044480 /dev/zero >d/filler; \"$@\"; \
         status=$?; cp d/s.csv .; umount d; exit $status";
     let mut shell = Command::new("unshare");
     shell.args(["--mount", "sh", "-c", script, "sh"]).arg(support::binary());
-    let application = ["sh", "-c", "sleep 0.6; rm d/filler; sleep 0.4"];
+    let application = ["sh", "-c", "sleep 2.5; rm d/filler; sleep 1"];
     let mut alumet =
         Alumet::with(shell, [&["exec", "-q", "-i", "10ms", "-o", "d/s.csv"], &application[..]].concat());
     let done = run(&mut alumet).status(125);
