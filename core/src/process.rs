@@ -94,11 +94,14 @@ impl<'a> Stat<'a> {
     /// Whether a process has SIGKILL before it, is ending, or has ended and was not reaped yet.
     pub(crate) fn is_being_killed(pid: i32) -> bool {
         let mut text = [0; 2048];
-        let read = |file: File| file.read_at(&mut text, 0);
-        let Ok(n) = File::open(format!("/proc/{pid}/stat")).and_then(read) else { return false };
-        let Ok(stat) = Stat::parse(&text[..n]) else { return false };
-        // The signals that are pending for its main thread: the 31st field, the third of them being the state.
-        let fields = text[..n].rsplit(|b| *b == b')').next().and_then(|rest| std::str::from_utf8(rest).ok());
+        let read = File::open(format!("/proc/{pid}/stat")).and_then(|file| file.read_at(&mut text, 0));
+        read.is_ok_and(|n| Self::tells_of_a_kill(&text[..n]))
+    }
+
+    fn tells_of_a_kill(text: &[u8]) -> bool {
+        let Ok(stat) = Stat::parse(text) else { return false };
+        // The signals that are pending for its main thread: the 31st field, where the state is the third.
+        let fields = text.rsplit(|b| *b == b')').next().and_then(|rest| std::str::from_utf8(rest).ok());
         let pending = fields.and_then(|fields| fields.split_ascii_whitespace().nth(31 - 3)?.parse().ok());
         stat.exiting
             || stat.has_ended()
@@ -349,6 +352,28 @@ mod tests {
         // SAFETY: getauxval takes a number and touches no memory.
         let per_second = unsafe { libc::getauxval(libc::AT_CLKTCK) };
         assert_eq!(tick() * per_second as u32, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_kill_is_known_from_when_it_is_pending_until_the_process_is_reaped() {
+        let told = |state: char, flags: u32, pending: u32| {
+            let rest = "0 0 0 0 0 0 0 0 20 0 1 0 5 0 9 0 0 0 0 0 0";
+            let text =
+                format!("7 (a) b) {state} 1 7 7 0 -1 {flags} {rest} {pending} 0 0 0 0 0 0 17 0 0 0 0 0 0\n");
+            Stat::tells_of_a_kill(text.as_bytes())
+        };
+        assert!(!told('S', 0x40_0000, 0));
+        assert!(told('S', 0x40_0000, 0x100) && told('S', 0x40_0000, 0x4100), "SIGKILL is pending");
+        assert!(!told('S', 0x40_0000, 0x4080), "SIGTERM and another");
+        assert!(told('R', 0x40_0004, 0), "it is ending");
+        assert!(told('Z', 0x40_0000, 0), "it has ended");
+        assert!(!Stat::tells_of_a_kill(b"") && !Stat::is_being_killed(i32::MAX));
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = child.id() as i32;
+        assert!(!Stat::is_being_killed(pid));
+        child.kill().unwrap();
+        assert!(Stat::is_being_killed(pid));
+        child.wait().unwrap();
     }
 
     #[test]

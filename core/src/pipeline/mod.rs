@@ -419,6 +419,58 @@ mod tests {
         }
     }
 
+    /// A pipeline whose source is polled every 100 ms, with an output that counts what it is given.
+    fn counting() -> (Arc<ManualClock>, Pipeline, Arc<AtomicU64>) {
+        let (clock, registry, count) = (ManualClock::new(), Registry::new(), Arc::new(AtomicU64::new(0)));
+        let series = registry.series(crate::Series::new(crate::Metric::counter("c", "1", ""))).unwrap();
+        let output = {
+            let count = Arc::clone(&count);
+            move |batch: &Batch| {
+                count.fetch_add(batch.points().len() as u64, Ordering::Relaxed);
+                Ok(())
+            }
+        };
+        let script = Box::new(crate::testing::Script::new(series, [1.0; 100]));
+        let parts = Parts {
+            sources: vec![NewSource { source: script, ..source(millis(100)) }],
+            outputs: vec![("count".into(), Box::new(output))],
+            ..Parts::default()
+        };
+        let settings = Settings { overflow: Overflow::Wait, hang_after: LONG, chores: None };
+        let pipeline =
+            Pipeline::new(parts, settings, Arc::clone(&clock) as Arc<dyn Clock>, registry).unwrap();
+        (clock, pipeline, count)
+    }
+
+    #[tokio::test]
+    async fn what_is_not_a_second_old_is_written_when_that_is_asked_for_and_at_the_end() {
+        let (clock, pipeline, count) = counting();
+        go(&pipeline, &clock).await;
+        let mut counts = Vec::new();
+        for ticks in [9, 1, 3] {
+            clock.advance(millis(ticks * 100));
+            counts.push(count.load(Ordering::Relaxed));
+        }
+        // After the tenth tick, the next would be the eleventh of a second.
+        assert_eq!(counts, [0, 10, 10]);
+        pipeline.flush().await;
+        assert_eq!(count.load(Ordering::Relaxed), 13);
+        clock.advance(millis(200));
+        pipeline.finish(clock.now()).await;
+        assert_eq!(count.load(Ordering::Relaxed), 15);
+    }
+
+    #[tokio::test]
+    async fn after_the_last_reading_nothing_is_polled_any_more() {
+        let (clock, pipeline, _) = counting();
+        go(&pipeline, &clock).await;
+        clock.advance(millis(300));
+        pipeline.last().await;
+        clock.advance(millis(900));
+        assert_eq!(pipeline.sampling()[0].ticks, 3);
+        pipeline.finish(clock.now()).await;
+    }
+
     /// Counts the points, which are not to be older than that.
     struct Every100ms(Arc<AtomicU64>);
 
