@@ -194,6 +194,9 @@ impl Pipeline {
     pub(crate) async fn pause(&self) {
         self.paused.store(true, Ordering::Relaxed);
         self.ask(Request::Pause).await;
+        // What was collected does not wait for the end of the pause.
+        self.ask(Request::Flush).await;
+        self.common.delivery.help();
     }
 
     /// Everything polled so far has been written by every output when this returns.
@@ -255,8 +258,15 @@ impl Pipeline {
     pub(crate) async fn set_interval(&self, name: &str, interval: Interval) -> anyhow::Result<()> {
         let element = self.element(name)?;
         anyhow::ensure!(!self.has_ended.load(Ordering::Relaxed), "the run has ended");
-        let source = self.samplers().iter().find_map(|sampler| sampler.take(&element));
-        let source = source.ok_or_else(|| anyhow::anyhow!("source `{name}` is busy; try again"))?;
+        let found = self
+            .samplers()
+            .iter()
+            .find_map(|sampler| sampler.take(&element).map(|source| (Arc::clone(sampler), source)));
+        let (from, source) = found.ok_or_else(|| anyhow::anyhow!("source `{name}` is busy; try again"))?;
+        // What it has pushed so far comes before what it will.
+        let flushed = from.request(Request::Flush);
+        self.answer(Asked(vec![(from, flushed)])).await;
+        self.common.delivery.help();
         let sampler = self.sampler(vec![(interval.get(), element, source)])?;
         self.samplers().push(Arc::clone(&sampler));
         if !self.paused.load(Ordering::Relaxed) {
@@ -458,6 +468,30 @@ mod tests {
         clock.advance(millis(200));
         pipeline.finish(clock.now()).await;
         assert_eq!(count.load(Ordering::Relaxed), 15);
+    }
+
+    /// Waits until it has come to this.
+    fn becomes(count: &AtomicU64, expected: u64) {
+        let end = RealClock.now() + LONG;
+        while count.load(Ordering::Relaxed) != expected {
+            assert!(RealClock.now() < end, "it stays at {}", count.load(Ordering::Relaxed));
+            std::thread::sleep(millis(1));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_collected_waits_neither_for_the_end_of_a_pause_nor_for_another_interval() {
+        let (clock, pipeline, count) = counting();
+        go(&pipeline, &clock).await;
+        clock.advance(millis(300));
+        pipeline.pause().await;
+        becomes(&count, 3);
+        pipeline.answer(pipeline.go(clock.now())).await;
+        clock.advance(millis(200));
+        let name = pipeline.elements()[0].name.clone();
+        pipeline.set_interval(&name, "50ms".parse().unwrap()).await.unwrap();
+        becomes(&count, 5);
+        pipeline.finish(clock.now()).await;
     }
 
     #[tokio::test]
