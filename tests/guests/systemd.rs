@@ -228,7 +228,8 @@ fn a_file_that_is_read_is_in_the_memory_of_the_cgroup_if_it_was_not_cached_and_n
     let Some(peaks) = check("peaks", test) else { return };
     let peak = |cache, scope| peaks.peak(cache, scope).unwrap()["max"].as_f64().unwrap();
     let (cold, warm) = (peak("cold", "tree"), peak("warm", "tree"));
-    assert!((cold / warm - 1.0).abs() < 0.05 && cold < 10e6, "{cold} {warm}");
+    // The kernel counts in batches of pages for each CPU; the file has 50 MB.
+    assert!((cold - warm).abs() < 1e6 && cold < 10e6, "{cold} {warm}");
     let (cold, warm) = (peak("cold", "cgroup"), peak("warm", "cgroup"));
     assert!(cold > 48e6 && warm < 10e6, "{cold} {warm}");
 }
