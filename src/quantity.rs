@@ -334,6 +334,12 @@ fn count_of(metrics: &[MetricTotal], name: &str) -> Option<Reading> {
     Some(Reading { unfit, ..reading })
 }
 
+/// The events that were asked for, as they are compared.
+pub fn events(lists: &[String]) -> Vec<Quantity> {
+    let specs = lists.iter().filter_map(|list| alumet_plugin_perf::event::parse(list).ok()).flatten();
+    specs.map(|spec| spec.name()).filter(|name| name != "instructions").map(Quantity::Event).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,17 +9,12 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
-pub use crate::place::Place;
 use crate::place::by_descriptor;
+pub use crate::place::{Place, parent};
 use crate::privilege::as_user;
 
 /// As much of a file as shows what it is.
 pub const BEGINNING: usize = 256;
-
-/// The directory that a path is in.
-pub fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
 
 /// Who else than root could have written a file, or put another in its place: the first reason found at the file itself
 /// or at a directory above it. `None` says that root alone could.
@@ -221,13 +216,6 @@ mod tests {
         symlink(&file, above.join("link")).unwrap();
         assert_eq!(exposure(&above.join("link")).as_deref(), Some("it is a symbolic link"));
         assert!(exposure(&above.join("none")).unwrap().starts_with("it cannot be examined: no such file"));
-    }
-
-    #[test]
-    fn a_name_alone_is_in_the_working_directory() {
-        for (path, expected) in [("a", "."), ("a/b", "a"), ("/a", "/"), ("./a", "."), ("", ".")] {
-            assert_eq!(parent(Path::new(path)), Path::new(expected), "{path}");
-        }
     }
 
     #[test]

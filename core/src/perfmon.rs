@@ -5,7 +5,7 @@ use std::{fs, io};
 
 use rustix::thread::capabilities;
 
-use crate::host::is_in_container;
+use crate::container::is_in_container;
 use crate::privilege::{CapabilitySet, is_in_user_namespace, own_path, permitted};
 use crate::unit::Unit;
 

@@ -59,7 +59,7 @@ impl Place {
         if Uid::effective().is_root() {
             return walk(path, true);
         }
-        as_user(|| fs::create_dir_all(crate::file::parent(path)))?;
+        as_user(|| fs::create_dir_all(parent(path)))?;
         Self::of(path)
     }
 
@@ -234,6 +234,11 @@ fn parts(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
 
 fn held(directory: File, name: &OsStr, is_magic: bool) -> Place {
     Place { path: by_descriptor(&directory).join(name), held: Some(Held { directory, is_magic }) }
+}
+
+/// The directory that a path is in.
+pub fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]
@@ -468,5 +473,12 @@ mod tests {
         assert_eq!(inside, [true, false, true]);
         let map = [("/proc/self/uid_map", "0 0 4294967295\n")];
         assert_eq!(in_root(test, &map, || [&own, &hers, &nobodys].map(is_roots)), Some([true, false, false]));
+    }
+
+    #[test]
+    fn a_name_alone_is_in_the_working_directory() {
+        for (path, expected) in [("a", "."), ("a/b", "a"), ("/a", "/"), ("./a", "."), ("", ".")] {
+            assert_eq!(parent(Path::new(path)), Path::new(expected), "{path}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use rustix::thread::{CapabilitySets, capabilities, set_capabilities, set_no_new_
 
 pub use rustix::thread::CapabilitySet;
 
-use crate::host::is_in_container;
+use crate::container::is_in_container;
 use crate::target::threads;
 
 /// Threads have so long to drop what they have; one that does not return from a system call in that time drops it when

@@ -8,7 +8,7 @@ use crate::comparison::stored;
 use crate::comparison::written::{self, Voice};
 use crate::exit::{Failure, Status};
 use crate::measure::block_on;
-use crate::signals;
+use crate::{quantity, signals};
 
 pub fn run(arguments: &Check) -> Result<Status, Failure> {
     arguments.launching.check_words(&arguments.command)?;
@@ -33,7 +33,7 @@ pub fn run(arguments: &Check) -> Result<Status, Failure> {
             if arguments.comparing.adaptive {
                 return Err(Failure::usage("--adaptive needs --baseline-cmd: stored runs are no pairs"));
             }
-            let events = super::exec::events(&arguments.comparing.outputs().event);
+            let events = quantity::events(&arguments.comparing.outputs().event);
             let baseline = stored::read(path, &events, &config.general.ignore_failure)?;
             let inherited = signals::block()?;
             let run = bench.beside(&baseline, &change, &arguments.settings, &inherited);

@@ -11,7 +11,7 @@ use crate::comparison::written::{self, Voice};
 use crate::exit::{Failure, Status};
 use crate::measure::block_on;
 use crate::repeat::parameters::in_words;
-use crate::signals;
+use crate::{quantity, signals};
 
 /// What was named.
 enum Version {
@@ -42,7 +42,7 @@ pub fn run(arguments: &Compare) -> Result<Status, Failure> {
     let claims = written::claims(&arguments.comparing, &arguments.repeating, &files)?;
     let settled = arguments.comparing.settle(&arguments.repeating, comparisons)?;
     let config = configuration(&arguments.settings, &arguments.launching, false)?;
-    let events = super::exec::events(&arguments.comparing.outputs().event);
+    let events = quantity::events(&arguments.comparing.outputs().event);
     let mut versions = Vec::new();
     for (place, word) in arguments.versions.iter().enumerate() {
         let name = arguments.name.get(place);

@@ -17,10 +17,10 @@ use crate::fingerprint::Fingerprint;
 use crate::launching;
 use crate::measure::{Measurement, Outcome, block_on, write_profile};
 use crate::profile::{Parameters, Run, Runs};
-use crate::quantity::Quantity;
+use crate::quantity::events;
 use crate::repeat::parameters::{fill, filled, in_words};
 use crate::repeat::series::{self, Plan, Stop, note_missing};
-use crate::repeat::{Runner, Session, Streams, auxiliary, table};
+use crate::repeat::{Runner, Session, Streams, auxiliary, table, within};
 use crate::signals::{self, Signals};
 use crate::supervise::Ending;
 use crate::terminal::{Look, note, say};
@@ -228,19 +228,4 @@ async fn repeat(
         written = false;
     }
     Ok(if written { status } else { FAILED })
-}
-
-/// More runs than this are a mistake.
-pub fn within(flag: &str, number: usize) -> Result<(), Failure> {
-    const MOST: usize = 1_000_000;
-    match number > MOST {
-        true => Err(Failure::usage(format!("{flag}: {number} is more than {MOST}"))),
-        false => Ok(()),
-    }
-}
-
-/// The events that were asked for, as they are compared.
-pub fn events(lists: &[String]) -> Vec<Quantity> {
-    let specs = lists.iter().filter_map(|list| alumet_plugin_perf::event::parse(list).ok()).flatten();
-    specs.map(|spec| spec.name()).filter(|name| name != "instructions").map(Quantity::Event).collect()
 }

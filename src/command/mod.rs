@@ -56,15 +56,3 @@ fn refuse_foreign_proc() -> Result<(), Failure> {
         )),
     }
 }
-
-/// Prints on stdout. A reader who leaves early is no failure.
-pub fn print(text: &str) -> Result<(), Failure> {
-    use std::io::Write;
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure {
-            status: crate::exit::FAILED,
-            message: format!("cannot write to stdout: {}", alumet::file::reason(&error)),
-        }),
-        _ => Ok(()),
-    }
-}

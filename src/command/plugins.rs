@@ -34,7 +34,7 @@ pub fn run(arguments: &cli::Plugins) -> Result<Status, Failure> {
     } else {
         table(&rows)
     };
-    super::print(&text)?;
+    crate::terminal::print(&text)?;
     Ok(SUCCESS)
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use alumet::Bound;
 
-use super::remarks::numbers;
+use super::words::numbers;
 use super::{Described, Judged, Row, Side};
 use crate::exit::Failure;
 use crate::quantity::{Quantity, Unfit};

@@ -9,6 +9,7 @@
 
 mod column;
 pub mod csv;
+mod gates;
 pub mod github;
 mod grid;
 pub mod interleave;

@@ -9,8 +9,8 @@ use alumet_plugin_procfs::Procfs;
 use alumet_plugin_rapl::{Domain, Rapl};
 
 use super::column::Column;
-use super::judge::Gates;
-use super::words::threshold;
+use super::gates::Gates;
+use super::words::{numbers, threshold};
 use super::{Comparison, Design, Row};
 use crate::quantity::{Quantity, Unfit};
 use crate::repeat::peculiarities::{MATTERS, drift_of, outliers_of};
@@ -121,13 +121,6 @@ pub fn remarks(
         }
     }
     remarks
-}
-
-/// These places of runs, counted from 1, and of many the first.
-pub fn numbers(places: impl ExactSizeIterator<Item = usize>) -> String {
-    let more = if places.len() > 5 { ", ..." } else { "" };
-    let first: Vec<_> = places.take(5).map(|place| (place + 1).to_string()).collect();
-    format!("{}{more}", first.join(", "))
 }
 
 /// Outliers and drift in these runs of one version, of what matters at least.

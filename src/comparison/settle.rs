@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::judge::Gates;
+use super::gates::Gates;
 use super::stored::Stored;
 use super::{Comparison, Ended};
 use crate::cli::{Comparing, Outputs, Repeating};
-use crate::command::exec::within;
 use crate::config::Timeout;
 use crate::exit::{FAILED, Failure, SUCCESS, Status};
 use crate::quantity::Quantity;
+use crate::repeat::within;
 use crate::statistics::decision::Verdict;
 use crate::statistics::gate::Rule;
 use crate::statistics::sequential::Plan;

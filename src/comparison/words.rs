@@ -528,6 +528,13 @@ fn needed(decision: &Decision, is_guard: bool) -> f64 {
     if needed.is_finite() { needed } else { f64::INFINITY }
 }
 
+/// These places of runs, counted from 1, and of many the first.
+pub fn numbers(places: impl ExactSizeIterator<Item = usize>) -> String {
+    let more = if places.len() > 5 { ", ..." } else { "" };
+    let first: Vec<_> = places.take(5).map(|place| (place + 1).to_string()).collect();
+    format!("{}{more}", first.join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::samples::{comparison, decision, row, several, slower, unguarded, worse};

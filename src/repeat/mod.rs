@@ -193,3 +193,12 @@ impl Done {
         self.exit.is_some_and(|exit| !exit.is_success())
     }
 }
+
+/// More runs than this are a mistake.
+pub fn within(flag: &str, number: usize) -> Result<(), Failure> {
+    const MOST: usize = 1_000_000;
+    match number > MOST {
+        true => Err(Failure::usage(format!("{flag}: {number} is more than {MOST}"))),
+        false => Ok(()),
+    }
+}

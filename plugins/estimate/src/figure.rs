@@ -1,8 +1,7 @@
-//! The figure that stands for the CPUs of this machine, by the best that is known of them.
+//! A figure that stands for the CPUs of a machine.
 
 use crate::band::Band;
 use crate::cpus::Cpus;
-use crate::{class, generation, guest, named};
 
 /// A thermal design power, and of what it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,17 +29,6 @@ pub enum Share {
 }
 
 impl Figure {
-    /// What is published of the CPU, or of its generation; `None` if it does not tell.
-    pub fn published(cpus: &Cpus) -> Option<Self> {
-        named::figure(cpus)
-            .or_else(|| if guest::is_named_by_hypervisor(cpus) { None } else { generation::figure(cpus) })
-    }
-
-    /// The nearest there is.
-    pub fn nearest(cpus: &Cpus) -> Self {
-        guest::figure(cpus).unwrap_or_else(|| class::figure(cpus))
-    }
-
     /// How many such packages a machine has.
     pub fn packages(&self, cpus: &Cpus) -> f64 {
         let (count, threads) = (f64::from(cpus.count), f64::from(self.threads));

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use alumet::Host;
 
-use crate::Config;
 use crate::band::Band;
 use crate::cpus::Cpus;
 use crate::curve;
 use crate::figure::{Figure, Share};
+use crate::{Config, class, generation, guest, named};
 
 /// The model.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +28,7 @@ impl Model {
     /// That of this machine.
     pub fn of(config: &Config, host: &Host) -> Self {
         let cpus = Cpus::of(host);
-        let published = Figure::published(&cpus);
+        let published = published(&cpus);
         let unknown = (config.tdp.is_none() && published.is_none()).then(|| match &*cpus.model {
             "" => "this CPU does not say what it is".to_owned(),
             model => format!("nothing is published of the CPU `{model}`"),
@@ -42,7 +42,7 @@ impl Model {
                 band: Band::CPU,
             },
             (None, Some(published)) => published,
-            (None, None) => Figure::nearest(&cpus),
+            (None, None) => nearest(&cpus),
         };
         figure.threads = config.threads.map_or(figure.threads, NonZeroU32::get);
         let packages = figure.packages(&cpus);
@@ -62,6 +62,19 @@ impl Model {
     pub fn energy(&self, load: f64, time: Duration) -> f64 {
         self.tdp * curve::power(load) * time.as_secs_f64()
     }
+}
+
+/// What is published of the CPU, or of its generation; `None` if it does not tell.
+fn published(cpus: &Cpus) -> Option<Figure> {
+    named::figure(cpus).or_else(|| match guest::is_named_by_hypervisor(cpus) {
+        true => None,
+        false => generation::figure(cpus),
+    })
+}
+
+/// The nearest there is.
+fn nearest(cpus: &Cpus) -> Figure {
+    guest::figure(cpus).unwrap_or_else(|| class::figure(cpus))
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 use alumet::text::harmless;
 use alumet::{Metric, Series};
 use nvml_wrapper::Device;
+use nvml_wrapper::enums::device::SampleValue;
 use nvml_wrapper::error::NvmlError;
+use nvml_wrapper::structs::device::FieldId;
+use nvml_wrapper::sys_exports::field_id::NVML_FI_DEV_POWER_INSTANT;
 
-use crate::gauge::instant_power;
 use crate::metrics::MIG;
 
 /// A GPU as it names itself. What it does not tell is left out of its labels.
@@ -48,5 +50,15 @@ impl About {
             }
         }
         if self.is_mig { series.label(MIG, "enabled") } else { series }
+    }
+}
+
+/// In milliwatts. `nvmlDeviceGetFieldValues` answers each field with an error of its own.
+pub fn instant_power(device: &Device<'_>) -> Result<u32, NvmlError> {
+    let answers = device.field_values_for(&[FieldId(NVML_FI_DEV_POWER_INSTANT)])?;
+    match answers.into_iter().next().ok_or(NvmlError::NoData)??.value? {
+        SampleValue::U32(milliwatts) => Ok(milliwatts),
+        SampleValue::U64(milliwatts) => u32::try_from(milliwatts).map_err(|_| NvmlError::NoData),
+        SampleValue::F64(_) | SampleValue::I64(_) => Err(NvmlError::NotSupported),
     }
 }

@@ -7,12 +7,9 @@ use alumet::{Batch, Contradiction, Metric, Registry, SeriesId};
 use nvml_wrapper::Device;
 use nvml_wrapper::bitmasks::device::ThrottleReasons;
 use nvml_wrapper::enum_wrappers::device::{Clock, TemperatureSensor};
-use nvml_wrapper::enums::device::SampleValue;
 use nvml_wrapper::error::NvmlError;
-use nvml_wrapper::structs::device::FieldId;
-use nvml_wrapper::sys_exports::field_id::NVML_FI_DEV_POWER_INSTANT;
 
-use crate::about::About;
+use crate::about::{About, instant_power};
 use crate::metrics::{
     CLOCK, CLOCK_DOMAIN, MEMORY, MEMORY_LIMIT, MOST_WATTS, TASK, TEMPERATURE, THROTTLE_REASON, THROTTLED,
     UTILISATION,
@@ -169,16 +166,6 @@ impl Gauge {
     /// The question.
     pub fn query(&self) -> &Query {
         &self.query
-    }
-}
-
-/// In milliwatts. `nvmlDeviceGetFieldValues` answers each field with an error of its own.
-pub fn instant_power(device: &Device<'_>) -> Result<u32, NvmlError> {
-    let answers = device.field_values_for(&[FieldId(NVML_FI_DEV_POWER_INSTANT)])?;
-    match answers.into_iter().next().ok_or(NvmlError::NoData)??.value? {
-        SampleValue::U32(milliwatts) => Ok(milliwatts),
-        SampleValue::U64(milliwatts) => u32::try_from(milliwatts).map_err(|_| NvmlError::NoData),
-        SampleValue::F64(_) | SampleValue::I64(_) => Err(NvmlError::NotSupported),
     }
 }
 
