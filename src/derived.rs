@@ -5,8 +5,8 @@ use alumet::{Bound, Provenance, Report};
 use serde::Serialize;
 
 use crate::energy::MachineEnergy;
-use crate::profile::MetricTotal;
-use crate::quantity::is_exact;
+use crate::mark::is_exact;
+use crate::profile::metric::MetricTotal;
 
 /// A number that two counts make up.
 #[derive(Debug, Clone, PartialEq, Serialize)]

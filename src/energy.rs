@@ -6,8 +6,8 @@ use alumet::conventions::{DOMAIN, ENERGY, PART, POWER};
 use alumet::{Bound, Missing, Provenance};
 use alumet_plugin_rapl::Domain;
 
-use crate::profile::{Key, MetricTotal};
-use crate::quantity::marked;
+use crate::mark::marked;
+use crate::profile::metric::{Key, MetricTotal};
 use crate::units::{joules, percent, uncertain, watts};
 
 /// A run of less, in seconds, has no peak of its own: it has one interval.

@@ -34,10 +34,7 @@ pub const NOT_FOUND: Status = Status::Code(127);
 impl Status {
     /// As a signal has ended the application: of those that a terminal's keys send alumet dies, too.
     pub fn by(signal: Signal) -> Self {
-        match signal {
-            Signal::INT | Signal::QUIT => Self::Died(signal),
-            signal => Self::Code(128 + signal.0 as u8),
-        }
+        if signal.is_of_a_key() { Self::Died(signal) } else { Self::Code(signal.status()) }
     }
 
     /// As the application has ended.
@@ -55,20 +52,13 @@ impl Status {
         std::process::exit(self.code().into())
     }
 
-    /// Ends the process whatever its other threads hold or wait for.
-    pub fn end_now(self) -> ! {
-        let code = self.code();
-        // SAFETY: ends the process.
-        unsafe { libc::_exit(code.into()) }
-    }
-
     /// The status, if the process does not die of a signal.
     fn code(self) -> u8 {
         match self {
             Self::Code(code) => code,
             Self::Died(signal) => {
                 die_by(signal);
-                128 + signal.0 as u8
+                signal.status()
             }
         }
     }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::derived::{self, Derived};
 use crate::energy::{LACKING, MachineEnergy, Part};
 use crate::gpu::GpuEnergy;
-use crate::profile::MetricTotal;
-use crate::quantity::marked;
+use crate::mark::marked;
+use crate::profile::metric::MetricTotal;
 use crate::units::{grams, money};
 
 const JOULES_PER_KWH: f64 = 3.6e6;

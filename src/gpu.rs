@@ -8,7 +8,7 @@ use alumet::{Bound, Metric};
 use alumet_plugin_nvml::metrics::{MEMORY, MIG, TASK, USED, UTILISATION};
 
 use crate::energy::{LACKING, Part, of_target};
-use crate::profile::{Key, MetricTotal};
+use crate::profile::metric::{Key, MetricTotal};
 use crate::units::{bytes, percent, watts};
 
 /// Why the energy of a GPU that is split into instances is not the application's alone.

@@ -24,7 +24,10 @@ use crate::files::{Claims, Kind, cannot_write};
 use crate::fingerprint::Fingerprint;
 use crate::followed::Followed;
 use crate::idle::{self, Found};
-use crate::profile::{MetricTotal, Profile, Run, Runs, SCHEMA, SourceStatus, Wall};
+use crate::outcome::Outcome;
+use crate::profile::metric::MetricTotal;
+use crate::profile::wall::Wall;
+use crate::profile::{Profile, Run, Runs, SCHEMA, SourceStatus};
 use crate::quantity::Quantity;
 use crate::signals::Signals;
 use crate::summary::{Summary, is_lacking, trouble};
@@ -434,18 +437,6 @@ pub fn write_profile(
             false
         }
     }
-}
-
-/// What was measured and how it came to its end, as far as the report does not say.
-pub struct Outcome<'a> {
-    /// As the summary shows it.
-    pub title: &'a str,
-    /// The words of the command; of processes attached to, their names.
-    pub command: Vec<String>,
-    /// Whether the application has ended, or all processes that were attached to.
-    pub ended: bool,
-    /// The limit after which alumet has ended the application.
-    pub timed_out: Option<std::time::Duration>,
 }
 
 /// Runs to the end on a runtime of one thread, and does not wait for threads that hang in a source or a driver. Outputs

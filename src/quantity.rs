@@ -11,8 +11,9 @@ use alumet_plugin_procfs::metrics::{MEMORY_PEAK, PEAK_SCOPE};
 use crate::derived::Derived;
 use crate::energy::{MachineEnergy, Part, weaker};
 use crate::gpu::GpuEnergy;
-use crate::profile::{Key, MetricTotal, Run, Wall};
-use crate::units::{GLUE, amount, bytes, count, grams, joules, money, seconds};
+use crate::profile::metric::{Key, MetricTotal};
+use crate::profile::wall::Wall;
+use crate::units::{amount, bytes, count, grams, joules, money, seconds};
 
 /// A quantity of which each run has one value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,7 +176,7 @@ impl Quantity {
 }
 
 /// What follows from the energy of a run, if that was asked for.
-pub fn derived(run: &Run) -> Vec<(Quantity, Reading)> {
+pub fn derived(all: &[Derived]) -> Vec<(Quantity, Reading)> {
     let of = |derived: &Derived| {
         let quantity = match &*derived.metric {
             "energy.carbon" => Quantity::Carbon,
@@ -187,7 +188,7 @@ pub fn derived(run: &Run) -> Vec<(Quantity, Reading)> {
         let bound = derived.bound;
         Some((quantity, Reading { value: derived.value, provenance, method, bound, unfit }))
     };
-    run.derived.iter().filter_map(of).collect()
+    all.iter().filter_map(of).collect()
 }
 
 impl fmt::Display for Quantity {
@@ -269,27 +270,6 @@ fn bounded(parts: &[&MetricTotal]) -> (Option<Bound>, Option<Unfit>) {
     (bound, unfit)
 }
 
-/// For serde: what is exact is not told.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
-pub fn is_exact(bound: &Option<Bound>) -> bool {
-    *bound == Some(Bound::Exact)
-}
-
-/// A number as every table shows it, with what is to be known of it at once: `~ 96 J` if it is estimated, `at least 96 J`
-/// if it is a bound.
-pub fn marked(provenance: &str, bound: Option<Bound>, value: &str) -> String {
-    let mark = match bound {
-        _ if provenance == "estimated" => "~",
-        Some(bound) => bound.as_str(),
-        None => "about",
-    };
-    if mark.is_empty() {
-        value.to_owned()
-    } else {
-        format!("{}{GLUE}{value}", mark.replace(' ', &GLUE.to_string()))
-    }
-}
-
 /// The application's part of the machine's energy, or all of that where it is not told apart.
 fn energy(metrics: &[MetricTotal]) -> Option<Reading> {
     let energy = MachineEnergy::of(metrics)?;
@@ -343,7 +323,7 @@ pub fn events(lists: &[String]) -> Vec<Quantity> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::Amount;
+    use crate::profile::metric::Amount;
 
     fn metric(
         name: &str,

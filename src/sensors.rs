@@ -6,7 +6,7 @@ use alumet::{Kind, Total};
 use alumet_plugin_estimate::measures_cpus;
 
 use crate::energy::{MachineEnergy, Part};
-use crate::profile::MetricTotal;
+use crate::profile::metric::MetricTotal;
 use crate::units::watts;
 
 /// What a sensor has measured.

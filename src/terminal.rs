@@ -4,11 +4,8 @@ use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 
-use alumet::file::reason;
 use alumet::text::{harmless, is_harmless};
 use anstyle::Style;
-
-use crate::exit::Failure;
 
 /// Text narrower than this would be unreadable; wider is hard to follow.
 const WIDTHS: std::ops::RangeInclusive<usize> = 40..=120;
@@ -185,16 +182,6 @@ pub fn shortened(text: &str, room: usize) -> String {
         short.push(c);
     }
     short + "…"
-}
-
-/// Prints on stdout. A reader who leaves early is no failure.
-pub fn print(text: &str) -> Result<(), Failure> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::failed(format!("cannot write to stdout: {}", reason(&error))))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

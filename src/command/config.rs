@@ -8,7 +8,7 @@ use crate::terminal::{Look, for_people, note};
 pub fn run(arguments: &cli::Config) -> Result<Status, Failure> {
     let config = Config::resolve(&arguments.settings, &[])?;
     config.notices.iter().for_each(|notice| note(&notice.0));
-    crate::terminal::print(&for_people(&render(&config), Look::of_stdout()))?;
+    crate::stdout::print(&for_people(&render(&config), Look::of_stdout()))?;
     Ok(SUCCESS)
 }
 

@@ -29,7 +29,7 @@ pub fn run(arguments: &Doctor) -> Result<Status, Failure> {
     } else {
         as_page(&page::render(&findings, Look::of_stdout()), Look::of_stdout())
     };
-    crate::terminal::print(&text)?;
+    crate::stdout::print(&text)?;
     Ok(if findings.any() { SUCCESS } else { FAILED })
 }
 
@@ -68,6 +68,6 @@ fn save_idle(config: &Config, duration: Timeout) -> Result<Status, Failure> {
         idle.busy_cpus,
         path.display()
     );
-    crate::terminal::print(&as_page(&text.replace(GLUE, " "), Look::of_stdout()))?;
+    crate::stdout::print(&as_page(&text.replace(GLUE, " "), Look::of_stdout()))?;
     Ok(SUCCESS)
 }

@@ -34,7 +34,7 @@ pub fn run(arguments: &cli::Plugins) -> Result<Status, Failure> {
     } else {
         table(&rows)
     };
-    crate::terminal::print(&text)?;
+    crate::stdout::print(&text)?;
     Ok(SUCCESS)
 }
 

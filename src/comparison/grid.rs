@@ -2,7 +2,8 @@
 
 use super::versions::Versions;
 use super::{Comparison, Ended, Judged, Row, words};
-use crate::quantity::{Quantity, marked};
+use crate::mark::marked;
+use crate::quantity::Quantity;
 use crate::statistics::decision::{Finding, Verdict};
 use crate::statistics::gate::Rule;
 

@@ -10,7 +10,8 @@
 
 use super::versions::{Known, Version, Versions};
 use super::{Comparison, Described, Row, words};
-use crate::quantity::{Quantity, marked};
+use crate::mark::marked;
+use crate::quantity::Quantity;
 use crate::statistics::decision::Verdict;
 use crate::units::GLUE;
 

@@ -35,8 +35,9 @@ use alumet::Bound;
 use serde::Serialize;
 
 use crate::fingerprint::Fingerprint;
+use crate::mark::is_exact;
 use crate::profile::Parameters;
-use crate::quantity::{Quantity, is_exact};
+use crate::quantity::Quantity;
 use crate::repeat::readings::Readings;
 use crate::statistics::decision::Verdict;
 use crate::statistics::describe::Description;

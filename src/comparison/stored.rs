@@ -17,7 +17,9 @@ use super::Side;
 use crate::config::IgnoreFailure;
 use crate::exit::Failure;
 use crate::fingerprint::Fingerprint;
-use crate::profile::{Amount, MetricTotal, Parameters, READABLE, SCHEMA, Wall};
+use crate::profile::metric::{Amount, MetricTotal};
+use crate::profile::wall::Wall;
+use crate::profile::{Parameters, READABLE, SCHEMA};
 use crate::quantity::Quantity;
 use crate::statistics::gate::Rule;
 

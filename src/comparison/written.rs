@@ -114,7 +114,7 @@ pub fn write(
             say_as_it_is(text);
             Ok(())
         }
-        false => crate::terminal::print(text),
+        false => crate::stdout::print(text),
     };
     let actions = std::env::var("GITHUB_ACTIONS").ok();
     let summary = std::env::var_os("GITHUB_STEP_SUMMARY").map(PathBuf::from);

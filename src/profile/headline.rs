@@ -1,13 +1,21 @@
 //! The numbers that a person looks for first, as the screen shows them: of each run, and of all together. They are made of
 //! the metrics by the rules by which runs are compared.
 
+use std::collections::BTreeMap;
+
 use alumet::Bound;
 use serde::Serialize;
 
-use super::{Parameters, Run};
-use crate::quantity::{Quantity, derived, is_exact, marked};
+use super::metric::MetricTotal;
+use super::wall::Wall;
+use crate::derived::Derived;
+use crate::mark::{is_exact, marked};
+use crate::quantity::{Quantity, derived};
 use crate::statistics::describe::describe;
 use crate::units::GLUE;
+
+/// Values by name: what was put in the places of names in the command.
+pub type Parameters = BTreeMap<String, String>;
 
 /// A quantity of one run.
 #[derive(Debug, Clone, Serialize)]
@@ -53,10 +61,10 @@ fn text(quantity: &Quantity, provenance: &str, bound: Option<Bound>, value: f64)
 
 impl Headline {
     /// Those that this run has.
-    pub fn all(run: &Run) -> Vec<Self> {
+    pub fn all(wall: &Wall, metrics: &[MetricTotal], follows: &[Derived]) -> Vec<Self> {
         let measured = Quantity::USUAL
             .into_iter()
-            .filter_map(|quantity| Some((quantity.clone(), quantity.of_run(&run.wall, &run.metrics)?)));
+            .filter_map(|quantity| Some((quantity.clone(), quantity.of_run(wall, metrics)?)));
         let headline = |(quantity, reading): (Quantity, crate::quantity::Reading)| Self {
             unit: quantity.unit(),
             text: text(&quantity, &reading.provenance, reading.bound, reading.value),
@@ -66,7 +74,7 @@ impl Headline {
             method: reading.method,
             bound: reading.bound,
         };
-        measured.chain(derived(run)).map(headline).collect()
+        measured.chain(derived(follows)).map(headline).collect()
     }
 }
 
@@ -78,10 +86,10 @@ pub struct Headlines {
 }
 
 impl Headlines {
-    pub fn add(&mut self, run: &Run) {
-        for headline in &run.headline {
+    pub fn add(&mut self, headlines: &[Headline], with: &Parameters) {
+        for headline in headlines {
             let is_it = |(first, parameters, _): &&mut (Headline, Parameters, _)| {
-                first.quantity == headline.quantity && *parameters == run.parameters
+                first.quantity == headline.quantity && parameters == with
             };
             match self.columns.iter_mut().find(is_it) {
                 Some((first, _, values)) => {
@@ -94,7 +102,7 @@ impl Headlines {
                     values.push(headline.value);
                 }
                 None => {
-                    self.columns.push((headline.clone(), run.parameters.clone(), vec![headline.value]));
+                    self.columns.push((headline.clone(), with.clone(), vec![headline.value]));
                 }
             }
         }

@@ -12,7 +12,8 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::headline::{self, Headlines};
-use super::{Key, MetricTotal, Parameters, Run, Summary};
+use super::metric::{Key, MetricTotal};
+use super::{Parameters, Run, Summary};
 use crate::statistics::describe::describe;
 
 /// Runs, and their metrics for the summary.
@@ -36,7 +37,7 @@ impl Runs {
     pub fn one(run: Run) -> Self {
         let (mut metrics, mut headlines) = (Metrics::default(), Headlines::default());
         metrics.add(&run);
-        headlines.add(&run);
+        headlines.add(&run.headline, &run.parameters);
         Self { kept: Kept::One(Box::new(run)), count: 1, metrics, headlines }
     }
 
@@ -61,7 +62,7 @@ impl Runs {
         }
         self.count += 1;
         self.metrics.add(run);
-        self.headlines.add(run);
+        self.headlines.add(&run.headline, &run.parameters);
         Ok(())
     }
 

@@ -146,7 +146,7 @@ impl Runner<'_> {
         let mut readings: Vec<_> = quantities
             .filter_map(|quantity| Some((quantity.clone(), quantity.of_run(wall, metrics)?)))
             .collect();
-        readings.extend(derived(&measured.run));
+        readings.extend(derived(&measured.run.derived));
         Ok(Ok(Done {
             measured,
             readings,

@@ -6,7 +6,8 @@
 use alumet::Bound;
 use alumet::conventions::{CPU_MODE, SYSTEM_CPU_TIME, is_busy_mode};
 
-use crate::profile::{MetricTotal, Wall};
+use crate::profile::metric::MetricTotal;
+use crate::profile::wall::Wall;
 use crate::quantity::{Quantity, Reading, Unfit};
 
 /// What runs have read.

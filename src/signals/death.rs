@@ -34,3 +34,12 @@ pub fn die_by(signal: Signal) {
         libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
     }
 }
+
+/// Ends this process as the signal would, whatever its other threads hold or wait for.
+pub fn end_now_by(signal: Signal) -> ! {
+    if signal.is_of_a_key() {
+        die_by(signal);
+    }
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(signal.status().into()) }
+}

@@ -22,7 +22,6 @@ pub use death::{die_by, stop_by, survive_file_limit};
 pub use signal::{Effect, Signal};
 pub use start::{cpu as cpu_at_start, was_closed};
 
-use crate::exit::Status;
 use crate::terminal::note;
 use crate::{descriptors, environment};
 
@@ -142,7 +141,7 @@ fn end_if_not_taken(fd: BorrowedFd<'_>) {
         note(&format!("ended by {signal} while it waited for a file, a driver or the reader of its output"));
     }
     // What hangs is not waited for.
-    Status::by(signal).end_now()
+    death::end_now_by(signal)
 }
 
 /// The signals that nobody has taken yet.

@@ -30,6 +30,16 @@ impl Signal {
     /// Those by which people and programs ask for an end, and insist on it.
     pub const TERMINATIONS: [Self; 4] = [Self::INT, Self::TERM, Self::HUP, Self::QUIT];
 
+    /// Whether a terminal's key sends it to a whole job (termios(3), `INTR` and `QUIT`).
+    pub fn is_of_a_key(self) -> bool {
+        matches!(self, Self::INT | Self::QUIT)
+    }
+
+    /// With which status a shell says that it has ended a process.
+    pub fn status(self) -> u8 {
+        128 + self.0 as u8
+    }
+
     /// All that can be taken, but for two that are alumet's own: it gets SIGCHLD for its children all the time, and SIGRTMAX
     /// reaches its threads when they are to drop privileges. The numbers between the standard and the real-time signals are
     /// the C library's own.

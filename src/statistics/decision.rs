@@ -4,6 +4,9 @@ use serde::Serialize;
 
 use super::interval::Interval;
 
+/// So many runs of each version are needed for a decision: four pairs cannot reach 5 %, for 2⁻⁴ is more.
+pub const FEWEST_RUNS: usize = 5;
+
 /// What a gate says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -70,7 +73,7 @@ pub fn rejects(p: f64, error: f64) -> bool {
 impl Decision {
     /// Whether so many runs can find a regression with this error.
     pub fn is_possible(&self, error: f64) -> bool {
-        let enough = self.runs.iter().all(|runs| *runs >= super::gate::Rule::FEWEST_RUNS);
+        let enough = self.runs.iter().all(|runs| *runs >= FEWEST_RUNS);
         enough && rejects(self.least_p, error)
     }
 }

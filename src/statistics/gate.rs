@@ -18,7 +18,7 @@
 //!
 //! With several metrics, any regression fails and all must pass, and several versions are one family: see [`Rule::correct`].
 
-use super::decision::{Decision, Finding, Verdict, rejects};
+use super::decision::{Decision, FEWEST_RUNS, Finding, Verdict, rejects};
 use super::sample::{self, Invalid};
 use super::tails::Tails;
 use super::{hodges_lehmann, holm, rank_sum, signed_rank};
@@ -45,8 +45,8 @@ impl Default for Rule {
 }
 
 impl Rule {
-    /// So many runs of each version are needed for a decision: four pairs cannot reach 5 %, for 2⁻⁴ is more.
-    pub const FEWEST_RUNS: usize = 5;
+    /// So many runs of each version are needed for a decision.
+    pub const FEWEST_RUNS: usize = FEWEST_RUNS;
 
     /// The least threshold against runs of another session. A session's level differs from the last one's by some 2 %,
     /// which no number of runs averages out.
@@ -95,12 +95,12 @@ impl Rule {
     pub fn can_decide(self, [a, b]: [usize; 2], is_stored: bool, metrics: Metrics) -> bool {
         let runs = a.min(b);
         let least = || if is_stored { rank_sum::least(a, b) } else { signed_rank::least(runs) };
-        runs >= Self::FEWEST_RUNS && rejects(least(), self.error_of(metrics))
+        runs >= FEWEST_RUNS && rejects(least(), self.error_of(metrics))
     }
 
     fn fewest(self, metrics: Metrics, least: impl Fn(usize) -> f64) -> usize {
         let error = self.error_of(metrics);
-        (Self::FEWEST_RUNS..).find(|runs| rejects(least(*runs), error)).unwrap_or(usize::MAX)
+        (FEWEST_RUNS..).find(|runs| rejects(least(*runs), error)).unwrap_or(usize::MAX)
     }
 
     /// The error that the first of these metrics may spend on a regression (Holm's first step).

@@ -5,8 +5,9 @@ use alumet::{Bound, Consumer, Total};
 use super::numbers::{Numbers, OfKind, because, in_words, of_memory};
 use crate::energy::MachineEnergy;
 use crate::footprint::Rates;
+use crate::mark::marked;
 use crate::page::Page;
-use crate::quantity::{marked, peak};
+use crate::quantity::peak;
 use crate::units::{bytes, count, percent, seconds};
 use crate::{gpu, sensors};
 

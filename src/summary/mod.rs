@@ -13,10 +13,10 @@ use crate::breakdown::{self, Breakdown, By};
 use crate::derived::{Derived, Span};
 use crate::followed::Followed;
 use crate::footprint::Rates;
-use crate::measure::Outcome;
+use crate::mark::marked;
+use crate::outcome::Outcome;
 use crate::page::{FAINT, Page, WARNING};
-use crate::profile::MetricTotal;
-use crate::quantity::marked;
+use crate::profile::metric::MetricTotal;
 use crate::terminal::{Look, shortened};
 use crate::units::{GLUE, amount, seconds};
 

@@ -4,8 +4,10 @@ use alumet::conventions::is_busy_time;
 use alumet::{Bound, Consumer, Total};
 
 use crate::derived::{self, Derived, Span, derive};
-use crate::profile::{Key, MetricTotal, Wall};
-use crate::quantity::{Quantity, Reading, marked, multiplexed, peak};
+use crate::mark::marked;
+use crate::profile::metric::{Key, MetricTotal};
+use crate::profile::wall::Wall;
+use crate::quantity::{Quantity, Reading, multiplexed, peak};
 use crate::units::{GLUE, bytes, hertz, percent, seconds};
 
 /// The totals of a run.

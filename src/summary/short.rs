@@ -5,8 +5,8 @@ use crate::derived::{self, Span};
 use crate::energy::{MachineEnergy, Part};
 use crate::footprint::Rates;
 use crate::gpu::GpuEnergy;
+use crate::mark::marked;
 use crate::page::Page;
-use crate::quantity::marked;
 use crate::sensors;
 use crate::units::{bytes, count, joules_between, seconds, watts};
 use alumet::{Bound, Provenance};
@@ -116,7 +116,7 @@ pub fn company(numbers: &Numbers<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::MetricTotal;
+    use crate::profile::metric::MetricTotal;
     use alumet::conventions::{CPU_MODE, CPU_TIME, SYSTEM_CPU_TIME};
     use alumet::{Batch, Consumer, Metric, Output, Registry, Series, Totals};
 
