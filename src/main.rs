@@ -33,7 +33,6 @@ mod service_manager;
 mod shell_syntax;
 mod shortage;
 mod signals;
-mod statistics;
 mod stdout;
 mod summary;
 mod supervise;

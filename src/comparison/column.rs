@@ -9,11 +9,11 @@ use super::{Described, Judged, Row, Side};
 use crate::exit::Failure;
 use crate::quantity::{Quantity, Unfit};
 use crate::repeat::readings::{self, Way};
-use crate::statistics::bootstrap;
-use crate::statistics::describe::{self, describe};
-use crate::statistics::gate::{Metrics, Rule};
-use crate::statistics::interval::Interval;
-use crate::statistics::sample::Invalid;
+use alumet_statistics::bootstrap;
+use alumet_statistics::describe::{self, describe};
+use alumet_statistics::gate::{Metrics, Rule};
+use alumet_statistics::interval::Interval;
+use alumet_statistics::sample::Invalid;
 
 /// A quantity of both versions.
 pub struct Column<'a> {

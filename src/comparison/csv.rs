@@ -8,7 +8,7 @@ use alumet_plugin_csv::row::guarded;
 
 use super::versions::Versions;
 use super::{Comparison, Judged, Row};
-use crate::statistics::decision::Finding;
+use alumet_statistics::decision::Finding;
 
 /// The text.
 pub fn render(versions: &Versions) -> io::Result<Vec<u8>> {

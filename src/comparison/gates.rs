@@ -1,7 +1,7 @@
 //! What decides whether a version passes.
 
 use crate::quantity::Quantity;
-use crate::statistics::gate::Metrics;
+use alumet_statistics::gate::Metrics;
 
 /// What decides, and by which thresholds.
 #[derive(Debug, Clone, PartialEq)]

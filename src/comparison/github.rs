@@ -9,9 +9,9 @@ use std::path::Path;
 use alumet::file::reason;
 
 use super::{Comparison, words};
-use crate::statistics::decision::Verdict;
 use crate::terminal::is_on;
 use crate::units::GLUE;
+use alumet_statistics::decision::Verdict;
 
 /// What the environment says of a run by GitHub Actions.
 #[derive(Debug, Clone, Copy, Default)]

@@ -4,8 +4,8 @@ use super::versions::Versions;
 use super::{Comparison, Ended, Judged, Row, words};
 use crate::mark::marked;
 use crate::quantity::Quantity;
-use crate::statistics::decision::{Finding, Verdict};
-use crate::statistics::gate::Rule;
+use alumet_statistics::decision::{Finding, Verdict};
+use alumet_statistics::gate::Rule;
 
 /// One quantity of all versions.
 pub struct Column<'a> {

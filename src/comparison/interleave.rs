@@ -11,7 +11,7 @@ use crate::measure::Measurement;
 use crate::repeat::progress::Progress;
 use crate::repeat::series::{Stop, note_missing};
 use crate::repeat::{Done, Runner, Session};
-use crate::statistics::turns;
+use alumet_statistics::turns;
 
 /// How many pairs (or rounds, of more than two versions).
 #[derive(Debug, Clone, Copy)]

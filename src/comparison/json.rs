@@ -33,7 +33,7 @@ mod tests {
     use super::super::samples::{HOSTILE, bounded, comparison, several, three, unguarded, versions};
     use super::super::{Comparison, Design, Ended};
     use super::*;
-    use crate::statistics::decision::Verdict;
+    use alumet_statistics::decision::Verdict;
 
     fn whole(versions: &Versions) -> Value {
         let text = render(versions).unwrap();

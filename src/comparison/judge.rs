@@ -15,8 +15,8 @@ use crate::quantity::{Quantity, Unfit};
 use crate::repeat::peculiarities::{others as others_of, spread};
 use crate::repeat::readings::{Meantime, Way};
 use crate::repeat::table;
-use crate::statistics::decision::{Decision, Verdict};
-use crate::statistics::gate::{self, Metrics, Rule};
+use alumet_statistics::decision::{Decision, Verdict};
+use alumet_statistics::gate::{self, Metrics, Rule};
 
 /// What is judged beside what decides, where nothing was named: a program that waits is no better for using less.
 const GUARD: Quantity = Quantity::Time;
@@ -306,7 +306,7 @@ mod tests {
     use super::*;
     use crate::exit::FAILED;
     use crate::quantity::Reading;
-    use crate::statistics::decision::Finding;
+    use alumet_statistics::decision::Finding;
 
     fn host() -> Fingerprint {
         Fingerprint::of(&alumet::Host::new("/nowhere", "/nowhere"))

@@ -12,8 +12,8 @@ use super::versions::{Known, Version, Versions};
 use super::{Comparison, Described, Row, words};
 use crate::mark::marked;
 use crate::quantity::Quantity;
-use crate::statistics::decision::Verdict;
 use crate::units::GLUE;
+use alumet_statistics::decision::Verdict;
 
 /// The document. What cannot be told is skipped, or fails if that is wanted. Of runs that nobody judged there is a test case
 /// for each version, which passes.

@@ -95,7 +95,7 @@ mod tests {
     use super::super::samples::{HOSTILE, bounded, comparison, row, several, slower};
     use super::*;
     use crate::quantity::Quantity;
-    use crate::statistics::decision::Verdict;
+    use alumet_statistics::decision::Verdict;
 
     #[test]
     fn a_comment_has_the_verdict_the_table_and_how_it_was_found() {

@@ -39,9 +39,9 @@ use crate::mark::is_exact;
 use crate::profile::Parameters;
 use crate::quantity::Quantity;
 use crate::repeat::readings::Readings;
-use crate::statistics::decision::Verdict;
-use crate::statistics::describe::Description;
-use crate::statistics::interval::Interval;
+use alumet_statistics::decision::Verdict;
+use alumet_statistics::describe::Description;
+use alumet_statistics::interval::Interval;
 
 /// One version with its runs.
 #[derive(Debug, Clone, Default)]
@@ -175,7 +175,7 @@ pub struct Described {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Judged {
-    Decision(crate::statistics::decision::Decision),
+    Decision(alumet_statistics::decision::Decision),
     NotJudged(String),
 }
 

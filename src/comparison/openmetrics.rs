@@ -8,7 +8,7 @@ use alumet::Bound;
 use super::versions::{Version, Versions};
 use super::{Judged, Row, words};
 use crate::quantity::Quantity;
-use crate::statistics::decision::Verdict;
+use alumet_statistics::decision::Verdict;
 
 /// The text.
 pub fn render(versions: &Versions) -> String {

@@ -8,9 +8,9 @@ use textwrap::core::display_width;
 use super::grid::{self, Cell, Column};
 use super::versions::Versions;
 use super::words;
-use crate::statistics::decision::Finding;
 use crate::terminal::{Look, shortened};
 use crate::units::GLUE;
+use alumet_statistics::decision::Finding;
 
 const FAINT: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
@@ -225,7 +225,7 @@ mod tests {
     use super::super::samples::{HOSTILE, bounded, three, versions};
     use super::super::{Design, Ended};
     use super::*;
-    use crate::statistics::decision::Verdict;
+    use alumet_statistics::decision::Verdict;
 
     fn plain(width: usize) -> Look {
         Look { width, colours: false }

@@ -14,7 +14,7 @@ use super::words::{numbers, threshold};
 use super::{Comparison, Design, Row};
 use crate::quantity::{Quantity, Unfit};
 use crate::repeat::peculiarities::{MATTERS, drift_of, outliers_of};
-use crate::statistics::gate::Rule;
+use alumet_statistics::gate::Rule;
 
 /// ` (no RAPL in this virtual machine)`, if that is known.
 pub fn why(quantity: &Quantity, missing: &[Missing]) -> String {
@@ -140,7 +140,7 @@ fn peculiarities(label: &str, title: &str, values: &[f64], runs: &[usize], matte
 mod tests {
     use super::super::samples::comparison;
     use super::*;
-    use crate::statistics::decision::Verdict;
+    use alumet_statistics::decision::Verdict;
 
     #[test]
     fn an_event_that_was_not_measured_has_its_own_reason_and_not_that_of_another() {

@@ -7,9 +7,9 @@ use super::{Comparison, Described, Design, Ended, Judged, Row};
 use crate::fingerprint::Fingerprint;
 use crate::profile::Parameters;
 use crate::quantity::Quantity;
-use crate::statistics::decision::{Decision, Finding, Verdict};
-use crate::statistics::describe::describe;
-use crate::statistics::interval::Interval;
+use alumet_statistics::decision::{Decision, Finding, Verdict};
+use alumet_statistics::describe::describe;
+use alumet_statistics::interval::Interval;
 
 /// Of ten pairs, with a threshold of 2 %, not yet judged.
 pub fn decision(change: f64, low: f64, high: f64) -> Decision {

@@ -25,9 +25,9 @@ use crate::repeat::parameters::{fill, filled};
 use crate::repeat::series::{self, Stop};
 use crate::repeat::{Runner, Session, Streams};
 use crate::signals::Signals;
-use crate::statistics::decision::Verdict;
-use crate::statistics::sequential;
 use crate::terminal::note;
+use alumet_statistics::decision::Verdict;
+use alumet_statistics::sequential;
 
 /// Everything that is needed to run versions and compare them.
 pub struct Bench<'a> {

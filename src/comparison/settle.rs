@@ -10,9 +10,9 @@ use crate::config::Timeout;
 use crate::exit::{FAILED, Failure, SUCCESS, Status};
 use crate::quantity::Quantity;
 use crate::repeat::within;
-use crate::statistics::decision::Verdict;
-use crate::statistics::gate::Rule;
-use crate::statistics::sequential::Plan;
+use alumet_statistics::decision::Verdict;
+use alumet_statistics::gate::Rule;
+use alumet_statistics::sequential::Plan;
 
 /// A regression.
 pub const REGRESSION: Status = Status::Code(3);

@@ -57,8 +57,8 @@ pub fn render(versions: &Versions) -> String {
 /// Longer names are cut.
 const NAME: usize = 60;
 
-fn is_clear(finding: crate::statistics::decision::Finding) -> bool {
-    use crate::statistics::decision::Finding;
+fn is_clear(finding: alumet_statistics::decision::Finding) -> bool {
+    use alumet_statistics::decision::Finding;
     matches!(finding, Finding::Worse | Finding::Better)
 }
 

@@ -21,7 +21,7 @@ use crate::profile::metric::{Amount, MetricTotal};
 use crate::profile::wall::Wall;
 use crate::profile::{Parameters, READABLE, SCHEMA};
 use crate::quantity::Quantity;
-use crate::statistics::gate::Rule;
+use alumet_statistics::gate::Rule;
 
 /// What is read of a run: later versions may have more.
 #[derive(Debug, Deserialize)]

@@ -5,9 +5,9 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use textwrap::core::display_width;
 
 use super::{Comparison, Judged, Row, words};
-use crate::statistics::decision::{Finding, Verdict};
 use crate::terminal::{Look, shortened};
 use crate::units::GLUE;
+use alumet_statistics::decision::{Finding, Verdict};
 
 const FAINT: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();

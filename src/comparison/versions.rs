@@ -8,8 +8,8 @@ use crate::fingerprint::Fingerprint;
 use crate::profile::Parameters;
 use crate::quantity::Quantity;
 use crate::repeat::readings;
-use crate::statistics::decision::Verdict;
-use crate::statistics::describe::describe;
+use alumet_statistics::decision::Verdict;
+use alumet_statistics::describe::describe;
 
 /// Any number of versions. The first is what the others are compared to.
 #[derive(Debug, Clone, Serialize)]

@@ -9,9 +9,9 @@ use super::{Comparison, Described, Design, Ended, Judged, Row};
 use crate::fingerprint::Fingerprint;
 use crate::mark::marked;
 use crate::quantity::Quantity;
-use crate::statistics::decision::{Decision, Finding, Verdict};
 use crate::terminal::shortened;
 use crate::units::GLUE;
+use alumet_statistics::decision::{Decision, Finding, Verdict};
 
 /// More runs than these are not worth an advice.
 const MOST_RUNS: f64 = 200.0;

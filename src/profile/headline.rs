@@ -11,8 +11,8 @@ use super::wall::Wall;
 use crate::derived::Derived;
 use crate::mark::{is_exact, marked};
 use crate::quantity::{Quantity, derived};
-use crate::statistics::describe::describe;
 use crate::units::GLUE;
+use alumet_statistics::describe::describe;
 
 /// Values by name: what was put in the places of names in the command.
 pub type Parameters = BTreeMap<String, String>;

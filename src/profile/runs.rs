@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::headline::{self, Headlines};
 use super::metric::{Key, MetricTotal};
 use super::{Parameters, Run, Summary};
-use crate::statistics::describe::describe;
+use alumet_statistics::describe::describe;
 
 /// Runs, and their metrics for the summary.
 #[derive(Debug)]

@@ -5,10 +5,10 @@
 
 use super::readings::{Meantime, Readings};
 use crate::quantity::{Quantity, Unfit};
-use crate::statistics::describe::describe;
-use crate::statistics::outliers::{self, Outlier};
-use crate::statistics::{drift, sample};
 use crate::units::percent;
+use alumet_statistics::describe::describe;
+use alumet_statistics::outliers::{self, Outlier};
+use alumet_statistics::{drift, sample};
 
 /// What matters where nobody has named a threshold: half of the usual one.
 pub const MATTERS: f64 = 0.01;

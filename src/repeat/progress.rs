@@ -171,7 +171,7 @@ impl TermLike for Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::statistics::describe::describe;
+    use alumet_statistics::describe::describe;
 
     #[test]
     fn what_is_left_is_what_the_steps_still_take_or_the_limit_leaves() {

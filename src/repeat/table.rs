@@ -9,10 +9,10 @@ use crate::mark::marked;
 use crate::page::{FAINT, Page, WARNING};
 use crate::profile::Parameters;
 use crate::quantity::{Quantity, Unfit};
-use crate::statistics::describe::describe;
 use crate::summary::not_measured;
 use crate::terminal::{Look, shortened};
 use crate::units::GLUE;
+use alumet_statistics::describe::describe;
 
 /// The text: a line with the command, a row for each quantity, and remarks. Those that are the same in every series are only
 /// there if they are asked for (`verbose`).

@@ -16,7 +16,6 @@ pub struct Interval {
 
 impl Interval {
     /// Whether the interval holds this value.
-    #[cfg(test)]
     pub fn contains(&self, value: f64) -> bool {
         (self.low..=self.high).contains(&value)
     }

@@ -4,11 +4,11 @@
 //! AR(1) from run to run; a drift, linear from the first run to the last; and now and then an outlier. The runs of
 //! two versions come in ABBA order.
 
-use crate::statistics::decision::{Decision, Verdict};
-use crate::statistics::gate::Rule;
-use crate::statistics::sample::Invalid;
-use crate::statistics::sequential::Plan;
-use crate::statistics::turns;
+use crate::decision::{Decision, Verdict};
+use crate::gate::Rule;
+use crate::sample::Invalid;
+use crate::sequential::Plan;
+use crate::turns;
 
 /// Normally distributed numbers from a seed.
 #[derive(Debug)]
@@ -105,6 +105,7 @@ impl Session {
 /// What the runs of a session say of two metrics whose noise is correlated: energy or CPU time, which decides, and time.
 #[derive(Debug, Clone, Copy)]
 pub struct Two {
+    /// What is simulated.
     pub session: Session,
     /// The correlation of the metrics' noise. What is an outlier in the one is in the other, too.
     pub correlation: f64,

@@ -117,7 +117,7 @@ fn bca(ratio: f64, influences: &[f64], ratios: Vec<f64>, level: f64) -> Interval
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::statistics::simulation::Noise;
+    use crate::simulation::Noise;
 
     #[test]
     fn the_same_seed_gives_the_same_interval() {

@@ -180,7 +180,6 @@ impl Rule {
 
     /// One verdict on several metrics of the same runs, whose decisions were made by this rule: some decide, others stand
     /// guard beside them. See [`Rule::correct`] and [`verdict`].
-    #[cfg(test)]
     pub fn together(self, deciding: &mut [Decision], guards: &mut [Decision]) -> Verdict {
         let of =
             |decisions: &[Decision]| decisions.iter().map(|decision| decision.verdict).collect::<Vec<_>>();
@@ -274,7 +273,7 @@ fn margin(threshold: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::statistics::simulation::Noise;
+    use crate::simulation::Noise;
 
     const A: [f64; 10] = [100.0, 101.0, 99.5, 100.4, 98.9, 100.7, 99.2, 100.1, 99.8, 100.3];
 

@@ -1,15 +1,10 @@
 //! How often the gate errs and how often it finds a change: a table of rates from simulated sessions, with more
-//! repetitions than the tests have time for. `cargo bench --bench gate`, or with another number of repetitions
-//! `cargo bench --bench gate -- 100000`.
+//! repetitions than the tests have time for. `cargo bench -p alumet-statistics`, or with another number of repetitions
+//! `cargo bench -p alumet-statistics -- 100000`.
 
-#[expect(dead_code, unused_imports, reason = "the table needs the gate alone")]
-#[path = "../src/statistics/mod.rs"]
-mod statistics;
-
-// Cargo compiles benchmarks as tests, which is why the simulation is there.
-use statistics::decision::{Decision, Verdict};
-use statistics::sample::Invalid;
-use statistics::simulation::{self, Noise, Session};
+use alumet_statistics::decision::{Decision, Verdict};
+use alumet_statistics::sample::Invalid;
+use alumet_statistics::simulation::{self, Noise, Session};
 
 fn main() -> Result<(), Invalid> {
     let repetitions = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(20_000);

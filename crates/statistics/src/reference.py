@@ -4,7 +4,7 @@ Nothing here shares an algorithm with the Rust code: the distributions of the ra
 every difference, every choice of ranks) or SciPy's, the Hodges-Lehmann estimates are medians of all pairs, the intervals
 come from SciPy's and from enumerated distributions. The seeds are fixed. Written with SciPy 1.10 (python3-scipy).
 
-    python3 src/statistics/reference.py
+    python3 crates/statistics/src/reference.py
 """
 
 import itertools

@@ -95,8 +95,8 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::statistics::decision::Decision;
-    use crate::statistics::simulation::Noise;
+    use crate::decision::Decision;
+    use crate::simulation::Noise;
 
     fn plan(cap: usize) -> Plan {
         Plan::new(Rule::default(), cap).unwrap()

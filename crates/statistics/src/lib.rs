@@ -23,6 +23,7 @@ pub mod sample;
 mod selection;
 pub mod sequential;
 pub mod signed_rank;
+pub mod simulation;
 pub mod tails;
 pub mod turns;
 
@@ -30,5 +31,3 @@ pub mod turns;
 mod rates;
 #[cfg(test)]
 mod reference;
-#[cfg(test)]
-pub mod simulation;
