@@ -24,6 +24,7 @@ mod mark;
 mod measure;
 mod outcome;
 mod page;
+mod panics;
 mod plugins;
 mod profile;
 mod quantity;
@@ -45,9 +46,7 @@ use typed::Instead;
 fn main() {
     share_memory();
     signals::survive_file_limit();
-    // Elements that panic are isolated and reported; a panic anywhere else is reported below.
-    std::panic::set_hook(Box::new(|_| {}));
-    let status = std::panic::catch_unwind(|| {
+    let status = panics::catch(|| {
         let result = match typed::parse(std::env::args_os().collect()) {
             Ok(cli) => command::run(cli.command),
             Err(Instead::Helped(status)) => Ok(status),
@@ -58,10 +57,9 @@ fn main() {
             failure.status
         })
     });
+    // Elements that panic are isolated and reported: this one was of nobody else.
     let status = status.unwrap_or_else(|panic| {
-        let message =
-            panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        terminal::note(&format!("internal error: {}; this is a bug in alumet", message.unwrap_or("unknown")));
+        terminal::note(&panics::line(&panic));
         exit::FAILED
     });
     status.end()

@@ -11,7 +11,8 @@ use crate::availability::{Gaps, Missing};
 use crate::bound::Bound;
 use crate::host::Host;
 use crate::interval::Interval;
-use crate::pipeline::{ElementReport, Overflow, Parts, Pipeline, SamplingReport, Settings, panic_message};
+use crate::panics::Caught;
+use crate::pipeline::{ElementReport, Overflow, Parts, Pipeline, SamplingReport, Settings};
 use crate::plugin::Plugin;
 use crate::privilege::{self, CapabilitySet};
 use crate::registry::Registry;
@@ -171,7 +172,7 @@ impl Agent {
         let gaps = self.gaps.get().len();
         let keep = self.keep;
         let result = catch_unwind(AssertUnwindSafe(|| start(&mut self.setup_for(name))))
-            .unwrap_or_else(|panic| Err(anyhow::anyhow!("it panicked: {}", panic_message(&*panic))));
+            .unwrap_or_else(|panic| Err(anyhow::anyhow!("it {}", Caught::of(&*panic))));
         if result.is_err() {
             self.parts.truncate(before);
             self.gaps.truncate(gaps);

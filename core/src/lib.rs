@@ -31,6 +31,7 @@ mod host;
 mod interval;
 mod metric;
 mod output;
+pub mod panics;
 pub mod perfmon;
 mod pipeline;
 mod place;

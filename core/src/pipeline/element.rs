@@ -4,6 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::panics::Caught;
+
 /// What an element of the pipeline is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ElementKind {
@@ -127,7 +129,7 @@ impl Element {
                 Err(error)
             }
             Err(panic) => {
-                let message = format!("it panicked: {}", panic_message(&*panic));
+                let message = format!("it {}", Caught::of(&*panic));
                 let mut health = self.health();
                 health.errors += 1;
                 health.last_error = Some(message.clone());
@@ -187,15 +189,6 @@ impl Element {
     fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The text that a panic was given.
-pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message")
 }
 
 #[cfg(test)]

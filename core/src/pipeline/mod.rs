@@ -15,7 +15,6 @@ use tokio::sync::oneshot;
 
 pub use beat::SamplingReport;
 pub use delivery::Overflow;
-pub(crate) use element::panic_message;
 pub use element::{ElementKind, ElementReport, ElementState};
 
 use crate::batch::Pool;
