@@ -440,7 +440,8 @@ pub struct Plugins {
 ///
 /// The first of ./alumet.toml, $XDG_CONFIG_HOME/alumet/alumet.toml (or ~/.config/alumet/alumet.toml) and
 /// /etc/alumet/alumet.toml that exists is read. Environment variables (ALUMET_INTERVAL, ALUMET_PROCFS_INTERVAL, ...)
-/// count more than the file, flags more than both.
+/// count more than the file, flags more than both. ALUMET_LOG is no setting of these: with ALUMET_LOG=debug every command
+/// says on stderr what it decides, and why.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  alumet config\n  alumet config --config ci.toml --set procfs.interval=1s"

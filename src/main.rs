@@ -20,6 +20,7 @@ mod footprint;
 mod gpu;
 mod idle;
 mod launching;
+mod logging;
 mod mark;
 mod measure;
 mod outcome;

@@ -15,6 +15,7 @@ use alumet_plugin_estimate::Estimation;
 use alumet_plugin_perf::Perf;
 use alumet_plugin_perf::refusal::Refusal;
 use alumet_plugin_procfs::Procfs;
+use tracing::info;
 
 use crate::cli::{Outputs, Settings};
 use crate::config::{Config, Flag, Origin, Selection};
@@ -184,6 +185,8 @@ impl<'a> Measurement<'a> {
             // For nobody, nothing is measured.
             let unread = selection == Selection::Default && !self.has_reader();
             if (selection == Selection::Out || unread) && !wanted {
+                let reason = if unread { "nobody reads what it measures" } else { "it is not wanted" };
+                info!(plugin = plugin.name, reason, "left out a plugin");
                 continue;
             }
             if plugin.name == Csv::NAME {
@@ -219,11 +222,15 @@ impl<'a> Measurement<'a> {
     fn take_idle(&mut self, found: Found) -> Result<(), Failure> {
         match found {
             Found::Idle { idle, from, origin } => {
+                info!(power_w = idle.power_w, spread_w = idle.spread_w, from, "found the idle power");
                 self.config.set(Attribute::NAME, "idle_power", idle.power_w, origin.clone())?;
                 self.config.set(Attribute::NAME, "idle_spread", idle.spread_w, origin)?;
                 self.idle = Some(format!("idle power {}: {from}", idle.in_words()));
             }
-            Found::Unknown(missing) => self.missing.push(missing),
+            Found::Unknown(missing) => {
+                info!(reason = missing.reason, "the idle power is not known");
+                self.missing.push(missing);
+            }
             Found::Nothing => {}
         }
         Ok(())
@@ -271,6 +278,8 @@ impl<'a> Measurement<'a> {
                 (SourceStatus::failed(plugin.name, format!("{error:#}")), String::new())
             }
         };
+        let (reason, remedy) = (&status.reason, Some(&status.remedy).filter(|remedy| !remedy.is_empty()));
+        info!(plugin = plugin.name, reason, remedy, "left out a plugin");
         // Of a plugin that nobody misses, what is there all the same and cannot be read.
         let missed = if plugin.missed.is_empty() { what } else { plugin.missed.to_owned() };
         if selection == Selection::Asked {

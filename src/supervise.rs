@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use alumet::target::Exit;
 use alumet::{Clock, RealClock, Target, Time};
+use tracing::debug;
 
 use crate::service_manager;
 use crate::signals::{Effect, Received, Signal, Signals, stop_by};
@@ -81,6 +82,7 @@ impl Wish {
         let now = Instant::now();
         let last = self.last.replace((received, now));
         if is_termination && last.is_some_and(|last| is_one_wish(last, (received, now))) {
+            debug!(%signal, "did not pass on a signal: it is one wish with that before");
             return;
         }
         if signal.effect() == Effect::Ends {
@@ -88,12 +90,15 @@ impl Wish {
         }
         if received.from_terminal {
             // The application is in the same foreground process group.
+            debug!(%signal, "did not pass on a signal: the application got it from the terminal");
             return;
         }
         if received.sender.is_some_and(|sender| service_manager::sent_to_all(sender, target.pid())) {
+            debug!(%signal, "did not pass on a signal: the application got it from the service manager");
             self.asked += usize::from(is_termination);
             return;
         }
+        debug!(%signal, pid = target.pid(), "passes on a signal");
         target.signal(signal.0);
         if is_termination {
             self.asked += 1;
@@ -148,6 +153,7 @@ pub async fn until_end(target: &Target, signals: &Signals, limits: Limits) -> io
 
 /// Ends all of the tree, and names whom that does not end.
 async fn terminate(target: &Target) {
+    debug!(grace = ?GRACE, "ends what is left of the application");
     if let Err(left) = target.terminate(GRACE).await {
         note(&left.to_string());
     }

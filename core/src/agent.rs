@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
+use tracing::{debug, info};
 
 use crate::availability::{Gaps, Missing};
 use crate::bound::Bound;
@@ -173,10 +174,16 @@ impl Agent {
         let keep = self.keep;
         let result = catch_unwind(AssertUnwindSafe(|| start(&mut self.setup_for(name))))
             .unwrap_or_else(|panic| Err(anyhow::anyhow!("it {}", Caught::of(&*panic))));
-        if result.is_err() {
+        if let Err(error) = &result {
+            debug!(plugin = name, error = format!("{error:#}"), "the plugin did not start");
             self.parts.truncate(before);
             self.gaps.truncate(gaps);
             self.keep = keep;
+        } else {
+            let (sources, transforms, outputs) = self.parts.lengths();
+            let (sources, transforms, outputs) =
+                (sources - before.0, transforms - before.1, outputs - before.2);
+            info!(plugin = name, sources, transforms, outputs, "started the plugin");
         }
         result
     }
@@ -193,7 +200,15 @@ impl Agent {
         // What nobody reads need not be read.
         let plugins = (!self.parts.outputs.is_empty()).then_some(self.keep);
         let needed = [target, plugins, Some(also)].into_iter().flatten();
-        privilege::keep_only(needed.fold(CapabilitySet::empty(), CapabilitySet::union))
+        let needed = needed.fold(CapabilitySet::empty(), CapabilitySet::union);
+        let kept = privilege::keep_only(needed);
+        match &kept {
+            Ok(kept) => {
+                debug!(needed = ?needed, kept = ?kept, "dropped the privileges that nothing needs any more")
+            }
+            Err(error) => debug!(%error, "could not drop privileges"),
+        }
+        kept
     }
 
     /// Takes the first readings, sets the start mark and opens the gate. To be called within a tokio runtime.
@@ -261,6 +276,7 @@ async fn begin(
     // The samplers start ticking while the gate opens.
     let going = pipeline.go(start.time);
     let opened = target.map_or(Ok(()), Target::open_gate);
+    debug!(error = opened.as_ref().err().map(ToString::to_string), "the run has begun");
     pipeline.answer(going).await;
     opened.map(|()| (start, suspended))
 }
@@ -443,6 +459,7 @@ impl Running {
         let wall = ended.unwrap_or(end).since(self.start.time);
         let (wall_bound, wall_bound_reason) = bound_of_wall(wall, late);
         let survivors = target.map(Target::survivors).unwrap_or_default();
+        debug!(wall = ?wall, survivors = survivors.len(), "the run has ended");
         let oom_kills = target.and_then(Target::oom_kills);
         // Now, and not when the last of those who share it lets go: that may be a thread that does not live so long.
         if let Some(target) = target {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use tracing::debug;
 
 use crate::place::by_descriptor;
 pub use crate::place::{Place, parent};
@@ -130,6 +131,7 @@ pub fn already_open(path: &Path) -> io::Result<Option<File>> {
 /// As for [`Place::of`] and [`Place::append`]; the file holds something else, or is being written.
 pub fn start_over(path: &Path, is_own: impl Fn(&[u8]) -> bool) -> io::Result<File> {
     if let Some(open) = already_open(path)? {
+        debug!(path = %path.display(), "an output goes to what is open already");
         return Ok(open);
     }
     let file = Place::of(path)?.append()?;
@@ -140,6 +142,7 @@ pub fn start_over(path: &Path, is_own: impl Fn(&[u8]) -> bool) -> io::Result<Fil
         }
         file.set_len(0)?;
     }
+    debug!(path = %path.display(), "opened a file for output");
     Ok(file)
 }
 

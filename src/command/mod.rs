@@ -13,10 +13,13 @@ use nix::unistd::{Gid, Uid};
 
 use crate::cli::Command;
 use crate::exit::{Failure, Status};
+use crate::logging;
 
 /// Runs the subcommand; returns the status to end with.
 pub fn run(command: Command) -> Result<Status, Failure> {
     refuse_set_id()?;
+    logging::start()?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "alumet begins");
     if matches!(&command, Command::Exec(_) | Command::Attach(_) | Command::Compare(_) | Command::Check(_)) {
         refuse_foreign_proc()?;
     }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use alumet::target::Inherited;
 use alumet::{Command, Missing};
 use anyhow::Context;
+use tracing::debug;
 
 use super::interleave::{self, Interleaved};
 use super::judge::{Circumstances, Other, compare};
@@ -136,11 +137,16 @@ impl Bench<'_> {
             looks.is_over(runs.pairs(), |rule| {
                 let versions = judge(runs, rule.alpha(), Ended::Complete)?;
                 let is_open = versions.comparisons.iter().any(|one| one.verdict == Verdict::Inconclusive);
+                let verdicts: Vec<_> = versions.comparisons.iter().map(|one| one.verdict).collect();
+                let (pairs, alpha, goes_on) = (runs.pairs(), rule.alpha(), is_open);
+                debug!(pairs, alpha, ?verdicts, goes_on, "looked at the pairs so far");
                 Ok(if is_open { Verdict::Inconclusive } else { Verdict::Pass })
             })
         };
         let plan =
             interleave::Plan { warmups: settled.warmups, pairs: settled.pairs, max_time: settled.max_time };
+        let planned = settled.adaptive.then(|| looks.looks());
+        debug!(looks = ?planned, pairs = plan.pairs, "planned the runs");
         let runs = interleave::make(&runners, plan, &measurement, is_decided).await;
         let cleaned = self.clean_up(versions, &session).await;
         let mut runs = runs?;

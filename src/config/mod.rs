@@ -12,6 +12,7 @@ use std::time::Duration;
 use alumet::target::Exit;
 use alumet::{Host, Interval, PluginEntry};
 use serde::{Deserialize, Serialize};
+use tracing::info;
 
 pub use file::{Doubt, Notice, open};
 pub use values::Origin;
@@ -179,10 +180,16 @@ impl Config {
             ))
         };
         notices.extend(environment.others.iter().map(ignored));
-        if let Some(found) = &found {
-            file::read(found, &mut values)?;
+        match &found {
+            Some(found) => {
+                info!(path = %found.path.display(), named = named.is_some(), "read the configuration file");
+                file::read(found, &mut values)?;
+            }
+            None => info!("found no configuration file"),
         }
         for (section, key, value, variable) in &environment.values {
+            // Not its value, which is nobody else's business.
+            info!(variable, "read a variable of the environment");
             values.set_text(section, key, value, Origin::Environment(variable.clone()))?;
         }
         // `--set` before the flags made for a purpose: they are of equal strength, and the last one counts.

@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use super::General;
 use crate::exit::Failure;
-use crate::plugins;
+use crate::{logging, plugins};
 
 /// The section of the keys that belong to no plugin.
 pub const GENERAL: &str = "";
@@ -206,7 +206,7 @@ pub struct Environment {
     pub others: Vec<String>,
 }
 
-/// Reads `ALUMET_CONFIG`, `ALUMET_KEY` and `ALUMET_PLUGIN_KEY`. A name that is near one of these is taken for a mistake;
+/// Reads `ALUMET_CONFIG`, `ALUMET_KEY` and `ALUMET_PLUGIN_KEY`; `ALUMET_LOG` is no key. A name that is near one of these is taken for a mistake;
 /// any other is another program's, and must not stop this one.
 pub fn environment() -> Result<Environment, Failure> {
     let mut environment = Environment::default();
@@ -215,6 +215,9 @@ pub fn environment() -> Result<Environment, Failure> {
         let variable = format!("ALUMET_{name}");
         if name == "CONFIG" {
             environment.config = Some(value.into());
+            continue;
+        }
+        if variable == logging::VARIABLE {
             continue;
         }
         let name = name.to_lowercase();

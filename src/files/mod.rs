@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use alumet::file::{FOREIGN, Place, already_open, beginning, descriptor, parent, reason};
 use alumet::privilege::{self, CapabilitySet, as_user};
 use nix::unistd::{AccessFlags, Uid};
+use tracing::debug;
 
 use crate::exit::{FAILED, Failure};
 use crate::signals::was_closed;
@@ -326,6 +327,7 @@ pub fn remove(path: &Path, kind: Kind) -> Result<(), Failure> {
 /// Writes a file: a regular one through a temporary file beside it that then takes its name. What the application has put
 /// there meanwhile is not written over.
 pub fn replace(path: &Path, kind: Kind, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    debug!(path = %path.display(), "writes a document");
     if let Some(mut open) = already_open(path)? {
         return write(&mut open);
     }

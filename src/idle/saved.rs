@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
+use tracing::debug;
 
 use super::Idle;
 use crate::config::{Doubt, open};
@@ -63,7 +64,10 @@ pub fn find(named: Option<&Path>, host: &Fingerprint, method: &str, domains: &[S
         let file = match open(&path, false) {
             Ok(file) => file,
             Err(Doubt::Distrusted(why)) => return Known::Unfit(path, why),
-            Err(Doubt::Unreadable(_)) => continue,
+            Err(Doubt::Unreadable(error)) => {
+                debug!(path = %path.display(), %error, "read no idle profile here");
+                continue;
+            }
         };
         let Ok(text) = io::read_to_string(file) else { continue };
         return match serde_json::from_str::<Saved>(&text) {

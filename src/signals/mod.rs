@@ -17,6 +17,7 @@ use alumet::target::Inherited;
 use anyhow::Context;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use tokio::io::unix::AsyncFd;
+use tracing::debug;
 
 pub use death::{die_by, stop_by, survive_file_limit};
 pub use signal::{Effect, Signal};
@@ -174,7 +175,10 @@ fn read(fd: BorrowedFd<'_>) -> io::Result<Received> {
             return Err(io::Error::last_os_error());
         }
         if !is_own_affair(&info) {
-            return Ok(Received::of(&info));
+            let received = Received::of(&info);
+            let Received { signal, from_terminal, sender } = received;
+            debug!(%signal, from_terminal, sender, "took a signal");
+            return Ok(received);
         }
     }
 }

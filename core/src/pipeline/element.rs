@@ -4,6 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tracing::{debug, warn};
+
 use crate::panics::Caught;
 
 /// What an element of the pipeline is.
@@ -123,13 +125,20 @@ impl Element {
                 health.errors += 1;
                 health.in_a_row += 1;
                 health.last_error = Some(format!("{error:#}"));
+                // The others are counted.
+                if health.errors == 1 {
+                    debug!(element = self.name, kind = %self.kind, error = health.last_error, "an element has failed");
+                }
                 if health.in_a_row >= GIVE_UP_AFTER && self.kind != ElementKind::Output {
+                    let errors = health.in_a_row;
+                    warn!(element = self.name, kind = %self.kind, errors, "left out an element that goes on failing");
                     self.set(ElementState::Failed);
                 }
                 Err(error)
             }
             Err(panic) => {
                 let message = format!("it {}", Caught::of(&*panic));
+                warn!(element = self.name, kind = %self.kind, error = message, "left out an element");
                 let mut health = self.health();
                 health.errors += 1;
                 health.last_error = Some(message.clone());
@@ -141,6 +150,7 @@ impl Element {
 
     /// Its call has not returned for this long.
     pub(crate) fn hangs(&self, limit: std::time::Duration) {
+        warn!(element = self.name, after = ?limit, "the reading of a source does not return");
         let mut health = self.health();
         health.errors += 1;
         health.last_error = Some(format!("its reading did not return within {limit:?}"));
@@ -149,12 +159,14 @@ impl Element {
 
     /// The call returned after all. If it ended the element, or the element was stopped meanwhile, that stays so.
     pub(crate) fn returns(&self) {
-        self.change(ElementState::Hung, ElementState::Active);
+        if self.change(ElementState::Hung, ElementState::Active) {
+            warn!(element = self.name, "the reading of a source has returned after all");
+        }
     }
 
-    fn change(&self, from: ElementState, to: ElementState) {
-        // In any other state it stays as it is.
-        let _ = self.state.compare_exchange(from as u8, to as u8, Ordering::Relaxed, Ordering::Relaxed);
+    /// In any other state than `from` it stays as it is. Returns whether it was in that.
+    fn change(&self, from: ElementState, to: ElementState) -> bool {
+        self.state.compare_exchange(from as u8, to as u8, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     pub(crate) fn count(&self, points: usize) {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tracing::warn;
 
 use super::Common;
 use super::beat::{Beat, SamplingReport};
@@ -232,8 +233,15 @@ impl Sampler {
         if self.charge.change((thread, call), (next, IDLE)).is_err() {
             // It has returned at this very moment.
             element.inspect(|element| element.returns());
-        } else if self.start_thread(next).is_ok() {
-            self.common.clock.leave();
+        } else {
+            let started = self.start_thread(next);
+            if started.is_ok() {
+                self.common.clock.leave();
+            }
+            warn!(
+                error = started.err().map(|error| error.to_string()),
+                "a new thread takes over the other sources"
+            );
         }
         // Without another thread everything else hangs, too; that is all that can be done.
         Some(limit)

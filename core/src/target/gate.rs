@@ -15,6 +15,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Gid, Group, Pid, Uid, User, getgrouplist, pipe2};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
+use tracing::debug;
 
 use crate::process::Stat;
 use crate::text;
@@ -351,16 +352,21 @@ fn clone_child(plan: &Plan<'_>, cgroup: Option<RawFd>) -> io::Result<(i32, Owned
             // Where the cgroup that this process is in was killed before (`cgroup.kill`), Linux takes a child that is created
             // into another one for one that has escaped, and kills it (`kill_seq` in kernel/cgroup/cgroup.c, 6.18).
             Ok((pid, _)) if cgroup.is_some() && Stat::is_being_killed(pid) => {
+                debug!("the kernel killed the process that clone3 created in the cgroup");
                 let _ = waitpid(Pid::from_raw(pid), None);
             }
             Ok((pid, pidfd)) => return Ok((pid, pidfd, cgroup.is_some())),
-            Err(error) => last = error,
+            Err(error) => {
+                debug!(into_cgroup = cgroup.is_some(), %error, "clone3 was refused");
+                last = error;
+            }
         }
     }
     // Sandboxes that do not know clone3 refuse it with ENOSYS or EPERM.
     if !matches!(last.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) {
         return Err(last);
     }
+    debug!("the application's process is created by fork");
     // SAFETY: the child makes only async-signal-safe calls (see `become_application`) and does not return.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),

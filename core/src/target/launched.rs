@@ -4,6 +4,8 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tracing::debug;
+
 use super::cgroup::Cgroup;
 use super::gate::{self, Command, LaunchError};
 use super::has_ended;
@@ -49,9 +51,14 @@ impl Launched {
         let cgroup = Cgroup::create();
         let held = gate::hold(command, cgroup.as_ref().ok().map(Cgroup::directory))?;
         let cgroup = match cgroup {
-            Ok(_) if !held.in_cgroup => Err("the kernel refused to start a process in it".into()),
+            Ok(_) if !held.in_cgroup => Err("the kernel refused to start a process in it".to_owned()),
             cgroup => cgroup,
         };
+        match &cgroup {
+            Ok(cgroup) => debug!(path = %cgroup.path().display(), "made a cgroup for the application"),
+            Err(reason) => debug!(reason, "the application has no cgroup of its own"),
+        }
+        debug!(pid = held.pid, "created the application's process, which waits at its gate");
         Ok(Self {
             pid: held.pid,
             pidfd: held.pidfd,

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tracing::debug;
 
 pub use attached::{AttachError, Root};
 pub use cgroup::{Cgroup, CpuStat};
@@ -112,6 +113,9 @@ impl Target {
     /// # Panics
     /// If there is none.
     pub fn attach(roots: Vec<Root>) -> Self {
+        for root in &roots {
+            debug!(pid = root.pid(), name = root.name(), "attaches to a process");
+        }
         let attached = Attached::new(roots);
         Self::new(attached.display(), Way::Attached(attached))
     }

@@ -49,8 +49,7 @@ impl Plan {
     }
 
     /// After how many pairs to look.
-    #[cfg(test)]
-    fn looks(&self) -> &[usize] {
+    pub fn looks(&self) -> &[usize] {
         &self.looks
     }
 

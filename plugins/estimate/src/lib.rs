@@ -23,6 +23,7 @@ use std::num::NonZeroU32;
 use alumet::conventions::{BAND, DOMAIN, ENERGY, POWER};
 use alumet::{Availability, Consumer, Host, Plugin, Provenance, Series, Setup, Watts};
 use serde::{Deserialize, Serialize};
+use tracing::info;
 
 pub use band::Band;
 use model::Model;
@@ -105,6 +106,8 @@ impl Plugin for Estimation {
         }
         let has_rival = setup.registry().all().iter().any(|series| measures_cpus(series));
         let model = Model::of(&config, setup.host());
+        let (is_measured, always) = (has_rival, config.always);
+        info!(model = %model.method, is_measured, always, "chose a model of the CPUs");
         let series = Series::new(ENERGY)
             .resource("cpu_package", "")
             .label(DOMAIN, "package")

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use alumet::{Batch, Clock, Gaps, Series, Setup, Source};
+use tracing::info;
 
 use crate::found::{Condition, Found, names, word};
 use crate::reading::{LONGEST, Trouble, bytes, number};
@@ -64,6 +65,7 @@ impl Device {
         let gate = match condition.open() {
             Ok(file) => Gate::new(&condition, file),
             Err(obstacle) => {
+                info!(device, reason = %obstacle, "a device was refused");
                 setup.gaps().add(device, obstacle.to_string(), obstacle.remedy());
                 return Ok(None);
             }
@@ -76,12 +78,14 @@ impl Device {
             }
             match channel.open() {
                 Ok(files) => {
+                    info!(device, sensor = channel.title(), file = %channel.file.display(), "found a sensor");
                     let uncertainty =
                         channel.uncertainty(&chip).map(|series| setup.series(series)).transpose()?;
                     let series = setup.series(channel.series(&chip))?;
                     sensors.push(Sensor::new(&channel, files, series, uncertainty));
                 }
                 Err(obstacle) => {
+                    info!(device, sensor = channel.title(), reason = %obstacle, "a sensor was refused");
                     gaps.push(Gap {
                         of: channel.title(),
                         reason: obstacle.reason(),

@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use alumet::Host;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
+use tracing::info;
 
 use crate::about::About;
 use crate::library;
@@ -45,15 +46,32 @@ pub fn ask(asked: Option<PathBuf>, host: &Host) -> Answer {
     let host = host.clone();
     let ask = move || {
         let found = library::to_load(asked.as_deref()).and_then(|library| {
+            info!(library = %library.display(), "loads the driver's library");
             let refused = |error| Refusal::of_start(&error, asked.as_deref(), &host);
             find(load(&library).map_err(refused)?, &host)
         });
+        log(&found);
         // Whoever has asked may no longer want to know.
         let _ = answer.send(found);
     };
     // Without a thread the sender is dropped, which is an answer too.
     let _ = std::thread::Builder::new().name("alumet-nvml".into()).spawn(ask);
     receiver
+}
+
+/// What the driver has answered.
+fn log(answer: &Result<Found, Refusal>) {
+    match answer {
+        Ok(found) => {
+            for (about, _) in &found.gpus {
+                info!(gpu = about.index, name = about.name, is_mig = about.is_mig, "found a GPU");
+            }
+            for (gpu, refusal) in &found.refused {
+                info!(gpu, reason = refusal.reason, "a GPU was refused");
+            }
+        }
+        Err(refusal) => info!(reason = refusal.reason, "the driver has no GPU for this run"),
+    }
 }
 
 /// The library of this name, from an earlier run of this process or loaded now.

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use alumet::{Availability, Host, Interval, Plugin, Setup, Unavailable};
 use serde::{Deserialize, Serialize};
+use tracing::info;
 
 use refusal::{PERSISTENCE, Refusal};
 use source::Gpus;
@@ -77,6 +78,7 @@ impl Plugin for Nvml {
 
     fn start(config: Config, setup: &mut Setup<'_>) -> anyhow::Result<()> {
         if config.library.is_none() && driver::is_out_of_sight(setup.host()) {
+            info!("nothing is to be seen of a driver or a GPU: the library is not looked for");
             return Err(Unavailable::from(Refusal::no_driver()).into());
         }
         let asked = setup.clock().now();

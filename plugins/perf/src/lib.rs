@@ -23,6 +23,7 @@ use alumet::privilege::is_in_user_namespace;
 use alumet::{Availability, Gaps, Host, Plugin, Setup, perfmon};
 use perf_event::Builder;
 use perf_event::events::Software;
+use tracing::debug;
 
 use breakdown::{Breakdown, By};
 pub use config::Config;
@@ -127,6 +128,7 @@ fn look_up(specs: &[Spec], asked: bool, host: &Host, gaps: &Gaps) -> Result<Vec<
         let resolved = match event::resolve(spec, host) {
             Ok(resolved) => resolved,
             Err(error) if !asked => {
+                debug!(event = %spec, %error, "there is no such event here");
                 gaps.add(spec.to_string(), error.to_string(), "");
                 continue;
             }

@@ -5,6 +5,7 @@ use std::io;
 use alumet::{Host, Target, perfmon};
 use perf_event::events::Software;
 use perf_event::{Builder, Counter};
+use tracing::debug;
 
 use crate::event::{Attr, Class, Event, Modifiers};
 use crate::refusal::Refusal;
@@ -108,6 +109,7 @@ pub fn open(events: Vec<Event>, target: &Target, host: &Host) -> Outcome {
             attempt.error = Some(io::Error::from_raw_os_error(why.unwrap_or(libc::ESRCH)));
         }
     }
+    attempts.iter().for_each(Attempt::log);
     let left_out = cover.refused.first().filter(|_| exhausted.is_none());
     let left_out = left_out.map(|(_, error)| alumet::file::reason(error));
     let (opened, refused): (Vec<_>, Vec<_>) =
@@ -156,6 +158,14 @@ impl Attempt {
         match parts.collect::<io::Result<_>>() {
             Ok(counters) => self.counters = counters,
             Err(error) => self.error = Some(error),
+        }
+    }
+
+    fn log(&self) {
+        let (event, mode, counters) = (&self.event.name, self.mode, self.counters.len());
+        match &self.error {
+            None => debug!(event, ?mode, counters, "opened an event"),
+            Some(error) => debug!(event, ?mode, errno = error.raw_os_error(), %error, "an event was refused"),
         }
     }
 

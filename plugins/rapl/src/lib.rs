@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use alumet::{Availability, Host, Interval, Plugin, Setup, Unavailable};
 use serde::{Deserialize, Serialize};
+use tracing::info;
 
 use domain::Part;
 pub use domain::{Domain, is_machine_energy, is_package_energy};
@@ -114,8 +115,12 @@ const POWERCAP: Way = Way { method: "RAPL through powercap", open: powercap::ope
 
 /// The counters, and how they are read.
 fn open(backend: Backend, host: &Host) -> Result<(Found, Way), Refusal> {
-    let by = |way: Way| (way.open)(host).map(|found| (found, way));
-    match backend {
+    let by = |way: Way| {
+        let found = (way.open)(host);
+        log(way, &found);
+        found.map(|found| (found, way))
+    };
+    let chosen = match backend {
         Backend::Perf => by(PERF),
         Backend::Powercap => by(POWERCAP),
         // A way that leads to all of the machine's energy comes before one that does not.
@@ -128,5 +133,28 @@ fn open(backend: Backend, host: &Host) -> Result<(Found, Way), Refusal> {
             }
             Err(perf) => by(POWERCAP).map_err(|other| Refusal::of_both(perf, other, host)),
         },
+    };
+    match &chosen {
+        Ok((found, way)) => {
+            info!(way = way.method, meters = found.meters.len(), "chose a way to the counters")
+        }
+        Err(refusal) => info!(reason = refusal.reason, "no way leads to the counters"),
+    }
+    chosen
+}
+
+/// What one of the ways has come to.
+fn log(way: Way, found: &Result<Found, Refusal>) {
+    let way = way.method;
+    match found {
+        Ok(found) => {
+            for meter in &found.meters {
+                info!(way, meter = %meter.part, "found a meter");
+            }
+            for (part, refusal) in &found.refused {
+                info!(way, meter = %part, reason = refusal.reason, "a meter was refused");
+            }
+        }
+        Err(refusal) => info!(way, reason = refusal.reason, "this way has no meter"),
     }
 }
