@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/nvml.rs"]
+mod stub;
 mod support;
 
+use stub::Stub;
 use support::{Alumet, Done};
 
 /// Runs a script that writes to both streams, on a machine without a sensor, and writes a profile.
@@ -106,4 +109,24 @@ fn a_signal_that_is_passed_on_is_said() {
     assert_eq!(done.stdout, "1\n");
     line(&done, &["took a signal signal=SIGUSR1"]);
     line(&done, &["passes on a signal signal=SIGUSR1"]);
+}
+
+#[test]
+fn a_gpu_is_named_and_a_source_that_hangs_with_who_takes_over() {
+    let stub = Stub::new("hang=nvmlDeviceGetTemperature:2");
+    let library = format!("nvml.library={}", stub.path().display());
+    let done = exec(Some("info"), &["--set", &library], "sleep 0.5").run().status(0);
+    line(&done, &[" INFO ", "loads the driver's library library=", &stub.path().display().to_string()]);
+    line(&done, &[" INFO ", "found a GPU gpu=0 name=\"Stub 9000\""]);
+    line(&done, &[" WARN ", "the reading of a source does not return element=\"nvml/gpus\" after=2s"]);
+    line(&done, &[" WARN ", "a new thread takes over"]);
+}
+
+#[test]
+fn the_looks_of_a_comparison_are_said_with_what_they_led_to() {
+    let words = ["compare", "-q", "--adaptive", "--pairs", "20", "--metric", "cpu", "true", "true"];
+    let done = Alumet::new(words).env("ALUMET_LOG", "alumet::comparison=debug").run();
+    line(&done, &["planned to look after so many pairs pairs=[8, 12, 20]"]);
+    let look = line(&done, &["looked at the pairs so far pairs=8"]);
+    assert!(look.contains("goes_on=true") == look.contains("verdicts=[Inconclusive]"), "{look}");
 }

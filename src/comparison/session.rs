@@ -145,8 +145,9 @@ impl Bench<'_> {
         };
         let plan =
             interleave::Plan { warmups: settled.warmups, pairs: settled.pairs, max_time: settled.max_time };
-        let planned = settled.adaptive.then(|| looks.looks());
-        debug!(looks = ?planned, pairs = plan.pairs, "planned the runs");
+        if settled.adaptive {
+            debug!(pairs = ?looks.looks(), "planned to look after so many pairs");
+        }
         let runs = interleave::make(&runners, plan, &measurement, is_decided).await;
         let cleaned = self.clean_up(versions, &session).await;
         let mut runs = runs?;
