@@ -9,7 +9,7 @@
 //!
 //! The threshold is what is allowed, so exactly so much is no regression and passes: 105 against 100 at 5 %. Counts do
 //! not vary and meet thresholds exactly, so nothing is left to rounding errors: `t` is larger than the logarithm by
-//! [`MARGIN`], and differences that are equal but for rounding errors are ties ([`sample::TIE`]).
+//! `MARGIN`, and differences that are equal but for rounding errors are ties ([`sample::TIE`]).
 //!
 //! Both can never hold: where more than half of the means of two differences exceed `t`, "more than `t`" is not
 //! unlikely. Each error has at most the probability α, whatever the distribution, if the pairs are independent and
