@@ -92,13 +92,15 @@ pub struct Wanted {
     pub details: bool,
     /// The switches of the threads of a process that has several: a file each, and not exact before the end anyway.
     pub threads: bool,
+    /// Also of those that have not run since, as far as can be told.
+    pub anew: bool,
 }
 
 impl Wanted {
     /// Everything.
-    pub const ALL: Self = Self { details: true, threads: true };
+    pub const ALL: Self = Self { details: true, threads: true, anew: true };
     /// One file.
-    pub const STAT: Self = Self { details: false, threads: false };
+    pub const STAT: Self = Self { details: false, threads: false, anew: true };
 }
 
 /// What one reading of a process says.
@@ -263,7 +265,7 @@ impl Process {
     /// for one that has ended: its clock is there while its parent adds up what it has used.
     pub fn rests(&self, wanted: Wanted, now: Time) -> bool {
         let covers = |was: Wanted| was.details >= wanted.details && was.threads >= wanted.threads;
-        let rest = self.rest.filter(|_| self.last.alive);
+        let rest = self.rest.filter(|_| self.last.alive && !wanted.anew);
         let rest = rest.filter(|rest| covers(rest.wanted) && now.since(rest.time) < RESTS);
         rest.is_some_and(|rest| cpu_nanos(self.pid) == Some(rest.clock))
     }
@@ -594,7 +596,7 @@ mod tests {
     fn read_at_rest(process: &mut Process) {
         for _ in 0..100_000 {
             process.read(Wanted::ALL, &mut [0; 8192]).unwrap();
-            if process.rests(Wanted::ALL, RealClock.now()) {
+            if process.rests(Wanted { anew: false, ..Wanted::ALL }, RealClock.now()) {
                 return;
             }
         }
@@ -612,15 +614,20 @@ mod tests {
             to.write_all(b"x").unwrap();
             from.read_exact(&mut [0]).unwrap();
             // It may still be on its way to the next read.
-            (0..100_000).any(|_| !process.rests(Wanted::ALL, RealClock.now()))
+            (0..100_000).any(|_| !process.rests(Wanted { anew: false, ..Wanted::ALL }, RealClock.now()))
         };
         assert!(echo(&process), "it was started");
         read_at_rest(&mut process);
         let now = RealClock.now();
-        assert!(process.rests(Wanted::STAT, now) && !process.rests(Wanted::ALL, now + RESTS));
+        assert!(process.rests(Wanted { anew: false, ..Wanted::STAT }, now));
+        assert!(!process.rests(Wanted { anew: false, ..Wanted::ALL }, now + RESTS));
+        assert!(!process.rests(Wanted::STAT, now), "at the end, it is read anew");
         assert!(echo(&process), "it has run");
         process.read(Wanted::STAT, &mut [0; 8192]).unwrap();
-        assert!(!process.rests(Wanted::ALL, RealClock.now()), "not everything was read");
+        assert!(
+            !process.rests(Wanted { anew: false, ..Wanted::ALL }, RealClock.now()),
+            "not everything was read"
+        );
         read_at_rest(&mut process);
         let switches = process.last.switches;
         assert!(echo(&process));
@@ -628,7 +635,7 @@ mod tests {
         assert!(process.last.switches.voluntary > switches.voluntary);
         cat.kill().unwrap();
         cat.wait().unwrap();
-        assert!(!process.rests(Wanted::STAT, RealClock.now()), "it is gone");
+        assert!(!process.rests(Wanted { anew: false, ..Wanted::STAT }, RealClock.now()), "it is gone");
     }
 
     #[test]
@@ -638,7 +645,7 @@ mod tests {
         read_at_rest(&mut process);
         child.kill().unwrap();
         while process.read(Wanted::ALL, &mut [0; 8192]).unwrap().alive {}
-        assert!(!process.rests(Wanted::ALL, RealClock.now()));
+        assert!(!process.rests(Wanted { anew: false, ..Wanted::ALL }, RealClock.now()));
         child.wait().unwrap();
     }
 
@@ -646,7 +653,7 @@ mod tests {
     fn who_runs_does_not_rest() {
         let mut own = Process::open(std::process::id() as i32, 0, &mut [0; 8192]).unwrap();
         own.read(Wanted::ALL, &mut [0; 8192]).unwrap();
-        assert!(!own.rests(Wanted::STAT, RealClock.now()));
+        assert!(!own.rests(Wanted { anew: false, ..Wanted::STAT }, RealClock.now()));
     }
 
     /// A process for which the run starts at the first of two readings.

@@ -143,7 +143,7 @@ impl Tree {
 
     /// Reads and pushes; the first time, notes where everything stands.
     fn sample(&mut self, out: &mut Batch) -> anyhow::Result<()> {
-        let wanted = Wanted { details: self.details.is_due(), threads: self.threads.is_due() };
+        let wanted = Wanted { details: self.details.is_due(), threads: self.threads.is_due(), anew: false };
         if wanted.details {
             // A process that is younger is in the totals all the same.
             self.ledger.look(!self.has_started, &mut self.buffer);
