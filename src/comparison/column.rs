@@ -3,17 +3,17 @@
 use std::borrow::Cow;
 
 use alumet::Bound;
+use alumet_statistics::bootstrap;
+use alumet_statistics::describe::{self, describe};
+use alumet_statistics::gate::{Metrics, Rule};
+use alumet_statistics::interval::Interval;
+use alumet_statistics::sample::Invalid;
 
 use super::words::numbers;
 use super::{Described, Judged, Row, Side};
 use crate::exit::Failure;
 use crate::quantity::{Quantity, Unfit};
 use crate::repeat::readings::{self, Way};
-use alumet_statistics::bootstrap;
-use alumet_statistics::describe::{self, describe};
-use alumet_statistics::gate::{Metrics, Rule};
-use alumet_statistics::interval::Interval;
-use alumet_statistics::sample::Invalid;
 
 /// A quantity of both versions.
 pub struct Column<'a> {

@@ -5,10 +5,10 @@ use std::io;
 
 use alumet::Bound;
 use alumet_plugin_csv::row::guarded;
+use alumet_statistics::decision::Finding;
 
 use super::versions::Versions;
 use super::{Comparison, Judged, Row};
-use alumet_statistics::decision::Finding;
 
 /// The text.
 pub fn render(versions: &Versions) -> io::Result<Vec<u8>> {

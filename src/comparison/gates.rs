@@ -1,7 +1,8 @@
 //! What decides whether a version passes.
 
-use crate::quantity::Quantity;
 use alumet_statistics::gate::Metrics;
+
+use crate::quantity::Quantity;
 
 /// What decides, and by which thresholds.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,11 +7,11 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use alumet::file::reason;
+use alumet_statistics::decision::Verdict;
 
 use super::{Comparison, words};
 use crate::terminal::is_on;
 use crate::units::GLUE;
-use alumet_statistics::decision::Verdict;
 
 /// What the environment says of a run by GitHub Actions.
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,11 +1,12 @@
 //! What a person's table has in its cells: a line for each version, a column for each quantity.
 
+use alumet_statistics::decision::{Finding, Verdict};
+use alumet_statistics::gate::Rule;
+
 use super::versions::Versions;
 use super::{Comparison, Ended, Judged, Row, words};
 use crate::mark::marked;
 use crate::quantity::Quantity;
-use alumet_statistics::decision::{Finding, Verdict};
-use alumet_statistics::gate::Rule;
 
 /// One quantity of all versions.
 pub struct Column<'a> {

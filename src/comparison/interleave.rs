@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use alumet::Missing;
+use alumet_statistics::turns;
 
 use super::Side;
 use crate::exit::Failure;
@@ -11,7 +12,6 @@ use crate::measure::Measurement;
 use crate::repeat::progress::Progress;
 use crate::repeat::series::{Stop, note_missing};
 use crate::repeat::{Done, Runner, Session};
-use alumet_statistics::turns;
 
 /// How many pairs (or rounds, of more than two versions).
 #[derive(Debug, Clone, Copy)]

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use alumet::Missing;
+use alumet_statistics::decision::{Decision, Verdict};
+use alumet_statistics::gate::{self, Metrics, Rule};
 
 use super::column::{Column, columns};
 use super::gates::Gates;
@@ -15,8 +17,6 @@ use crate::quantity::{Quantity, Unfit};
 use crate::repeat::peculiarities::{others as others_of, spread};
 use crate::repeat::readings::{Meantime, Way};
 use crate::repeat::table;
-use alumet_statistics::decision::{Decision, Verdict};
-use alumet_statistics::gate::{self, Metrics, Rule};
 
 /// What is judged beside what decides, where nothing was named: a program that waits is no better for using less.
 const GUARD: Quantity = Quantity::Time;

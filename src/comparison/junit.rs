@@ -8,12 +8,13 @@
 //! Writing it takes an escape for five characters and the removal of those that XML 1.0 has no way to write; no crate
 //! does both without a clock or a generator of identifiers in tow.
 
+use alumet_statistics::decision::Verdict;
+
 use super::versions::{Known, Version, Versions};
 use super::{Comparison, Described, Row, words};
 use crate::mark::marked;
 use crate::quantity::Quantity;
 use crate::units::GLUE;
-use alumet_statistics::decision::Verdict;
 
 /// The document. What cannot be told is skipped, or fails if that is wanted. Of runs that nobody judged there is a test case
 /// for each version, which passes.

@@ -32,6 +32,9 @@ mod words;
 pub mod written;
 
 use alumet::Bound;
+use alumet_statistics::decision::Verdict;
+use alumet_statistics::describe::Description;
+use alumet_statistics::interval::Interval;
 use serde::Serialize;
 
 use crate::fingerprint::Fingerprint;
@@ -39,9 +42,6 @@ use crate::mark::is_exact;
 use crate::profile::Parameters;
 use crate::quantity::Quantity;
 use crate::repeat::readings::Readings;
-use alumet_statistics::decision::Verdict;
-use alumet_statistics::describe::Description;
-use alumet_statistics::interval::Interval;
 
 /// One version with its runs.
 #[derive(Debug, Clone, Default)]

@@ -4,11 +4,11 @@
 //! splits a line as a shell would and takes `#` for the start of a comment even within quotes, so no label has one.
 
 use alumet::Bound;
+use alumet_statistics::decision::Verdict;
 
 use super::versions::{Version, Versions};
 use super::{Judged, Row, words};
 use crate::quantity::Quantity;
-use alumet_statistics::decision::Verdict;
 
 /// The text.
 pub fn render(versions: &Versions) -> String {

@@ -2,6 +2,7 @@
 //! quantity. What has no room beside the others comes in a further table, and where there is room for one quantity at most,
 //! there is a block for each. Below are sentences, how it was found out, and remarks.
 
+use alumet_statistics::decision::Finding;
 use anstyle::{AnsiColor, Color, Style};
 use textwrap::core::display_width;
 
@@ -10,7 +11,6 @@ use super::versions::Versions;
 use super::words;
 use crate::terminal::{Look, shortened};
 use crate::units::GLUE;
-use alumet_statistics::decision::Finding;
 
 const FAINT: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();

@@ -7,6 +7,7 @@ use alumet_plugin_perf::Perf;
 use alumet_plugin_perf::refusal::concerns;
 use alumet_plugin_procfs::Procfs;
 use alumet_plugin_rapl::{Domain, Rapl};
+use alumet_statistics::gate::Rule;
 
 use super::column::Column;
 use super::gates::Gates;
@@ -14,7 +15,6 @@ use super::words::{numbers, threshold};
 use super::{Comparison, Design, Row};
 use crate::quantity::{Quantity, Unfit};
 use crate::repeat::peculiarities::{MATTERS, drift_of, outliers_of};
-use alumet_statistics::gate::Rule;
 
 /// ` (no RAPL in this virtual machine)`, if that is known.
 pub fn why(quantity: &Quantity, missing: &[Missing]) -> String {

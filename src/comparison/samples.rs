@@ -1,15 +1,15 @@
 //! Comparisons with numbers that are easy to recognise, for the tests of what is made from one.
 
 use alumet::Bound;
+use alumet_statistics::decision::{Decision, Finding, Verdict};
+use alumet_statistics::describe::describe;
+use alumet_statistics::interval::Interval;
 
 use super::versions::{Known, Version, Versions, worst};
 use super::{Comparison, Described, Design, Ended, Judged, Row};
 use crate::fingerprint::Fingerprint;
 use crate::profile::Parameters;
 use crate::quantity::Quantity;
-use alumet_statistics::decision::{Decision, Finding, Verdict};
-use alumet_statistics::describe::describe;
-use alumet_statistics::interval::Interval;
 
 /// Of ten pairs, with a threshold of 2 %, not yet judged.
 pub fn decision(change: f64, low: f64, high: f64) -> Decision {

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 
 use alumet::target::Inherited;
 use alumet::{Command, Missing};
+use alumet_statistics::decision::Verdict;
+use alumet_statistics::sequential;
 use anyhow::Context;
 use tracing::debug;
 
@@ -27,8 +29,6 @@ use crate::repeat::series::{self, Stop};
 use crate::repeat::{Runner, Session, Streams};
 use crate::signals::Signals;
 use crate::terminal::note;
-use alumet_statistics::decision::Verdict;
-use alumet_statistics::sequential;
 
 /// Everything that is needed to run versions and compare them.
 pub struct Bench<'a> {

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use alumet_statistics::decision::Verdict;
+use alumet_statistics::gate::Rule;
+use alumet_statistics::sequential::Plan;
+
 use super::gates::Gates;
 use super::stored::Stored;
 use super::{Comparison, Ended};
@@ -10,9 +14,6 @@ use crate::config::Timeout;
 use crate::exit::{FAILED, Failure, SUCCESS, Status};
 use crate::quantity::Quantity;
 use crate::repeat::within;
-use alumet_statistics::decision::Verdict;
-use alumet_statistics::gate::Rule;
-use alumet_statistics::sequential::Plan;
 
 /// A regression.
 pub const REGRESSION: Status = Status::Code(3);

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use alumet::file::open;
 use alumet::target::Exit;
+use alumet_statistics::gate::Rule;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
@@ -21,7 +22,6 @@ use crate::profile::metric::{Amount, MetricTotal};
 use crate::profile::wall::Wall;
 use crate::profile::{Parameters, READABLE, SCHEMA};
 use crate::quantity::Quantity;
-use alumet_statistics::gate::Rule;
 
 /// What is read of a run: later versions may have more.
 #[derive(Debug, Deserialize)]

@@ -1,5 +1,6 @@
 //! A gate's table for a terminal: the answer, the design, a row for each quantity, remarks, the verdict.
 
+use alumet_statistics::decision::{Finding, Verdict};
 use anstyle::{AnsiColor, Color, Style};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use textwrap::core::display_width;
@@ -7,7 +8,6 @@ use textwrap::core::display_width;
 use super::{Comparison, Judged, Row, words};
 use crate::terminal::{Look, shortened};
 use crate::units::GLUE;
-use alumet_statistics::decision::{Finding, Verdict};
 
 const FAINT: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();

@@ -1,6 +1,8 @@
 //! Versions of a program side by side: what the runs of each have cost, and each of the others against the first. Without
 //! words: those for a person are in `overview`, those of a gate in `table`.
 
+use alumet_statistics::decision::Verdict;
+use alumet_statistics::describe::describe;
 use serde::Serialize;
 
 use super::{Comparison, Described, Design, Ended, Side};
@@ -8,8 +10,6 @@ use crate::fingerprint::Fingerprint;
 use crate::profile::Parameters;
 use crate::quantity::Quantity;
 use crate::repeat::readings;
-use alumet_statistics::decision::Verdict;
-use alumet_statistics::describe::describe;
 
 /// Any number of versions. The first is what the others are compared to.
 #[derive(Debug, Clone, Serialize)]

@@ -3,6 +3,7 @@
 //! Between a number and its unit is [`GLUE`]; who prints the words as plain text replaces it by a space.
 
 use alumet::text::harmless;
+use alumet_statistics::decision::{Decision, Finding, Verdict};
 
 use super::versions::Versions;
 use super::{Comparison, Described, Design, Ended, Judged, Row};
@@ -11,7 +12,6 @@ use crate::mark::marked;
 use crate::quantity::Quantity;
 use crate::terminal::shortened;
 use crate::units::GLUE;
-use alumet_statistics::decision::{Decision, Finding, Verdict};
 
 /// More runs than these are not worth an advice.
 const MOST_RUNS: f64 = 200.0;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use alumet::Bound;
+use alumet_statistics::describe::describe;
 use serde::Serialize;
 
 use super::metric::MetricTotal;
@@ -12,7 +13,6 @@ use crate::derived::Derived;
 use crate::mark::{is_exact, marked};
 use crate::quantity::{Quantity, derived};
 use crate::units::GLUE;
-use alumet_statistics::describe::describe;
 
 /// Values by name: what was put in the places of names in the command.
 pub type Parameters = BTreeMap<String, String>;

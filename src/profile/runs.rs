@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
 use std::path::Path;
 
 use alumet::Bound;
+use alumet_statistics::describe::describe;
 use serde::ser::{Error, SerializeSeq};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -14,7 +15,6 @@ use serde_json::value::RawValue;
 use super::headline::{self, Headlines};
 use super::metric::{Key, MetricTotal};
 use super::{Parameters, Run, Summary};
-use alumet_statistics::describe::describe;
 
 /// Runs, and their metrics for the summary.
 #[derive(Debug)]

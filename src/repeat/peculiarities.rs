@@ -3,12 +3,13 @@
 //! What is beyond doubt need not matter: among a thousand runs a drift of 0.04 % is significant. Nor is what matters always
 //! beyond doubt. So each rule here asks for a size.
 
-use super::readings::{Meantime, Readings};
-use crate::quantity::{Quantity, Unfit};
-use crate::units::percent;
 use alumet_statistics::describe::describe;
 use alumet_statistics::outliers::{self, Outlier};
 use alumet_statistics::{drift, sample};
+
+use super::readings::{Meantime, Readings};
+use crate::quantity::{Quantity, Unfit};
+use crate::units::percent;
 
 /// What matters where nobody has named a threshold: half of the usual one.
 pub const MATTERS: f64 = 0.01;

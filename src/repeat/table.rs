@@ -1,5 +1,6 @@
 //! What repeated runs came to, for a person.
 
+use alumet_statistics::describe::describe;
 use comfy_table::{CellAlignment, ColumnConstraint, Table, presets};
 
 use super::peculiarities::{MATTERS, drift_of, others, outliers_of, spread};
@@ -12,7 +13,6 @@ use crate::quantity::{Quantity, Unfit};
 use crate::summary::not_measured;
 use crate::terminal::{Look, shortened};
 use crate::units::GLUE;
-use alumet_statistics::describe::describe;
 
 /// The text: a line with the command, a row for each quantity, and remarks. Those that are the same in every series are only
 /// there if they are asked for (`verbose`).
