@@ -428,21 +428,31 @@ mod tests {
         }
     }
 
-    /// A pipeline whose source is polled every 100 ms, with an output that counts what it is given.
-    fn counting() -> (Arc<ManualClock>, Pipeline, Arc<AtomicU64>) {
+    /// Counts the points, which are not to be older than that.
+    struct Count(Arc<AtomicU64>, Duration);
+
+    impl Output for Count {
+        fn write(&mut self, batch: &Batch) -> anyhow::Result<()> {
+            self.0.fetch_add(batch.points().len() as u64, Ordering::Relaxed);
+            Ok(())
+        }
+
+        fn max_age(&self) -> Duration {
+            self.1
+        }
+    }
+
+    /// A pipeline with a source of one point a tick, an output that says nothing of the points' age, and one that counts them.
+    fn counting(interval: Duration, max_age: Duration) -> (Arc<ManualClock>, Pipeline, Arc<AtomicU64>) {
         let (clock, registry, count) = (ManualClock::new(), Registry::new(), Arc::new(AtomicU64::new(0)));
         let series = registry.series(crate::Series::new(crate::Metric::counter("c", "1", ""))).unwrap();
-        let output = {
-            let count = Arc::clone(&count);
-            move |batch: &Batch| {
-                count.fetch_add(batch.points().len() as u64, Ordering::Relaxed);
-                Ok(())
-            }
-        };
         let script = Box::new(crate::testing::Script::new(series, [1.0; 100]));
         let parts = Parts {
-            sources: vec![NewSource { source: script, ..source(millis(100)) }],
-            outputs: vec![("count".into(), Box::new(output))],
+            sources: vec![NewSource { source: script, ..source(interval) }],
+            outputs: vec![
+                ("patient".into(), Box::new(|_: &Batch| Ok(()))),
+                ("count".into(), Box::new(Count(Arc::clone(&count), max_age))),
+            ],
             ..Parts::default()
         };
         let settings = Settings { overflow: Overflow::Wait, hang_after: LONG, chores: None };
@@ -453,7 +463,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_a_second_old_is_written_when_that_is_asked_for_and_at_the_end() {
-        let (clock, pipeline, count) = counting();
+        let (clock, pipeline, count) = counting(millis(100), LONG);
         go(&pipeline, &clock).await;
         let mut counts = Vec::new();
         for ticks in [9, 1, 3] {
@@ -480,7 +490,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_collected_waits_neither_for_the_end_of_a_pause_nor_for_another_interval() {
-        let (clock, pipeline, count) = counting();
+        let (clock, pipeline, count) = counting(millis(100), LONG);
         go(&pipeline, &clock).await;
         clock.advance(millis(300));
         pipeline.pause().await;
@@ -495,7 +505,7 @@ mod tests {
 
     #[tokio::test]
     async fn after_the_last_reading_nothing_is_polled_any_more() {
-        let (clock, pipeline, _) = counting();
+        let (clock, pipeline, _) = counting(millis(100), LONG);
         go(&pipeline, &clock).await;
         clock.advance(millis(300));
         pipeline.last().await;
@@ -504,40 +514,9 @@ mod tests {
         pipeline.finish(clock.now()).await;
     }
 
-    /// Counts the points, which are not to be older than that.
-    struct Every100ms(Arc<AtomicU64>);
-
-    impl Output for Every100ms {
-        fn write(&mut self, batch: &Batch) -> anyhow::Result<()> {
-            self.0.fetch_add(batch.points().len() as u64, Ordering::Relaxed);
-            Ok(())
-        }
-
-        fn max_age(&self) -> Duration {
-            millis(100)
-        }
-    }
-
     #[tokio::test]
     async fn points_are_sent_when_the_next_tick_would_be_too_late() {
-        let clock = ManualClock::new();
-        let registry = Registry::new();
-        let series = registry.series(crate::Series::new(crate::Metric::counter("c", "1", ""))).unwrap();
-        let count = Arc::new(AtomicU64::new(0));
-        let parts = Parts {
-            sources: vec![NewSource {
-                source: Box::new(crate::testing::Script::new(series, [1.0; 100])),
-                ..source(millis(50))
-            }],
-            outputs: vec![
-                ("patient".into(), Box::new(|_: &Batch| Ok(()))),
-                ("count".into(), Box::new(Every100ms(Arc::clone(&count)))),
-            ],
-            ..Parts::default()
-        };
-        let settings = Settings { overflow: Overflow::Wait, hang_after: LONG, chores: None };
-        let pipeline =
-            Pipeline::new(parts, settings, Arc::clone(&clock) as Arc<dyn Clock>, registry).unwrap();
+        let (clock, pipeline, count) = counting(millis(50), millis(100));
         go(&pipeline, &clock).await;
         let counts: Vec<_> = (0..4)
             .map(|_| {
